@@ -1,0 +1,1 @@
+"""The words that every room speaks: records, errors, paths, names, seeds, secrets, storage."""

@@ -1,0 +1,155 @@
+"""The errors that reach a user: each says what, where and the remedy, and owns its exit code.
+
+ExperimentsError                  1   something failed that the user can act on
+├── ConfigurationError            2   the experiment file (all its problems at once)
+├── UsageError                    2   the command line or a call
+├── ExperimentLockedError         3   another process works on the experiment
+├── StorageError                  1   a file could not be written or read
+├── MissingExtraError             2   an optional package is not installed
+└── TrainingError                 1   a run failed
+    ├── NonFiniteError                a NaN or an infinity, with its step
+    └── ProcessDiedError              killed by a signal or left without a word
+"""
+
+from __future__ import annotations
+
+import builtins
+import traceback
+from dataclasses import dataclass
+
+from .records import ErrorRecord
+
+
+class ExperimentsError(Exception):
+    """Base of all errors that are shown without a traceback."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str | None = None, remedy: str | None = None) -> None:
+        super().__init__(what, where, remedy)
+        self.what = what
+        self.where = where
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        where = f"{self.where}: " if self.where else ""
+        remedy = f"; {self.remedy}" if self.remedy else ""
+        return f"{where}{self.what}{remedy}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.what, self.where, self.remedy)
+
+
+def _rebuild(
+    kind: type[ExperimentsError], what: str, where: str | None, remedy: str | None
+) -> ExperimentsError:
+    error = kind.__new__(kind)
+    ExperimentsError.__init__(error, what, where=where, remedy=remedy)
+    return error
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with an experiment file."""
+
+    pointer: str
+    """JSON pointer of the offending value; empty for the whole document."""
+    message: str
+    value: str | None = None
+    """The offending value, escaped and shortened; None where it must not be shown."""
+    allowed: str | None = None
+    """The allowed form, or the remedy."""
+    suggestion: str | None = None
+    """The nearest valid name."""
+
+    def __str__(self) -> str:
+        parts = [f"{self.pointer or '/'}: {self.message}"]
+        if self.value is not None:
+            parts.append(f"got {self.value}")
+        if self.allowed:
+            parts.append(self.allowed)
+        if self.suggestion:
+            parts.append(f"did you mean {self.suggestion!r}?")
+        return "; ".join(parts)
+
+
+class ConfigurationError(ExperimentsError, ValueError):
+    """An experiment file or configuration is refused; `problems` lists every reason."""
+
+    exit_code = 2
+
+    def __init__(self, problems: list[Problem], *, source: str | None = None) -> None:
+        self.problems = tuple(problems)
+        self.source = source
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        super().__init__(f"{count}\n{lines}", where=source)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild_configuration_error, (list(self.problems), self.source)
+
+
+def _rebuild_configuration_error(problems: list[Problem], source: str | None) -> ConfigurationError:
+    return ConfigurationError(problems, source=source)
+
+
+class UsageError(ExperimentsError, ValueError):
+    """A command line or a call that cannot be carried out as given."""
+
+    exit_code = 2
+
+
+class ExperimentLockedError(ExperimentsError):
+    """Another process works on this experiment."""
+
+    exit_code = 3
+
+
+class StorageError(ExperimentsError):
+    """A file or directory could not be written, read or trusted."""
+
+
+class MissingExtraError(ExperimentsError):
+    """An optional package is needed and is not installed."""
+
+    exit_code = 2
+
+
+class TrainingError(ExperimentsError):
+    """A run failed."""
+
+
+class NonFiniteError(TrainingError):
+    """A NaN or an infinity appeared in training."""
+
+    def __init__(self, quantity: str, step: int) -> None:
+        self.quantity = quantity
+        self.step = step
+        super().__init__(
+            f"non-finite {quantity} at step {step}",
+            remedy="lower the learning rate, or check the environment's rewards and observations",
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.quantity, self.step)
+
+
+class ProcessDiedError(TrainingError):
+    """A training process was killed, or left without reporting an outcome."""
+
+
+def error_record(error: BaseException) -> ErrorRecord:
+    """Turn an exception into data that crosses a process boundary."""
+    text = "".join(traceback.format_exception(error))
+    return ErrorRecord(type(error).__name__, str(error), text)
+
+
+def error_from_record(record: ErrorRecord) -> Exception:
+    """An instance of the original built-in type where there is one, with the original text."""
+    kind = getattr(builtins, record.type_name, None)
+    if isinstance(kind, type) and issubclass(kind, Exception):
+        try:
+            return kind(record.message)
+        except TypeError:
+            pass  # a built-in whose constructor wants more than a text
+    return TrainingError(f"{record.type_name}: {record.message}")

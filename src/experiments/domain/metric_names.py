@@ -1,0 +1,40 @@
+"""The names under which every algorithm and every tracker speaks of a metric."""
+
+RETURNS = {
+    statistic: f"rollouts/returns_{statistic}"
+    for statistic in ("sum", "mean", "std", "max", "min", "best_mean")
+}
+ROLLOUT_KL = {statistic: f"rollouts/kl_{statistic}" for statistic in ("mean", "std", "max")}
+ADVANTAGES = {statistic: f"rollouts/advantages_{statistic}" for statistic in ("mean", "std")}
+TOTAL_ROLLOUTS = "rollouts/total_rollouts"
+BATCH_STEP = "rollouts/batch_step"
+
+STEP_LOSS = "training_step/loss"
+STEP_KL = "training_step/kl"
+STEP_GRAD_NORM = "training_step/grad_norm"
+STEP_LEARNING_RATE = "training_step/learning_rate"
+EPOCH_LOSS = {statistic: f"training_epoch/loss_{statistic}" for statistic in ("mean", "std")}
+EPOCH_KL = {statistic: f"training_epoch/kl_{statistic}" for statistic in ("mean", "std")}
+EPOCH_GRAD_NORM = {
+    statistic: f"training_epoch/grad_norm_{statistic}" for statistic in ("mean", "max")
+}
+INVALID_LOSS_COUNT = "training/invalid_loss_count"
+
+GPU_MEMORY_ALLOCATED = "system/gpu_memory_allocated_gb"
+GPU_MEMORY_RESERVED = "system/gpu_memory_reserved_gb"
+REPLAY_BUFFER_SIZE = "system/replay_buffer_size"
+SYSTEM_CPU = "system/cpu_percent"
+SYSTEM_MEMORY = "system/memory_mb"
+SYSTEM_DISK = "system/disk_usage_mb"
+
+FINAL_STEPS = "final/total_steps"
+FINAL_BATCHES = "final/total_batches"
+FINAL_ROLLOUTS = "final/total_rollouts"
+FINAL_BEST_MEAN_RETURN = "final/best_mean_return"
+
+EVAL_RETURN_MEAN = "eval/return_mean"
+EVAL_RETURN_STD = "eval/return_std"
+EVAL_LENGTH_MEAN = "eval/episode_length_mean"
+
+LIBRARY_PREFIX = "train/"
+"""Stable-Baselines3's own values keep the prefix that it gives them."""

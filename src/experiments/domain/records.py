@@ -1,0 +1,279 @@
+"""The records that every room passes on: frozen, plain data, safe to send between processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import Enum, StrEnum
+from pathlib import Path
+from typing import Any
+
+
+class ExperimentStatus(Enum):
+    """Where an experiment stands in its life."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class ExecutionMode(Enum):
+    """How the runs of an experiment are carried out."""
+
+    SEQUENTIAL = "sequential"
+    PARALLEL = "parallel"
+    VALIDATION = "validation"
+
+
+class RunnerStatus(Enum):
+    """What an `ExperimentRunner` is doing."""
+
+    IDLE = "idle"
+    INITIALIZING = "initializing"
+    RUNNING_BASELINE = "running_baseline"
+    RUNNING_VARIANT = "running_variant"
+    RUNNING = "running"
+    COMPARING = "comparing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+class RunStatus(StrEnum):
+    """Where one run stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    INTERRUPTED = "interrupted"
+
+
+class Verdict(StrEnum):
+    """The answers that an experiment can end in, strongest first."""
+
+    VARIANT_BETTER = "variant_better"
+    VARIANT_WORSE = "variant_worse"
+    EQUIVALENT = "equivalent"
+    STOPPED_FOR_FUTILITY = "stopped_for_futility"
+    INSUFFICIENT_EVIDENCE = "insufficient_evidence"
+    NO_DIFFERENCE_SHOWN = "no_difference_shown"
+
+
+@dataclass(frozen=True, order=True)
+class RunKey:
+    """One run: an arm and a seed."""
+
+    arm: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """The run's name in files and tables, such as ``baseline_seed42``."""
+        return f"{self.arm}_seed{self.seed}"
+
+
+@dataclass(frozen=True)
+class EvaluationProtocol:
+    """When and how a policy is evaluated during and after training."""
+
+    frequency: int = 10_000
+    """Training timesteps between two periodic evaluations."""
+    episodes: int = 10
+    """Episodes of a periodic evaluation."""
+    deterministic: bool = True
+    """Whether the policy's mode is played instead of a sample."""
+    final_episodes: int = 100
+    """Episodes of the evaluation after the last update."""
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """Everything that one run's training depends on, resolved and checked; plain data."""
+
+    algorithm: str
+    environment: str
+    """Gymnasium id of the environment that is really built."""
+    total_timesteps: int
+    seed: int
+    experiment_name: str = "run"
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of the algorithm's constructor; schedules and classes still as data."""
+    policy: str | None = None
+    """Policy name; None chooses by observation space."""
+    environment_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    environment_modules: tuple[str, ...] = ()
+    """Modules the user allowed to be imported because they register environments."""
+    n_envs: int = 1
+    wrappers: tuple[Mapping[str, Any], ...] = ()
+    """Wrappers from the inside out: ``{"name": "TimeLimit", "kwargs": {...}}``."""
+    normalize: Mapping[str, Any] | None = None
+    """Arguments of VecNormalize; None for no normalisation."""
+    device: str = "auto"
+    torch_threads: int = 1
+    accelerate: bool = True
+    evaluation: EvaluationProtocol = field(default_factory=EvaluationProtocol)
+    run_dir: Path | None = None
+    """The run's directory (`paths.RunPaths`); None trains without writing anything."""
+    attempt: int = 1
+
+
+@dataclass(frozen=True)
+class EvaluationPoint:
+    """One evaluation: the mean over episodes after so many training timesteps."""
+
+    step: int
+    return_mean: float
+    return_std: float
+    episode_length_mean: float
+    episodes: int
+    final: bool = False
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What one run came to; with several seeds an arm's aggregate, its `runs` holding each."""
+
+    success: bool
+    total_timesteps: int
+    training_time: float
+    """Seconds in training, evaluation excluded."""
+    final_mean_reward: float | None
+    """Mean return of the final evaluation."""
+    final_std_reward: float | None
+    experiment_name: str
+    algorithm: str
+    environment_name: str
+    seed: int | None
+    error: str | None = None
+    arm: str | None = None
+    status: RunStatus = RunStatus.COMPLETED
+    final_return: float | None = None
+    """Mean of the evaluation means in the last 10 % of training, final evaluation included."""
+    auc: float | None = None
+    """Mean of the evaluation curve."""
+    evaluation_time: float = 0.0
+    attempts: int = 1
+    resumed_from_steps: tuple[int, ...] = ()
+    resume: str = "exact"
+    deviations: tuple[str, ...] = ()
+    parameters_sha256: str | None = None
+    evaluations: tuple[EvaluationPoint, ...] = ()
+    model_path: str | None = None
+    runs: tuple[TrainingResult, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as plain JSON data, nested runs included."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class ErrorRecord:
+    """An exception as data: what crosses a process boundary."""
+
+    type_name: str
+    message: str
+    traceback: str = ""
+
+
+@dataclass(frozen=True)
+class ResourceSample:
+    """One look at a process tree; what could not be measured is None, never zero."""
+
+    time: float
+    """Seconds since the epoch."""
+    cpu_percent: float
+    """100 is one core fully used."""
+    memory_mb: float
+    """Resident memory of the whole tree, in MiB."""
+    disk_usage_mb: float | None = None
+    """Bytes under the experiment's directory, in MiB."""
+    disk_free_mb: float | None = None
+    gpu_percent: float | None = None
+    gpu_memory_mb: float | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One setting in which the arms differ after defaults are expanded."""
+
+    pointer: str
+    """JSON pointer inside an arm, such as ``/hyperparameters/learning_rate``."""
+    baseline: Any
+    variant: Any
+    baseline_is_default: bool = False
+    variant_is_default: bool = False
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The answer to the experiment's question, as `results.json` holds it."""
+
+    verdict: Verdict
+    sentence: str
+    metric: str
+    effect: float | None
+    """Difference of the arms' means over seeds, variant minus baseline."""
+    interval: tuple[float, float] | None
+    alpha: float
+    p_value: float | None
+    looks: tuple[Mapping[str, Any], ...] = ()
+    n_per_arm: Mapping[str, int] = field(default_factory=dict)
+    failed_per_arm: Mapping[str, int] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as plain JSON data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class DecisionRule:
+    """How the arms are compared; fixed before the first run."""
+
+    metric: str = "final_return"
+    """``final_return``, ``final_mean_reward`` or ``auc``: fields of `TrainingResult`."""
+    direction: str = "maximize"
+    alpha: float = 0.05
+    equivalence_margin: float | None = None
+    minimum_effect: float | None = None
+    paired: bool = False
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """How far one run is, read from its journal."""
+
+    run: RunKey
+    status: RunStatus
+    step: int
+    total_steps: int
+    """Timesteps that will really be trained, after rounding to whole rollouts."""
+    steps_per_second: float | None = None
+    returns_mean: float | None = None
+    """Mean return of the latest training episodes, else of the latest evaluation."""
+    seconds_left: float | None = None
+    attempt: int = 1
+    error: str | None = None
+
+    @property
+    def percent(self) -> float:
+        """Share of the timesteps that are done, 0 to 100."""
+        return 100.0 * min(self.step / self.total_steps, 1.0) if self.total_steps else 0.0
+
+
+@dataclass(frozen=True)
+class RunEstimate:
+    """What a short rehearsal says a whole run will take."""
+
+    run: RunKey
+    steps_per_second: float
+    training_seconds: float
+    memory_mb: float
+    """Resident memory of the training process, full replay buffer included, in MiB."""
+    disk_mb: float
+    planned_timesteps: int
+    parameters: int
+    """Trainable parameters of the policy."""

@@ -1,0 +1,124 @@
+"""Files that are complete or absent: temporary file, fsync, rename, fsync of the directory."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from ..domain.errors import StorageError
+
+PRIVATE_DIRECTORY = 0o700
+
+
+def write_atomically(path: Path, data: bytes | str) -> None:
+    """Write a whole file so that its final name never shows a part of it.
+
+    Raises:
+        StorageError: when the disk refuses; the previous content is untouched.
+    """
+    content = data.encode() if isinstance(data, str) else data
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary file beside `path` that takes its place when the block succeeds."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_DIRECTORY)
+        yield temporary
+        _sync(temporary)
+        temporary.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        raise _storage_error(path, error) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON, atomically; what is not a finite number becomes null."""
+    write_atomically(path, json_text(value, indent=2) + "\n")
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """Strict JSON: NaN and the infinities, which JSON has not, become null."""
+    plain = _finite(value)
+    return json.dumps(plain, indent=indent, ensure_ascii=False, default=str, allow_nan=False)
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        StorageError: when it cannot be read or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise _storage_error(path, error) from error
+    except ValueError as error:
+        raise StorageError(
+            f"not valid JSON ({error})", where=str(path), remedy="restore the file from a copy"
+        ) from error
+
+
+@contextmanager
+def publishing(directory: Path) -> Iterator[Path]:
+    """Yield a scratch directory that appears as `directory`, whole, when the block succeeds.
+
+    Raises:
+        StorageError: when `directory` exists already or the disk refuses.
+    """
+    scratch = directory.with_name(f".{directory.name}.{os.getpid()}.new")
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        scratch.mkdir(mode=PRIVATE_DIRECTORY)
+        yield scratch
+        _sync(scratch)
+        scratch.rename(directory)
+        _sync(directory.parent)
+    except OSError as error:
+        raise _storage_error(directory, error) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def make_directory(path: Path) -> Path:
+    """Create a private directory and its parents where they are missing."""
+    path.mkdir(parents=True, exist_ok=True, mode=PRIVATE_DIRECTORY)
+    return path
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _storage_error(path: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"{error.strerror or error}",
+        where=str(path),
+        remedy="free space or fix the permissions, then continue with --experiment-id",
+    )
