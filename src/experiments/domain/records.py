@@ -75,6 +75,18 @@ class RunKey:
         """The run's name in files and tables, such as ``baseline_seed42``."""
         return f"{self.arm}_seed{self.seed}"
 
+    @classmethod
+    def from_name(cls, name: str) -> RunKey:
+        """The run of that name.
+
+        Raises:
+            ValueError: when it is not the name of a run.
+        """
+        arm, separator, seed = name.rpartition("_seed")
+        if not separator:
+            raise ValueError(f"{name!r} is not the name of a run, such as 'baseline_seed42'")
+        return cls(arm, int(seed))
+
 
 @dataclass(frozen=True)
 class EvaluationProtocol:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 REDACTED = "[redacted]"
 
 SECRET_NAME = re.compile(
-    r"(?:^|[_\-.])(?:api[_-]?key|access[_-]?key|secret|secret[_-]?key|token|password|passwd|"
-    r"credentials?|private[_-]?key)(?:$|[_\-.])",
+    r"(?:^|[_\-.])(?:api[_-]?key|access[_-]?key|secret|secret[_-]?key|token|(?:pg)?password|"
+    r"passwd|passphrase|credentials?|private[_-]?key)(?:$|[_\-.])",
     re.IGNORECASE,
 )
 SECRET_VALUE = re.compile(
@@ -21,9 +23,9 @@ SECRET_VALUE = re.compile(
     | \bhf_[A-Za-z0-9]{30,}                           # Hugging Face token
     | \bsk-[A-Za-z0-9_-]{20,}                         # OpenAI-style key
     | \bwandb_v1_[A-Za-z0-9_]{20,}                    # Weights & Biases key
-    | -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----
+    | -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----(?:[\s\S]*?-----END\ [A-Z ]*PRIVATE\ KEY-----|[\s\S]*)
     | \beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}  # JSON web token
-    | (?<=://)[^/\s:@]+:[^/\s:@]+(?=@)                # user:password@ in a URL
+    | (?<=://)[^/\s:@]*:[^/\s@]+(?=@)                 # user:password@ in a URL
     """
 )
 _SHORTEST_SECRET = 6
@@ -44,9 +46,36 @@ def secrets_of(environment: Mapping[str, str]) -> set[str]:
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """`text` without the given secrets (raw, URL-encoded, base64) or what looks like one."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        encoded = base64.b64encode(secret.encode()).decode().rstrip("=")
-        for form in {secret, quote(secret, safe=""), quote_plus(secret), encoded}:
+    """`text` without the given secrets (raw, escaped, encoded) or what looks like one."""
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        for form in sorted(set(_forms(secret)), key=len, reverse=True):
             text = text.replace(form, REDACTED)
     return SECRET_VALUE.sub(REDACTED, text)
+
+
+def redact_data(value: Any, secrets: Iterable[str] = ()) -> Any:
+    """Plain data without secrets: in its texts and keys, and under names that give one away."""
+    secrets = tuple(secrets)
+    if isinstance(value, str):
+        return redact(value, secrets)
+    if isinstance(value, Mapping):
+        return {
+            redact(str(name), secrets): (
+                REDACTED
+                if isinstance(item, str) and item and SECRET_NAME.search(str(name))
+                else redact_data(item, secrets)
+            )
+            for name, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [redact_data(item, secrets) for item in value]
+    return value
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """Raw, URL-encoded, escaped as in JSON, and both base64 alphabets."""
+    yield from (secret, quote(secret, safe=""), quote_plus(secret))
+    yield from (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
+    content = secret.encode(errors="surrogateescape")
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        yield encode(content).decode().rstrip("=")

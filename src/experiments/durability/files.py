@@ -6,8 +6,11 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, is_dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,8 @@ def write_atomically(path: Path, data: bytes | str) -> None:
     Raises:
         StorageError: when the disk refuses; the previous content is untouched.
     """
-    content = data.encode() if isinstance(data, str) else data
+    # half a surrogate pair, as file names can hold, must not cost the whole file
+    content = data.encode(errors="backslashreplace") if isinstance(data, str) else data
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
@@ -30,7 +34,7 @@ def write_atomically(path: Path, data: bytes | str) -> None:
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary file beside `path` that takes its place when the block succeeds."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_DIRECTORY)
         yield temporary
@@ -50,9 +54,11 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:
-    """Strict JSON: NaN and the infinities, which JSON has not, become null."""
-    plain = _finite(value)
-    return json.dumps(plain, indent=indent, ensure_ascii=False, default=str, allow_nan=False)
+    """Strict JSON: NaN and the infinities, which JSON has not, become null.
+
+    NumPy scalars and enums are written as their values, records as objects, all else as text.
+    """
+    return json.dumps(_plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
 
 
 def read_json(path: Path) -> Any:
@@ -106,14 +112,30 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value
+def _plain(value: Any) -> Any:
+    match value:
+        case Enum():
+            return _plain(value.value)
+        case None | bool() | int() | str():
+            return value
+        case float():
+            return float(value) if math.isfinite(value) else None
+        case Mapping():
+            return {_plain_key(key): _plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case set() | frozenset():
+            return [_plain(item) for item in sorted(value, key=repr)]
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
+    if hasattr(value, "tolist"):  # a NumPy scalar or array
+        return _plain(value.tolist())
+    return str(value)
+
+
+def _plain_key(key: Any) -> str | int | float | bool | None:
+    plain = _plain(key)
+    return plain if isinstance(plain, str | int | float | None) else str(plain)
 
 
 def _storage_error(path: Path, error: OSError) -> StorageError:

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
+from ..domain.errors import StorageError
+
 Record = dict[str, Any]
 
 WALL_CLOCK_SUFFIXES = ("_time", "_seconds", "_per_second")
@@ -44,12 +46,29 @@ class JournalWriter:
             self._file = None
 
     def append(self, kind: str, step: int, **fields: Any) -> None:
-        """Append one record: its kind, the training timestep, its fields, the wall clock."""
+        """Append one record: its kind, the training timestep, its fields, the wall clock.
+
+        Raises:
+            StorageError: when the disk refuses; what it took of the line is ignored by readers.
+        """
         if self._file is None:
             raise ValueError(f"{self._path} is not open: use the writer in a with block")
         record = {"kind": kind, "step": step, **fields, "time": self._clock()}
         # NaN is written as NaN: a journal says what happened, and Python reads it back
-        self._file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+        text = json.dumps(record, ensure_ascii=False)
+        # half a surrogate pair is escaped: JSON has it, UTF-8 has not
+        self._write(text.encode(errors="backslashreplace") + b"\n", self._file)
+
+    def _write(self, line: bytes, file: BinaryIO) -> None:
+        try:
+            while line:  # a full disk takes a part first and refuses the rest
+                line = line[file.write(line) :]
+        except OSError as error:
+            raise StorageError(
+                f"{error.strerror or error}: {len(line)} bytes of a record could not be written",
+                where=str(self._path),
+                remedy="free space or fix the permissions, then continue with --experiment-id",
+            ) from error
 
 
 def read_journal(path: Path) -> list[Record]:

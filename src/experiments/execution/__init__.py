@@ -1,0 +1,19 @@
+"""Where runs are carried out: the executor protocol, its implementations, the recovery policy."""
+
+from .in_process import InProcessExecutor
+from .job import Executor, Job, JobStarted, Outcome, OutcomeKind
+from .process_pool import ProcessPoolExecutor
+from .recovery import RecoveryPolicy, RecoveryStrategy, parse_strategy
+
+__all__ = [
+    "Executor",
+    "InProcessExecutor",
+    "Job",
+    "JobStarted",
+    "Outcome",
+    "OutcomeKind",
+    "ProcessPoolExecutor",
+    "RecoveryPolicy",
+    "RecoveryStrategy",
+    "parse_strategy",
+]

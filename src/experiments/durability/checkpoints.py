@@ -1,0 +1,143 @@
+"""Checkpoints: plain data in a pickle that nothing can be executed from.
+
+A file holds a pickled mapping of format version, SHA-256 and payload bytes; the payload is a second
+pickle of plain data. Both are read by an unpickler that can construct nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import pickle  # written by us, read only by `PlainUnpickler` below
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Never
+
+from ..domain.errors import StorageError
+from .files import write_atomically
+
+logger = logging.getLogger(__name__)
+
+FORMAT_VERSION = 1
+_PROTOCOL = 4
+
+
+class PlainUnpickler(pickle.Unpickler):
+    """Reads numbers, texts, bytes and containers; refuses everything that names a class."""
+
+    def find_class(self, module: str, name: str) -> Never:
+        """Refuse: plain data needs no class.
+
+        Raises:
+            pickle.UnpicklingError: always.
+        """
+        raise pickle.UnpicklingError(f"refused to construct {module}.{name}")
+
+
+class CheckpointManager:
+    """Keeps the last `keep` checkpoints of one name in one directory, each complete or absent."""
+
+    def __init__(
+        self, directory: Path | str, name: str = "runner_checkpoint", keep: int = 3
+    ) -> None:
+        if keep < 1:
+            raise ValueError(f"keep: need at least 1 checkpoint, got {keep}")
+        self.directory = Path(directory)
+        self.name = name
+        self.keep = keep
+
+    def save(self, step: int, state: dict[str, Any]) -> Path:
+        """Write a checkpoint of plain data, then drop those older than the last `keep`.
+
+        Raises:
+            TypeError: when `state` holds anything but plain data.
+            StorageError: when the disk refuses; earlier checkpoints are untouched.
+        """
+        path = self.directory / f"{self.name}_{step}.pkl"
+        write_atomically(path, pack(state))
+        for _, old in self._steps()[: -self.keep]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def load_latest(self) -> tuple[int, dict[str, Any]] | None:
+        """The newest checkpoint that can be trusted with its step; None where there is none.
+
+        Raises:
+            StorageError: when there are checkpoints and none of them can be trusted.
+        """
+        steps = self._steps()
+        for step, path in reversed(steps):
+            try:
+                return step, unpack(path.read_bytes(), path)
+            except (StorageError, OSError) as error:
+                logger.warning("checkpoint %s is not used (%s); trying the one before", path, error)
+        if steps:
+            raise StorageError(
+                f"none of {len(steps)} checkpoints can be read",
+                where=str(self.directory),
+                remedy="restore one from a copy, or start the experiment under a new id",
+            )
+        return None
+
+    def _steps(self) -> list[tuple[int, Path]]:
+        return sorted(self._matching())
+
+    def _matching(self) -> Iterator[tuple[int, Path]]:
+        pattern = re.compile(re.escape(self.name) + r"_(\d+)\.pkl")
+        for path in self.directory.glob(f"{self.name}_*.pkl"):
+            if found := pattern.fullmatch(path.name):
+                yield int(found[1]), path
+
+
+def pack(state: dict[str, Any]) -> bytes:
+    """The bytes of a checkpoint file.
+
+    Raises:
+        TypeError: when `state` holds anything but plain data.
+    """
+    payload = pickle.dumps(state, protocol=_PROTOCOL)
+    try:
+        PlainUnpickler(io.BytesIO(payload)).load()
+    except pickle.UnpicklingError as error:
+        raise TypeError(f"a checkpoint holds plain data only: {error}") from None
+    envelope = {
+        "format_version": FORMAT_VERSION,
+        "sha256": hashlib.sha256(payload).hexdigest(),
+        "payload": payload,
+    }
+    return pickle.dumps(envelope, protocol=_PROTOCOL)
+
+
+def unpack(data: bytes, path: Path) -> dict[str, Any]:
+    """The state in a checkpoint file's bytes; `path` is named in errors.
+
+    Raises:
+        StorageError: when the bytes are damaged, from a newer version, or not plain data.
+    """
+    envelope = _load_plain(data, path)
+    version = envelope.get("format_version")
+    if version != FORMAT_VERSION:
+        raise StorageError(
+            f"checkpoint format {version!r} is not {FORMAT_VERSION}",
+            where=str(path),
+            remedy="read it with the version that wrote it",
+        )
+    payload = envelope.get("payload")
+    if not isinstance(payload, bytes) or (
+        hashlib.sha256(payload).hexdigest() != envelope.get("sha256")
+    ):
+        raise StorageError("checkpoint is damaged: its SHA-256 does not match", where=str(path))
+    return _load_plain(payload, path)
+
+
+def _load_plain(data: bytes, path: Path) -> dict[str, Any]:
+    try:
+        state = PlainUnpickler(io.BytesIO(data)).load()
+    # a damaged pickle can raise nearly anything; the file is named and nothing was constructed
+    except Exception as error:
+        raise StorageError(f"checkpoint is damaged ({error})", where=str(path)) from error
+    if not isinstance(state, dict):
+        raise StorageError("checkpoint holds no mapping", where=str(path))
+    return state

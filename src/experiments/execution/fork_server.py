@@ -1,0 +1,316 @@
+"""A warm process that forks one child a job: imports are paid once, a further run starts at once.
+
+`ForkServer` is the client, used by the orchestrator. `serve` is the server's loop: single-threaded,
+it forks on request, reaps, reports every end, and kills what is left when the orchestrator goes.
+The two speak pickled messages, each behind its length, over a socket pair. The standard library's
+fork server is not used because it runs the user's main script again in every child, and does not
+find modules to preload outside the working directory.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import gc
+import importlib
+import logging
+import os
+import pickle  # between this program's own processes only
+import selectors
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ..domain.errors import error_record
+
+_LENGTH = struct.Struct("!Q")
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Start:
+    """Ask the server for a child that calls the pickled `target`."""
+
+    ticket: int
+    target: bytes
+    log: Path | None
+
+
+@dataclass(frozen=True)
+class Kill:
+    """Ask the server to send a signal to a child and all it started."""
+
+    ticket: int
+    signal_number: int
+
+
+@dataclass(frozen=True)
+class Started:
+    """The server forked a child."""
+
+    ticket: int
+    pid: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A child is gone: its wait status and the pickled report it left, if any."""
+
+    ticket: int
+    status: int
+    report: bytes
+
+
+class ForkServer:
+    """The orchestrator's end: starts the server, sends requests, receives events."""
+
+    def __init__(self, preload: Sequence[str], environment: Mapping[str, str]) -> None:
+        ours, theirs = socket.socketpair()
+        code = (
+            "import sys; fd = int(sys.argv[1]); sys.path[:] = sys.argv[3:]; "
+            f"from {__name__} import serve; serve(fd, sys.argv[2].split(','))"
+        )
+        command = [sys.executable, "-c", code, str(theirs.fileno()), ",".join(preload), *sys.path]
+        self._process = subprocess.Popen(  # noqa: S603 - this interpreter, our own module
+            command,
+            pass_fds=[theirs.fileno()],
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        theirs.close()
+        self._socket = ours
+
+    def send(self, request: Start | Kill) -> None:
+        """Send a request; one to a server that is gone is dropped, `receive` tells of its end."""
+        with suppress(BrokenPipeError, ConnectionResetError):
+            _send(self._socket, request)
+
+    def receive(self, timeout_seconds: float) -> Started | Ended | None:
+        """The next event, or None when there is none in time.
+
+        Raises:
+            EOFError: when the server is gone.
+        """
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._socket, selectors.EVENT_READ)
+            if not selector.select(timeout_seconds):
+                return None
+        event: Started | Ended = _receive(self._socket)
+        return event
+
+    def close(self) -> None:
+        """End the server and every child that is left."""
+        self._socket.close()
+        try:
+            self._process.wait(timeout=5.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+@dataclass
+class _Child:
+    ticket: int
+    pid: int
+    report: int
+    """The read end of the pipe on which the child leaves its report."""
+    received: bytearray
+
+
+class _Server:
+    """Forks, reaps, reports."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._children: dict[int, _Child] = {}
+        self._selector = selectors.DefaultSelector()
+        self._wake_read, wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(wake_write, False)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._selector.register(connection, selectors.EVENT_READ)
+        self._selector.register(self._wake_read, selectors.EVENT_READ)
+
+    def run(self) -> None:
+        """Serve until the orchestrator goes."""
+        try:
+            while True:
+                for key, _ in self._selector.select():
+                    self._handle(key.fd)
+        except (EOFError, OSError):
+            pass  # the orchestrator is gone
+        finally:
+            for child in self._children.values():
+                _signal_group(child.pid, signal.SIGKILL)
+
+    def _handle(self, descriptor: int) -> None:
+        if descriptor == self._connection.fileno():
+            request = _receive(self._connection)
+            if isinstance(request, Start):
+                self._start(request)
+            else:
+                self._kill(request)
+        elif descriptor == self._wake_read:
+            with suppress(BlockingIOError):
+                os.read(descriptor, 512)
+            self._reap()
+        else:
+            self._read_report(descriptor)
+
+    def _start(self, request: Start) -> None:
+        read_end, write_end = os.pipe()
+        server = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            _become_child(request, server, write_end)
+        os.close(write_end)
+        os.set_blocking(read_end, False)
+        child = _Child(request.ticket, pid, read_end, bytearray())
+        self._children[pid] = child
+        self._selector.register(read_end, selectors.EVENT_READ)
+        _send(self._connection, Started(request.ticket, pid))
+
+    def _kill(self, request: Kill) -> None:
+        for child in self._children.values():
+            if child.ticket == request.ticket:
+                _signal_group(child.pid, request.signal_number)
+
+    def _read_report(self, descriptor: int) -> None:
+        child = next(child for child in self._children.values() if child.report == descriptor)
+        if not _drain(child):
+            self._selector.unregister(descriptor)
+
+    def _reap(self) -> None:
+        while self._children:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            child = self._children.pop(pid)
+            _drain(child)
+            with suppress(KeyError):
+                self._selector.unregister(child.report)
+            os.close(child.report)
+            _signal_group(pid, signal.SIGKILL)  # what the child started and left behind
+            _send(self._connection, Ended(child.ticket, status, bytes(child.received)))
+
+
+def serve(descriptor: int, preload: Sequence[str]) -> None:
+    """Import the modules named by `preload`, then fork children until the orchestrator goes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for module in preload:
+        if module:
+            importlib.import_module(module)
+    gc.collect()
+    gc.freeze()  # what is imported is shared with every child, and never collected in one
+    with socket.socket(fileno=descriptor) as connection:
+        _Server(connection).run()
+
+
+def _become_child(request: Start, server: int, write_end: int) -> NoReturn:
+    """The child's whole life: call the target, leave a report, exit."""
+    code = 1
+    try:
+        _leave_the_server(server, keep=write_end)
+        if request.log is not None:
+            _redirect_output(request.log)
+        report = _call(request.target)
+        with os.fdopen(write_end, "wb") as pipe:
+            pipe.write(report)
+        code = 0
+    finally:
+        with suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def _leave_the_server(server: int, keep: int) -> None:
+    os.setsid()
+    die_with_parent(server)
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGCHLD, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    descriptors = [int(entry.name) for entry in Path("/dev/fd").iterdir()]
+    for descriptor in descriptors:
+        if descriptor > 2 and descriptor != keep:
+            with suppress(OSError):
+                os.close(descriptor)
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when `parent` dies (Linux; elsewhere nothing)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before the request took effect
+            os._exit(1)
+
+
+def _redirect_output(log: Path) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
+    )
+    faulthandler.enable()
+
+
+def _call(target: bytes) -> bytes:
+    try:
+        value = pickle.loads(target)()  # noqa: S301 - sent by the orchestrator that started us
+        return pickle.dumps((True, value))
+    except Exception as error:  # noqa: BLE001 - whatever a job raises is its outcome
+        record = error_record(error)
+        sys.stderr.write(record.traceback)
+        return pickle.dumps((False, record))
+
+
+def _drain(child: _Child) -> bool:
+    """Read what the child has written so far; False at the end of the pipe."""
+    while True:
+        try:
+            data = os.read(child.report, 1 << 16)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        if not data:
+            return False
+        child.received += data
+
+
+def _signal_group(pid: int, number: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+
+
+def _send(connection: socket.socket, message: Any) -> None:
+    data = pickle.dumps(message)
+    connection.sendall(_LENGTH.pack(len(data)) + data)
+
+
+def _receive(connection: socket.socket) -> Any:
+    (length,) = _LENGTH.unpack(_receive_exactly(connection, _LENGTH.size))
+    return pickle.loads(_receive_exactly(connection, length))  # noqa: S301 - our own process
+
+
+def _receive_exactly(connection: socket.socket, size: int) -> bytes:
+    data = bytearray()
+    while len(data) < size:
+        chunk = connection.recv(size - len(data))
+        if not chunk:
+            raise EOFError("the other end is gone")
+        data += chunk
+    return bytes(data)

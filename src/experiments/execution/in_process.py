@@ -1,0 +1,73 @@
+"""Jobs in this process, one after the other: for debuggers."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from ..domain.errors import error_record
+from ..domain.records import RunKey
+from .job import Job, JobStarted, Outcome, OutcomeKind
+
+
+class InProcessExecutor:
+    """Calls each job when its outcome is asked for; a crash takes this process with it."""
+
+    def __init__(self) -> None:
+        self._queue: deque[Job] = deque()
+        self._current: Job | None = None
+        self._cancelled: deque[Outcome] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._queue.clear()
+        self._current = None
+
+    def submit(self, job: Job) -> None:
+        """Queue a job."""
+        self._queue.append(job)
+
+    def next_event(self, timeout_seconds: float) -> JobStarted | Outcome | None:  # noqa: ARG002
+        """Start the next job, or carry the started one out; blocks until it ends."""
+        if self._cancelled:
+            return self._cancelled.popleft()
+        if self._current is not None:
+            job = self._current
+            outcome = _call(job)
+            self._current = None
+            return outcome
+        if not self._queue:
+            return None
+        self._current = self._queue.popleft()
+        return JobStarted(self._current, os.getpid())
+
+    def cancel(self) -> None:
+        """Drop the jobs that have not begun."""
+        waiting = [self._current] if self._current else []
+        for job in (*waiting, *self._queue):
+            self._cancelled.append(Outcome(job, OutcomeKind.CANCELLED))
+        self._queue.clear()
+        self._current = None
+
+    def pids(self) -> Mapping[RunKey, int]:
+        """This process, for the runs of the current job."""
+        job = self._current
+        return {run: os.getpid() for run in job.runs} if job else {}
+
+
+def _call(job: Job) -> Outcome:
+    try:
+        value = job.target()
+    except Exception as error:  # noqa: BLE001 - whatever a job raises is its outcome
+        return Outcome(job, OutcomeKind.EXCEPTION, error=error_record(error))
+    return Outcome(job, OutcomeKind.FINISHED, value=value)

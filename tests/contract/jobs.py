@@ -1,0 +1,53 @@
+"""What the executors' contract has them carry out: importable by name in any process."""
+
+import os
+import signal
+import time
+
+
+def answer():
+    return 42
+
+
+def nothing():
+    return None
+
+
+def raise_memory_error():
+    raise MemoryError("no room for the buffer")
+
+
+def kill_itself():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def crash():
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def exit_at_once():
+    os._exit(7)
+
+
+def return_a_lambda():
+    return lambda: None
+
+
+def sleep_long():
+    time.sleep(600)
+
+
+def leave_a_grandchild(pid_file):
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(600)
+    pid_file.write_text(str(pid))
+
+
+def print_and_raise():
+    print("the last words")
+    raise ValueError("after the last words")
+
+
+def thread_settings():
+    return os.environ.get("OMP_NUM_THREADS"), os.getpid() == os.getsid(0)
