@@ -94,7 +94,7 @@ class ExperimentPaths:
     def model(self, run: RunKey, *, single_seed: bool) -> Path:
         """The adopted final model of a run."""
         stem = run.arm if single_seed else run.name
-        return self.root / "models" / f"{stem}_model_final.zip"
+        return self.models / f"{stem}_model_final.zip"
 
     def training_log(self, arm: str) -> Path:
         """The log of all runs of an arm."""
@@ -163,6 +163,11 @@ class ExperimentPaths:
     def text_logs(self) -> Path:
         """Log lines as JSON."""
         return self.logs / "text_logs.json"
+
+    @property
+    def models(self) -> Path:
+        """Folder of the final models."""
+        return self.root / "models"
 
     @property
     def checkpoints(self) -> Path:

@@ -181,6 +181,26 @@ class TrainingResult:
         """The record as plain JSON data, nested runs included."""
         return asdict(self)
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TrainingResult:
+        """The record from what `to_dict` made, also after a way through JSON.
+
+        Raises:
+            TypeError: for a field that is unknown or missing.
+        """
+        return cls(
+            **{
+                **data,
+                "status": RunStatus(data.get("status", RunStatus.COMPLETED)),
+                "resumed_from_steps": tuple(data.get("resumed_from_steps", ())),
+                "deviations": tuple(data.get("deviations", ())),
+                "evaluations": tuple(
+                    EvaluationPoint(**point) for point in data.get("evaluations", ())
+                ),
+                "runs": tuple(cls.from_dict(run) for run in data.get("runs", ())),
+            }
+        )
+
 
 @dataclass(frozen=True)
 class ErrorRecord:

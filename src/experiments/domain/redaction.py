@@ -25,7 +25,7 @@ SECRET_VALUE = re.compile(
     | \bwandb_v1_[A-Za-z0-9_]{20,}                    # Weights & Biases key
     | -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----(?:[\s\S]*?-----END\ [A-Z ]*PRIVATE\ KEY-----|[\s\S]*)
     | \beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}  # JSON web token
-    | (?<=://)[^/\s:@]*:[^/\s@]+(?=@)                 # user:password@ in a URL
+    | (?<=://)[^/\s:@"',]*:[^/\s"',]+(?=@)            # user:password@ in a URL
     """
 )
 _SHORTEST_SECRET = 6
@@ -74,8 +74,9 @@ def redact_data(value: Any, secrets: Iterable[str] = ()) -> Any:
 
 def _forms(secret: str) -> Iterator[str]:
     """Raw, URL-encoded, escaped as in JSON, and both base64 alphabets."""
-    yield from (secret, quote(secret, safe=""), quote_plus(secret))
+    lenient = "backslashreplace"  # an environment can hold what UTF-8 has not
+    yield from (secret, quote(secret, safe="", errors=lenient), quote_plus(secret, errors=lenient))
     yield from (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
-    content = secret.encode(errors="surrogateescape")
+    content = secret.encode(errors=lenient)
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         yield encode(content).decode().rstrip("=")

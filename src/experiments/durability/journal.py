@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -18,20 +19,28 @@ from ..domain.errors import StorageError
 Record = dict[str, Any]
 
 WALL_CLOCK_SUFFIXES = ("_time", "_seconds", "_per_second")
+_BLOCK = 1 << 16
 
 
 class JournalWriter:
     """Appends records to a stream; each is a whole line before `append` returns."""
 
-    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, path: Path, clock: Callable[[], float] = time.time, *, sync: bool = True
+    ) -> None:
+        """`sync`: whether closing waits until the disk has everything."""
         self._path = path
         self._clock = clock
+        self._sync = sync
         self._file: BinaryIO | None = None
 
     def __enter__(self) -> Self:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        truncate_torn_line(self._path)
-        self._file = self._path.open("ab", buffering=0)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            truncate_torn_line(self._path)
+            self._file = self._path.open("ab", buffering=0)
+        except OSError as error:
+            raise self._refused(error, "the journal could not be opened") from error
         return self
 
     def __exit__(
@@ -40,10 +49,15 @@ class JournalWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._file is not None:
-            os.fsync(self._file.fileno())
-            self._file.close()
-            self._file = None
+        file, self._file = self._file, None
+        if file is None:
+            return
+        with file:
+            try:
+                if self._sync:
+                    os.fsync(file.fileno())
+            except OSError as refusal:
+                raise self._refused(refusal, "the journal may be incomplete") from refusal
 
     def append(self, kind: str, step: int, **fields: Any) -> None:
         """Append one record: its kind, the training timestep, its fields, the wall clock.
@@ -64,11 +78,15 @@ class JournalWriter:
             while line:  # a full disk takes a part first and refuses the rest
                 line = line[file.write(line) :]
         except OSError as error:
-            raise StorageError(
-                f"{error.strerror or error}: {len(line)} bytes of a record could not be written",
-                where=str(self._path),
-                remedy="free space or fix the permissions, then continue with --experiment-id",
-            ) from error
+            what = f"{len(line)} bytes of a record could not be written"
+            raise self._refused(error, what) from error
+
+    def _refused(self, error: OSError, what: str) -> StorageError:
+        return StorageError(
+            f"{error.strerror or error}: {what}",
+            where=str(self._path),
+            remedy="free space or fix the permissions, then continue with --experiment-id",
+        )
 
 
 def read_journal(path: Path) -> list[Record]:
@@ -92,21 +110,35 @@ def read_journal_from(path: Path, offset: int) -> tuple[list[Record], int]:
 def without_wall_clock(record: Mapping[str, Any]) -> Record:
     """The record as two equal runs share it: without fields that measure wall-clock time."""
     return {
-        name: without_wall_clock(value) if isinstance(value, Mapping) else value
+        name: _without_wall_clock(value)
         for name, value in record.items()
         if name != "time" and not name.endswith(WALL_CLOCK_SUFFIXES)
     }
 
 
+def _without_wall_clock(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return without_wall_clock(value)
+    return [_without_wall_clock(item) for item in value] if isinstance(value, list) else value
+
+
 def truncate_torn_line(path: Path) -> None:
     """Cut a last line that a kill left unfinished, so that the next record starts a new one."""
     try:
-        data = path.read_bytes()
+        file = path.open("rb+")
     except FileNotFoundError:
         return
-    whole = data.rfind(b"\n") + 1
-    if whole < len(data):
-        os.truncate(path, whole)
+    with file:
+        end = position = file.seek(0, os.SEEK_END)
+        whole = 0
+        while position and not whole:
+            start = max(0, position - _BLOCK)
+            file.seek(start)
+            newline = file.read(position - start).rfind(b"\n")
+            whole = start + newline + 1 if newline >= 0 else 0
+            position = start
+        if whole < end:
+            file.truncate(whole)
 
 
 def _parse(data: bytes) -> Iterator[Record]:

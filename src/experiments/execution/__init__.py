@@ -1,5 +1,6 @@
 """Where runs are carried out: the executor protocol, its implementations, the recovery policy."""
 
+from .attempts import RunAttempts
 from .in_process import InProcessExecutor
 from .job import Executor, Job, JobStarted, Outcome, OutcomeKind
 from .process_pool import ProcessPoolExecutor
@@ -15,5 +16,6 @@ __all__ = [
     "ProcessPoolExecutor",
     "RecoveryPolicy",
     "RecoveryStrategy",
+    "RunAttempts",
     "parse_strategy",
 ]

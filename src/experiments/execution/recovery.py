@@ -27,9 +27,13 @@ class RecoveryPolicy:
 
     def decide(self, strategy: RecoveryStrategy, attempts: int) -> RecoveryStrategy:
         """What to do after `attempts` failed attempts."""
-        if strategy is RecoveryStrategy.RETRY and attempts > self.max_retries:
+        if strategy is RecoveryStrategy.RETRY and not self.allows_retry(attempts):
             return RecoveryStrategy.ABORT
         return strategy
+
+    def allows_retry(self, attempts: int) -> bool:
+        """Whether one more attempt is allowed after `attempts` failed ones."""
+        return attempts <= self.max_retries
 
 
 def parse_strategy(name: str) -> RecoveryStrategy:

@@ -1,0 +1,271 @@
+"""What the orchestrator costs: training time, start-up and `--help` beside bare Stable-Baselines3.
+
+    python benchmarks/overhead.py --rounds 5 --algorithms PPO A2C DQN SAC --through trainer runner
+
+Both sides train with the same seed on one thread, each in a process of its own, in alternating
+rounds. Both evaluate equally often; evaluation is left out of both times. `trainer` is a training
+process with its journal; `runner` is the whole command line with monitoring, read off its results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+SEED = 42
+EVALUATIONS = 4
+EPISODES = 3
+FIRST_STEP = "first_step"
+ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+
+
+@dataclass(frozen=True)
+class Case:
+    environment: str
+    steps: int
+
+
+CASES = {
+    "PPO": Case("CartPole-v1", 20_480),
+    "A2C": Case("CartPole-v1", 20_000),
+    "DQN": Case("CartPole-v1", 20_000),
+    "SAC": Case("Pendulum-v1", 1_500),
+    "TD3": Case("Pendulum-v1", 1_500),
+}
+TARGET_RATIO, TARGET_START_SECONDS, TARGET_HELP_SECONDS = 1.02, 0.5, 0.25
+
+
+def train_bare(algorithm: str) -> dict[str, Any]:
+    """Plain Stable-Baselines3; pauses its clock to evaluate as often as we do."""
+    import stable_baselines3
+    import torch
+    from stable_baselines3.common.callbacks import BaseCallback
+    from stable_baselines3.common.env_util import make_vec_env
+    from stable_baselines3.common.evaluation import evaluate_policy
+
+    case = CASES[algorithm]
+    torch.set_num_threads(1)
+
+    class Evaluation(BaseCallback):
+        def __init__(self) -> None:
+            super().__init__()
+            self.environment = make_vec_env(case.environment)
+            self.following = case.steps // EVALUATIONS
+            self.wall = self.cpu = 0.0
+
+        def _on_rollout_start(self) -> None:
+            if self.num_timesteps >= self.following:
+                wall, cpu = time.perf_counter(), time.process_time()
+                evaluate_policy(self.model, self.environment, EPISODES)
+                self.following += case.steps // EVALUATIONS
+                self.wall += time.perf_counter() - wall
+                self.cpu += time.process_time() - cpu
+
+        def _on_step(self) -> bool:
+            return True
+
+    first = note_first_step()
+    model = getattr(stable_baselines3, algorithm)("MlpPolicy", case.environment, seed=SEED)
+    evaluation = Evaluation()
+    wall, cpu = time.perf_counter(), time.process_time()
+    model.learn(case.steps, callback=evaluation)
+    seconds = time.perf_counter() - wall - evaluation.wall
+    cpu_seconds = time.process_time() - cpu - evaluation.cpu
+
+    from src.experiments.training.sb3.parameters import parameters_sha256
+
+    return {"wall": seconds, "cpu": cpu_seconds, "sha256": parameters_sha256(model), **first}
+
+
+def train_ours(algorithm: str) -> dict[str, Any]:
+    """`Trainer` with its journal, as a training process runs it."""
+    from src.experiments.domain.records import EvaluationProtocol, TrainerConfig
+    from src.experiments.training import Trainer
+    from src.experiments.training.sb3.backend import StableBaselines
+
+    first = note_first_step()
+    cpu = {"train": 0.0, "evaluate": 0.0}
+    for name in cpu:
+        add_cpu_time(StableBaselines, name, cpu)
+    case = CASES[algorithm]
+    with tempfile.TemporaryDirectory() as scratch:
+        config = TrainerConfig(
+            algorithm,
+            case.environment,
+            case.steps,
+            SEED,
+            evaluation=EvaluationProtocol(case.steps // EVALUATIONS, EPISODES, final_episodes=1),
+            run_dir=Path(scratch) / "run",
+        )
+        result = Trainer(config).train()
+    seconds = cpu["train"] - cpu["evaluate"]
+    return {
+        "wall": result.training_time,
+        "cpu": seconds,
+        "sha256": result.parameters_sha256,
+        **first,
+    }
+
+
+def add_cpu_time(owner: type, name: str, seconds: dict[str, float]) -> None:
+    original = getattr(owner, name)
+
+    def measured(*args: Any, **kwargs: Any) -> Any:
+        started = time.process_time()
+        result = original(*args, **kwargs)
+        if not (name == "evaluate" and seconds["train"]):  # the final one comes after training
+            seconds[name] += time.process_time() - started
+        return result
+
+    setattr(owner, name, measured)
+
+
+def note_first_step() -> dict[str, float]:
+    """A dictionary that receives the time of the first training step."""
+    from stable_baselines3.common.vec_env import DummyVecEnv
+
+    noted: dict[str, float] = {}
+    original = DummyVecEnv.step_wait
+
+    def step_wait(self: DummyVecEnv) -> Any:
+        noted[FIRST_STEP] = time.time()
+        DummyVecEnv.step_wait = original
+        return original(self)
+
+    DummyVecEnv.step_wait = step_wait
+    return noted
+
+
+def run_side(side: str, algorithm: str) -> dict[str, Any]:
+    """Train one side in a fresh process; adds the seconds from its start to the first step."""
+    if side == "runner":
+        return run_command_line(algorithm)
+    started = time.time()
+    command = [sys.executable, __file__, "--side", side, "--algorithms", algorithm]
+    result = json.loads(run(command).splitlines()[-1])
+    return {**result, "start": result[FIRST_STEP] - started}
+
+
+def run_command_line(algorithm: str) -> dict[str, Any]:
+    """The whole command line; the variant is trained after the baseline and not looked at."""
+    case = CASES[algorithm]
+    arm = {
+        "algorithm": algorithm,
+        "environment": case.environment,
+        "training_steps": case.steps,
+        "seed": SEED,
+    }
+    protocol = {"frequency": case.steps // EVALUATIONS, "episodes": EPISODES, "final_episodes": 1}
+    experiment = {
+        "experiment_id": "overhead",
+        "baseline_config": arm,
+        "variant_config": {"extends": "baseline", "hyperparameters": {"gamma": 0.98}},
+        "evaluation": protocol,
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "overhead.json"
+        file.write_text(json.dumps(experiment))
+        started = time.time()
+        options = ["--config", str(file), "--output-dir", scratch]
+        run([sys.executable, "-m", "src.experiments.runner", *options])
+        directory = Path(scratch) / "overhead"
+        results = json.loads((directory / "results.json").read_text())
+        journal = (directory / "runs" / f"baseline_seed{SEED}" / "journal.jsonl").read_text()
+    baseline = next(entry for entry in results["runs"] if entry["arm"] == "baseline")
+    first = json.loads(journal.splitlines()[0])["time"]
+    return {
+        "wall": baseline["training_time"],
+        "cpu": float("nan"),
+        "sha256": baseline["parameters_sha256"],
+        "start": first - started,
+    }
+
+
+def run(command: list[str]) -> str:
+    environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}\n{done.stderr}")
+    return done.stdout
+
+
+def compare(algorithm: str, side: str, rounds: int) -> bool:
+    """Print one line of the table; whether everything is within its target."""
+    ours, bare = [], []
+    for _ in range(rounds):
+        bare.append(run_side("bare", algorithm))
+        ours.append(run_side(side, algorithm))
+    ratio = {
+        unit: median(a[unit] / b[unit] for a, b in zip(ours, bare, strict=True))
+        for unit in ("wall", "cpu")
+    }
+    start = median(a["start"] for a in ours) - median(b["start"] for b in bare)
+    equal = len({result["sha256"] for result in ours + bare}) == 1
+    print(
+        f"{algorithm:6} {side:8} {median(b['wall'] for b in bare):7.2f} s "
+        f"{median(a['wall'] for a in ours):7.2f} s {ratio['wall']:7.3f} {ratio['cpu']:7.3f} "
+        f"{median(b['start'] for b in bare):6.2f} s {start:+6.2f} s   {'equal' if equal else 'DIFFER'}",
+        flush=True,
+    )
+    return equal and ratio["wall"] <= TARGET_RATIO and start <= TARGET_START_SECONDS
+
+
+def help_seconds(rounds: int) -> tuple[float, bool]:
+    """Seconds that `--help` takes, and whether it imports torch."""
+    command = [sys.executable, "-m", "src.experiments.runner", "--help"]
+    seconds = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        run(command)
+        seconds.append(time.perf_counter() - started)
+    imported = subprocess.run(
+        [command[0], "-X", "importtime", *command[1:]],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stderr
+    return median(seconds), any(
+        line.split("|")[-1].strip() == "torch" for line in imported.splitlines()
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--algorithms", nargs="+", choices=CASES, default=["PPO", "A2C", "DQN", "SAC"]
+    )
+    parser.add_argument("--through", nargs="+", choices=["trainer", "runner"], default=["trainer"])
+    parser.add_argument("--no-help-time", action="store_true", help="leave out the time of --help")
+    parser.add_argument("--side", choices=["bare", "trainer"], help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.side:
+        train = {"bare": train_bare, "trainer": train_ours}[options.side]
+        print(json.dumps(train(options.algorithms[0])))
+        return
+    print("                 bare SB3      ours   ratio   (CPU)   start     more   parameters")
+    sides = [(name, side) for name in options.algorithms for side in options.through]
+    within = [compare(algorithm, side, options.rounds) for algorithm, side in sides]
+    if not options.no_help_time:
+        seconds, torch_imported = help_seconds(options.rounds)
+        print(f"--help: {seconds:.2f} s, torch {'IMPORTED' if torch_imported else 'not imported'}")
+        within.append(seconds <= TARGET_HELP_SECONDS and not torch_imported)
+    print("within all targets" if all(within) else "NOT within all targets")
+    sys.exit(0 if all(within) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""What a report shows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from ..domain.records import (
+    Comparison,
+    DecisionRule,
+    Difference,
+    ExperimentStatus,
+    ResourceSample,
+    RunKey,
+    RunStatus,
+    TrainingResult,
+)
+from .evidence import score
+
+
+@dataclass(frozen=True)
+class ReportContent:
+    """Everything that a report tells, as the experiment's other files hold it."""
+
+    experiment_id: str
+    hypothesis: str
+    comparison: Comparison
+    arms: Mapping[str, TrainingResult]
+    """Aggregates with their `runs`, the baseline first."""
+    rule: DecisionRule = field(default_factory=DecisionRule)
+    status: ExperimentStatus = ExperimentStatus.COMPLETED
+    comment: str | None = None
+    tags: Sequence[str] = ()
+    created: datetime | None = None
+    finished: datetime | None = None
+    differences: Sequence[Difference] = ()
+    warnings: Sequence[str] = ()
+    notices: Sequence[str] = ()
+    journals: Mapping[RunKey, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    """The records of each run's journal, for the learning curves."""
+    resources: Mapping[RunKey, Sequence[ResourceSample]] = field(default_factory=dict)
+    remedies: Mapping[RunKey, str] = field(default_factory=dict)
+    """What to do about a failed run, where more is known than its error says."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """Facts by name, nested where they are; shown in their order."""
+    command: str | None = None
+    """The command line that started the experiment."""
+    secrets: Collection[str] = field(default=(), repr=False)
+    """Values that must not appear anywhere in the report."""
+    commands: Mapping[str, str] = field(default_factory=dict)
+    """Commands to offer, by what they do; empty for the usual ones."""
+
+    @property
+    def runs(self) -> dict[RunKey, TrainingResult]:
+        """Every run of every arm."""
+        return {
+            RunKey(arm, run.seed or 0): run
+            for arm, result in self.arms.items()
+            for run in result.runs or (result,)
+        }
+
+    @property
+    def failures(self) -> dict[RunKey, TrainingResult]:
+        """The runs that did not complete."""
+        return {
+            key: run
+            for key, run in self.runs.items()
+            if not run.success or run.status is not RunStatus.COMPLETED
+        }
+
+    @property
+    def scores(self) -> dict[str, dict[int, float]]:
+        """The metric of each completed run, by arm and seed."""
+        scores: dict[str, dict[int, float]] = {arm: {} for arm in self.arms}
+        for key, run in self.runs.items():
+            value = score(run, self.comparison.metric)
+            if value is not None:
+                scores[key.arm][key.seed] = value
+        return scores

@@ -1,0 +1,143 @@
+"""The static figures of the report: matplotlib without its global state, equal bytes each time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from typing import Any, Literal
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from ..domain.records import ResourceSample, RunKey
+from .curves import ArmCurve
+from .palette import INK, MUTED, RULE, arm_colour
+
+Format = Literal["png", "svg"]
+
+MARKERS = ("o", "s", "^", "D")
+LINE_STYLES = ("-", "--", "-.", ":")
+MARKED_POINTS = 40
+"""A curve with more points than this is drawn without markers."""
+
+STYLE: dict[Any, Any] = {
+    "axes.edgecolor": RULE,
+    "axes.labelcolor": MUTED,
+    "axes.labelsize": 10,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 12,
+    "figure.constrained_layout.use": True,
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "grid.color": RULE,
+    "grid.linewidth": 0.6,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "experiments",
+    "text.color": INK,
+    "text.parse_math": False,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+}
+
+
+def learning_curves(curves: Mapping[str, ArmCurve], ylabel: str) -> Figure:
+    """Mean curve of each arm, the range of its runs where there are several, and each run thin."""
+    with mpl.rc_context(STYLE):
+        figure, axes = _canvas("training timesteps", ylabel, (8.0, 4.4))
+        axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
+        for index, curve in enumerate(curves.values()):
+            _draw_arm(axes, curve, index)
+        if curves:
+            axes.legend(frameon=False, loc="best")
+        return figure
+
+
+def final_returns(scores: Mapping[str, Sequence[float]], ylabel: str) -> Figure:
+    """One dot a run, one column an arm, and the mean of each arm with several runs."""
+    with mpl.rc_context(STYLE):
+        figure, axes = _canvas("", ylabel, (5.2, 3.8))
+        for index, values in enumerate(scores.values()):
+            colour, marker = _look(index)
+            spread = np.linspace(-0.12, 0.12, len(values)) if len(values) > 1 else np.zeros(1)
+            positions = index + spread[: len(values)]
+            axes.plot(positions, values, marker, color=colour, alpha=0.75, markersize=8)
+            if len(values) > 1:
+                mean = float(np.mean(values))
+                axes.hlines(mean, index - 0.24, index + 0.24, color=colour, linewidth=2.5)
+        axes.set_xlim(-0.6, max(len(scores), 1) - 0.4)
+        axes.set_xticks(range(len(scores)), labels=list(scores), fontsize=11, color=INK)
+        axes.grid(visible=False, axis="x")
+        return figure
+
+
+def memory_over_time(samples: Mapping[RunKey, Sequence[ResourceSample]]) -> Figure:
+    """Resident memory of each run's processes over the seconds since its first sample."""
+    with mpl.rc_context(STYLE):
+        figure, axes = _canvas("seconds since the run's start", "resident memory (MiB)", (5.2, 3.8))
+        arms = list(dict.fromkeys(run.arm for run in samples))
+        for arm_index, arm in enumerate(arms):
+            colour, _ = _look(arm_index)
+            runs = [run for run in samples if run.arm == arm and samples[run]]
+            for position, run in enumerate(runs):
+                times = np.array([sample.time for sample in samples[run]])
+                memory = [sample.memory_mb for sample in samples[run]]
+                label = arm if position == 0 else None
+                style = LINE_STYLES[arm_index % len(LINE_STYLES)]
+                axes.plot(times - times[0], memory, style, color=colour, label=label)
+        axes.set_ylim(bottom=0)
+        axes.legend(frameon=False, loc="lower right")
+        return figure
+
+
+def rendered(figure: Figure, file_format: Format) -> bytes:
+    """The figure as the bytes of a file, the same bytes for the same figure."""
+    stream = BytesIO()
+    metadata = {"Date": None} if file_format == "svg" else {"Software": None}
+    with mpl.rc_context(STYLE):
+        figure.savefig(stream, format=file_format, dpi=160, facecolor="white", metadata=metadata)
+    return stream.getvalue()
+
+
+def _canvas(xlabel: str, ylabel: str, inches: tuple[float, float]) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=inches)
+    axes = figure.add_subplot()
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel(ylabel)
+    axes.grid(visible=True)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _draw_arm(axes: Axes, curve: ArmCurve, index: int) -> None:
+    colour, marker = _look(index)
+    if curve.lowest is not None and curve.highest is not None:
+        axes.fill_between(
+            curve.steps, curve.lowest, curve.highest, color=colour, alpha=0.14, linewidth=0
+        )
+        for run in curve.finished:
+            axes.plot(run.steps, run.returns, color=colour, alpha=0.35, linewidth=0.8)
+    for run in curve.unfinished:
+        axes.plot(run.steps, run.returns, color=colour, alpha=0.6, linewidth=0.9, linestyle=":")
+        axes.plot(run.steps[-1:], run.returns[-1:], "x", color=colour, markersize=8)
+    axes.plot(
+        curve.steps,
+        curve.mean,
+        color=colour,
+        linewidth=2.2,
+        linestyle=LINE_STYLES[index % len(LINE_STYLES)],
+        marker=marker if len(curve.steps) <= MARKED_POINTS else None,
+        markersize=4.5,
+        label=curve.label,
+    )
+
+
+def _look(index: int) -> tuple[str, str]:
+    return arm_colour(index), MARKERS[index % len(MARKERS)]
+
+
+def _thousands(value: float, _position: int | None = None) -> str:
+    return f"{value:,.0f}"

@@ -1,0 +1,23 @@
+"""The colours of every figure: Okabe and Ito's, which colour-blind readers can tell apart."""
+
+ARM_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+"""On white: baseline blue, first variant vermilion."""
+INK = "#1b1f24"
+MUTED = "#59636e"
+RULE = "#d8dde3"
+
+ON_DARK = {
+    "#0072B2": "#56A8E0",
+    "#D55E00": "#F58A42",
+    "#009E73": "#2BC499",
+    "#CC79A7": "#E3A3C6",
+    INK: "#e6e9ed",
+    MUTED: "#9aa4b0",
+    RULE: "#333a44",
+}
+"""The same hues on a dark page."""
+
+
+def arm_colour(index: int) -> str:
+    """The colour of an arm, the baseline being the first."""
+    return ARM_COLOURS[index % len(ARM_COLOURS)]

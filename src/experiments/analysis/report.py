@@ -1,0 +1,39 @@
+"""Writes the report: a page that opens offline, the same in Markdown, and the figures as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..domain.paths import ExperimentPaths
+from ..domain.storage_policy import StoragePolicy
+from ..durability.files import write_atomically
+from .content import ReportContent
+
+__all__ = ["ReportContent", "write_report"]
+
+MARKDOWN_NAME = "report.md"
+
+
+def write_report(paths: ExperimentPaths, content: ReportContent, policy: StoragePolicy) -> Path:
+    """Write ``report/`` of an experiment and return the page's path.
+
+    Where the policy keeps figures off the disk, the page still holds its own.
+
+    Raises:
+        StorageError: when the disk refuses.
+    """
+    # matplotlib, jinja2 and plotly are loaded only by who writes a report
+    from .charts import draw
+    from .page import render_markdown, render_page
+
+    charts = draw(content)
+    keep_figures = policy.should_save_locally(figure=True)
+    if keep_figures:
+        for chart in charts:
+            write_atomically(paths.report / f"{chart.name}.png", chart.png)
+            write_atomically(paths.report / f"{chart.name}.svg", chart.svg)
+    linked = charts if keep_figures else ()
+    markdown = render_markdown(content, linked, paths)
+    write_atomically(paths.report / MARKDOWN_NAME, markdown)
+    write_atomically(paths.report_page, render_page(content, charts, paths))
+    return paths.report_page

@@ -1,0 +1,283 @@
+"""Statistics on scores by seed: pure functions of one array per arm, one number per run.
+
+An array has shape ``(n,)``, in units of the metric. Episodes are not seeds: they never enter here.
+An effect is always variant minus baseline.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import combinations, product
+from typing import Any
+
+import numpy as np
+import scipy
+from numpy.typing import NDArray
+
+Scores = Sequence[float] | NDArray[np.float64]
+Interval = tuple[float, float]
+
+POWER = 0.8
+"""Power at which the minimum detectable effect is given."""
+MAX_ENUMERATED = 200_000
+"""Up to so many relabellings are all visited (10 seeds per arm give 184 756)."""
+RANDOM_DRAWS = 20_000
+"""Relabellings drawn where there are too many to visit."""
+MAX_SEEDS = 10_000
+"""More seeds per arm than this are never asked for."""
+
+_RELATIVE = 1e-12
+_TIE = 1e-9
+
+
+def mean_difference(baseline: Scores, variant: Scores) -> float:
+    """Difference of the arms' means over seeds, variant minus baseline."""
+    return float(np.mean(variant) - np.mean(baseline))
+
+
+def welch_interval(baseline: Scores, variant: Scores, level: float = 0.95) -> Interval | None:
+    """Welch's t interval for the difference of means, in units of the metric.
+
+    None with fewer than two runs in an arm, and for two samples without spread that differ:
+    their standard error of zero says nothing about new seeds.
+    """
+    if min(len(baseline), len(variant)) < 2:
+        return None
+    if is_constant(baseline) and is_constant(variant):
+        return _interval_without_spread(mean_difference(baseline, variant), variant)
+    test = scipy.stats.ttest_ind(variant, baseline, equal_var=False)
+    interval = test.confidence_interval(level)
+    return float(interval.low), float(interval.high)
+
+
+def paired_interval(baseline: Scores, variant: Scores, level: float = 0.95) -> Interval | None:
+    """Student's t interval for the mean of the differences by seed, in units of the metric.
+
+    None with fewer than two pairs, and for equal differences other than zero.
+    """
+    differences = np.subtract(variant, baseline)
+    if len(differences) < 2:
+        return None
+    if is_constant(differences):
+        return _interval_without_spread(float(differences.mean()), variant)
+    interval = scipy.stats.ttest_1samp(differences, 0.0).confidence_interval(level)
+    return float(interval.low), float(interval.high)
+
+
+def hedges_g(baseline: Scores, variant: Scores) -> float | None:
+    """Standardised difference of means, free of small-sample bias (Hedges 1981, eq. 6a).
+
+    None without at least two degrees of freedom or without spread.
+    """
+    n_baseline, n_variant = len(baseline), len(variant)
+    df = n_baseline + n_variant - 2
+    spread = pooled_sd(baseline, variant)
+    if df < 2 or not spread:
+        return None
+    log_gamma = scipy.special.gammaln
+    correction = math.exp(log_gamma(df / 2) - log_gamma((df - 1) / 2)) / math.sqrt(df / 2)
+    return float(mean_difference(baseline, variant) / spread * correction)
+
+
+def pooled_sd(baseline: Scores, variant: Scores) -> float | None:
+    """Pooled standard deviation over seeds, zero without spread; None for < 2 runs in an arm."""
+    n_baseline, n_variant = len(baseline), len(variant)
+    if min(n_baseline, n_variant) < 2:
+        return None
+    if is_constant(baseline) and is_constant(variant):
+        return 0.0
+    squares = (n_baseline - 1) * np.var(baseline, ddof=1) + (n_variant - 1) * np.var(
+        variant, ddof=1
+    )
+    return math.sqrt(float(squares) / (n_baseline + n_variant - 2))
+
+
+def permutation_p(
+    baseline: Scores, variant: Scores, generator: np.random.Generator
+) -> float | None:
+    """Two-sided p of the permutation test with the studentised (Welch) difference of means.
+
+    Exact, by visiting every relabelling, while there are at most `MAX_ENUMERATED` of them; else
+    from `RANDOM_DRAWS` draws of `generator`, the observed labels counted among them.
+    None with fewer than two runs in an arm. Studentised after Janssen (1997).
+    """
+    n_baseline, n_variant = len(baseline), len(variant)
+    if min(n_baseline, n_variant) < 2:
+        return None
+    pooled = np.concatenate([np.asarray(variant, float), np.asarray(baseline, float)])
+    pooled = pooled - pooled.mean()
+    if math.comb(len(pooled), n_variant) <= MAX_ENUMERATED:
+        orders = _all_relabellings(len(pooled), n_variant)
+        return _share_as_extreme(np.abs(_studentised(pooled[orders], n_variant)))
+    keys = generator.random((RANDOM_DRAWS, len(pooled)))
+    observed = np.arange(len(pooled))[np.newaxis]
+    orders = np.concatenate([observed, np.argsort(keys, axis=1)])
+    return _share_as_extreme(np.abs(_studentised(pooled[orders], n_variant)))
+
+
+def paired_permutation_p(
+    baseline: Scores, variant: Scores, generator: np.random.Generator
+) -> float | None:
+    """Two-sided p of the sign-flip test on the differences by seed.
+
+    Exact while there are at most `MAX_ENUMERATED` sign patterns, else `RANDOM_DRAWS` of them.
+    None with fewer than two pairs. The sum orders the patterns as their t statistic does.
+    """
+    differences = np.subtract(variant, baseline)
+    n = len(differences)
+    if n < 2:
+        return None
+    observed = np.ones((1, n))
+    if 2**n <= MAX_ENUMERATED:
+        signs = np.array(list(product((1.0, -1.0), repeat=n)))
+    else:
+        signs = np.concatenate([observed, generator.choice((1.0, -1.0), (RANDOM_DRAWS, n))])
+    scale = np.abs(differences).max()
+    sums = signs @ (differences / scale) if scale else np.zeros(len(signs))
+    return _share_as_extreme(np.abs(sums))
+
+
+def smallest_attainable_p(n_baseline: int, n_variant: int, *, paired: bool = False) -> float:
+    """The smallest two-sided p that the permutation test can give; 1 where there is no test."""
+    if min(n_baseline, n_variant) < 2:
+        return 1.0
+    if paired:
+        return 2.0 ** (1 - n_baseline)
+    # with equal sizes the mirrored labels are as extreme as the observed ones
+    extreme = 2 if n_baseline == n_variant else 1
+    return extreme / math.comb(n_baseline + n_variant, n_baseline)
+
+
+def seeds_needed(alpha: float, *, paired: bool = False) -> int:
+    """The fewest seeds per arm with which the permutation test can reach p ≤ alpha.
+
+    Raises:
+        ValueError: when alpha is not between 0 and 1.
+    """
+    if not 0.0 < alpha < 1.0:
+        raise ValueError(f"alpha must lie between 0 and 1, got {alpha}")
+    n = 2
+    while smallest_attainable_p(n, n, paired=paired) > alpha:
+        n += 1
+    return n
+
+
+def minimum_detectable_effect(
+    n_per_arm: int, alpha: float = 0.05, power: float = POWER, *, paired: bool = False
+) -> float | None:
+    """The effect that a two-sided t-test shows with the given power, in standard deviations.
+
+    With `paired`, in standard deviations of the differences by seed. None for fewer than two.
+    """
+    if n_per_arm < 2:
+        return None
+    return float(_power_analysis(paired=paired).solve_power(None, n_per_arm, alpha, power))
+
+
+def seeds_for_effect(
+    effect_in_sd: float, alpha: float = 0.05, power: float = POWER, *, paired: bool = False
+) -> int | None:
+    """The fewest seeds per arm that show an effect with the given power; None above `MAX_SEEDS`."""
+    analysis = _power_analysis(paired=paired)
+
+    def enough(n: int) -> bool:
+        return bool(analysis.power(effect_in_sd, n, alpha) >= power)
+
+    if effect_in_sd <= 0:
+        return None
+    # from below: far above the answer the noncentral t distribution overflows
+    high = 2
+    while not enough(high):
+        high *= 2
+        if high > MAX_SEEDS:
+            return None
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+def probability_of_improvement(
+    baseline: Scores, variant: Scores, level: float = 0.95
+) -> tuple[float, Interval]:
+    """P(a variant run scores higher than a baseline run), ties half, with its interval.
+
+    The estimate is U/(n·m); the interval solves (θ̂ - θ)² = z² V(θ) with the variance of
+    Newcombe (2006, Statistics in Medicine 25, 559-573, method 5).
+    """
+    gaps = np.subtract.outer(np.asarray(variant, float), np.asarray(baseline, float))
+    estimate = float(np.mean((gaps > 0) + 0.5 * (gaps == 0)))
+    return estimate, _newcombe_interval(estimate, len(baseline), len(variant), level)
+
+
+def correlation(baseline: Scores, variant: Scores) -> float | None:
+    """Pearson correlation of the arms over equal seeds; None for < 3 pairs or without spread."""
+    if len(baseline) != len(variant) or len(baseline) < 3:
+        return None
+    if is_constant(baseline) or is_constant(variant):
+        return None
+    return float(np.corrcoef(baseline, variant)[0, 1])
+
+
+def is_constant(scores: Scores) -> bool:
+    """Whether all runs scored the same, but for rounding."""
+    values = np.asarray(scores, float)
+    return bool(np.ptp(values) <= _RELATIVE * np.abs(values).max())
+
+
+def _interval_without_spread(difference: float, scores: Scores) -> Interval | None:
+    equal = abs(difference) <= _RELATIVE * float(np.abs(np.asarray(scores, float)).max())
+    return (0.0, 0.0) if equal else None
+
+
+def _all_relabellings(total: int, chosen: int) -> NDArray[np.intp]:
+    """Orders of shape ``(C(total, chosen), total)``: the chosen first, the observed order first."""
+    first = np.array(list(combinations(range(total), chosen)), dtype=np.intp)
+    unused = np.ones((len(first), total), dtype=bool)
+    np.put_along_axis(unused, first, values=False, axis=1)
+    rest = np.nonzero(unused)[1].reshape(len(first), total - chosen)
+    return np.concatenate([first, rest], axis=1)
+
+
+def _studentised(values: NDArray[np.float64], n_variant: int) -> NDArray[np.float64]:
+    """Welch's t of each row of ``(rows, n)``, the variant's runs first; infinite without spread."""
+    variant, baseline = values[:, :n_variant], values[:, n_variant:]
+    difference = variant.mean(axis=1) - baseline.mean(axis=1)
+    error = np.sqrt(
+        variant.var(axis=1, ddof=1) / variant.shape[1]
+        + baseline.var(axis=1, ddof=1) / baseline.shape[1]
+    )
+    noise = _RELATIVE * np.abs(values).max(initial=0.0)
+    certain = np.where(np.abs(difference) <= noise, 0.0, np.inf)
+    np.divide(difference, error, out=certain, where=error > noise)
+    return certain
+
+
+def _share_as_extreme(statistics: NDArray[np.float64]) -> float:
+    """Share of the statistics that reach the first one, the observed; rounding makes no ties."""
+    threshold = statistics[0] * (1.0 - _TIE) - _RELATIVE
+    return float(np.mean(statistics >= threshold))
+
+
+def _newcombe_interval(estimate: float, n_baseline: int, n_variant: int, level: float) -> Interval:
+    z = float(scipy.stats.norm.ppf(0.5 + level / 2))
+    half = (n_baseline + n_variant) / 2
+
+    def excess(theta: float) -> float:
+        bracket = 2 * half - 1 - (3 * half - 3) / ((2 - theta) * (1 + theta))
+        variance = theta * (1 - theta) * bracket / (n_baseline * n_variant)
+        return float((theta - estimate) ** 2 - z**2 * variance)
+
+    edge = 1e-12
+    low = scipy.optimize.brentq(excess, 0.0, min(estimate, 1 - edge)) if estimate > 0 else 0.0
+    high = scipy.optimize.brentq(excess, max(estimate, edge), 1.0) if estimate < 1 else 1.0
+    return float(low), float(high)
+
+
+def _power_analysis(*, paired: bool) -> Any:
+    # statsmodels takes a second to import, and few experiments get this far
+    from statsmodels.stats.power import TTestIndPower, TTestPower
+
+    return TTestPower() if paired else TTestIndPower()

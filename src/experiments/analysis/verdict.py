@@ -1,0 +1,193 @@
+"""The answer to the experiment's question, for a number of seeds fixed in advance.
+
+The cases are taken in a fixed order: runs that are missing, a test that rejects, equivalence,
+evidence that could not have sufficed, and last no difference shown. A run without a score is never
+dropped: leaving out the failures of an arm that fails would make it look better.
+"""
+
+from __future__ import annotations
+
+from ..domain.records import Comparison, DecisionRule, Verdict
+from . import statistics
+from .evidence import Evidence, Results, gather
+from .text import interval_text, metric_label, number, p_value_text, percent
+
+Answer = tuple[Verdict, str]
+
+
+def compare(results: Results, rule: DecisionRule) -> Comparison:
+    """Answer whether the second arm of `results` beats the first, one result for each seed.
+
+    Raises:
+        UsageError: (a ValueError) for other than two arms, an unknown metric or direction, or two
+            results of one arm and seed.
+    """
+    evidence = gather(results, rule)
+    verdict, sentence = _decide(evidence)
+    return Comparison(
+        verdict=verdict,
+        sentence=sentence,
+        metric=rule.metric,
+        effect=evidence.effect,
+        interval=evidence.interval,
+        alpha=rule.alpha,
+        p_value=evidence.p_value,
+        n_per_arm=evidence.n_per_arm,
+        failed_per_arm=evidence.failed_per_arm,
+    )
+
+
+def minimum_detectable_difference(evidence: Evidence) -> float | None:
+    """The difference that these seeds show with 80 % power, in units of the metric.
+
+    None with fewer than two runs in an arm; zero where the runs do not vary.
+    """
+    spread = evidence.spread
+    if not spread:
+        return spread
+    rule = evidence.rule
+    in_sd = statistics.minimum_detectable_effect(evidence.n, rule.alpha, paired=rule.paired)
+    return None if in_sd is None else in_sd * spread
+
+
+def _decide(evidence: Evidence) -> Answer:
+    if evidence.gap:
+        return Verdict.INSUFFICIENT_EVIDENCE, _incomplete(evidence.gap)
+    if evidence.p_value is not None and evidence.p_value <= evidence.rule.alpha:
+        return _rejected(evidence)
+    if _is_equivalent(evidence):
+        return Verdict.EQUIVALENT, _equivalent(evidence)
+    if evidence.without_spread and evidence.effect == 0:
+        return Verdict.NO_DIFFERENCE_SHOWN, _identical(evidence)
+    needed = statistics.seeds_needed(evidence.rule.alpha, paired=evidence.rule.paired)
+    if evidence.n < needed:
+        return Verdict.INSUFFICIENT_EVIDENCE, _too_few(evidence, needed)
+    return _not_rejected(evidence)
+
+
+def _rejected(evidence: Evidence) -> Answer:
+    higher = (evidence.effect or 0.0) > 0
+    better = higher == (evidence.rule.direction == "maximize")
+    word = "better" if better else "worse"
+    advice = (
+        "Before building on it, repeat it with seeds that were not used here."
+        if better
+        else f"Keep the {evidence.baseline}, or change something else next."
+    )
+    verdict = Verdict.VARIANT_BETTER if better else Verdict.VARIANT_WORSE
+    return verdict, f"The {evidence.variant} is {word}: {_measured(evidence, 'its')}. {advice}"
+
+
+def _is_equivalent(evidence: Evidence) -> bool:
+    margin, interval = evidence.rule.equivalence_margin, evidence.interval
+    if margin is None or interval is None:
+        return False
+    return -margin < interval[0] and interval[1] < margin
+
+
+def _not_rejected(evidence: Evidence) -> Answer:
+    wanted, shown = evidence.rule.minimum_effect, minimum_detectable_difference(evidence)
+    if wanted is not None and shown is not None and shown > wanted:
+        return Verdict.INSUFFICIENT_EVIDENCE, _too_weak(evidence, wanted, shown)
+    return Verdict.NO_DIFFERENCE_SHOWN, _no_difference(evidence, shown)
+
+
+def _incomplete(gap: str) -> str:
+    return (
+        f"The evidence is insufficient: {gap}. The arms are compared once every planned run has a "
+        "score, because leaving out failed runs favours the arm that fails. "
+        "Repair the cause and continue the experiment."
+    )
+
+
+def _equivalent(evidence: Evidence) -> str:
+    return (
+        f"The arms are equivalent within ±{evidence.rule.equivalence_margin:g}: "
+        f"{_measured(evidence)}, and the interval lies inside the margin. "
+        "Choose by cost or simplicity."
+    )
+
+
+def _identical(evidence: Evidence) -> str:
+    return (
+        f"No difference was shown: every run of both arms has the same "
+        f"{metric_label(evidence.rule.metric)}, {number(evidence.baseline_scores[0])}. "
+        "The task may be too easy to tell them apart: train for fewer steps or make it harder."
+    )
+
+
+def _too_few(evidence: Evidence, needed: int) -> str:
+    rule = evidence.rule
+    runs = (
+        "One run per arm says nothing about the algorithms"
+        if evidence.n == 1
+        else f"{evidence.n} seeds per arm are too few to decide"
+    )
+    reverses = ", which another seed may reverse" if evidence.effect else ""
+    return (
+        f"{runs}: {_measured(evidence)}{reverses}. "
+        f'Run at least {needed} seeds per arm ("seeds": {needed}); '
+        f"with fewer the permutation test cannot reach p ≤ {rule.alpha:g}."
+    )
+
+
+def _too_weak(evidence: Evidence, wanted: float, shown: float) -> str:
+    rule = evidence.rule
+    seeds = statistics.seeds_for_effect(
+        wanted / (evidence.spread or 1.0), rule.alpha, paired=rule.paired
+    )
+    advice = (
+        f'Run about {seeds} seeds per arm ("seeds": {seeds}).'
+        if seeds
+        else "No affordable number of seeds would do: reduce the noise or raise minimum_effect."
+    )
+    return (
+        f"The evidence is insufficient: {_measured(evidence)}. With {evidence.n} seeds per arm a "
+        f"difference must be about {number(shown)} to be shown with "
+        f"{percent(statistics.POWER)} power, and {wanted:g} matters here "
+        f"(minimum_effect). {advice}"
+    )
+
+
+def _no_difference(evidence: Evidence, shown: float | None) -> str:
+    limit = (
+        f" With {evidence.n} seeds per arm a difference below about {number(shown)} is easily "
+        f"missed ({percent(statistics.POWER)} power)."
+        if shown
+        else ""
+    )
+    return (
+        f"No difference was shown: {_measured(evidence)}. That does not prove the arms equal."
+        f"{limit} More seeds would narrow the interval; "
+        "a stated equivalence_margin would test for equality."
+    )
+
+
+def _measured(evidence: Evidence, whose: str | None = None) -> str:
+    """What both arms reached, the difference, and how certain it is."""
+    rule = evidence.rule
+    lower = " (lower is better)" if rule.direction == "minimize" else ""
+    whose = whose or f"the {evidence.variant}'s"
+    return (
+        f"{whose} {metric_label(rule.metric)}{lower} is "
+        f"{number(float(evidence.variant_scores.mean()))} against the {evidence.baseline}'s "
+        f"{number(float(evidence.baseline_scores.mean()))}{_over_seeds(evidence)}, "
+        f"a difference of {number(evidence.effect, signed=True)}{_certainty(evidence)}"
+    )
+
+
+def _over_seeds(evidence: Evidence) -> str:
+    variant, baseline = evidence.n_per_arm[evidence.variant], evidence.n_per_arm[evidence.baseline]
+    if variant != baseline:
+        return f" over {variant} and {baseline} seeds"
+    return "" if variant == 1 else f" over {variant} seeds per arm"
+
+
+def _certainty(evidence: Evidence) -> str:
+    facts = []
+    if evidence.interval is not None:
+        level = percent(1 - evidence.rule.alpha)
+        facts.append(f"{level} interval {interval_text(evidence.interval)}")
+    if evidence.p_value is not None:
+        facts.append(f"permutation test p = {p_value_text(evidence.p_value)}")
+    return f" ({', '.join(facts)})" if facts else ""

@@ -1,0 +1,245 @@
+"""The planned runs of one experiment, carried out through an executor until none is left."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+from .config import trainer_config
+from .derived import adopt_run
+from .domain.errors import ExperimentsError
+from .domain.records import (
+    RunEstimate,
+    RunKey,
+    RunProgress,
+    RunStatus,
+    TrainerConfig,
+    TrainingResult,
+)
+from .execution import Executor, Job, JobStarted, Outcome, OutcomeKind, RunAttempts
+from .execution.adjustments import Adjustment
+from .experiment import Experiment
+from .monitoring import JournalProgress
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.2
+"""How long an executor is waited for before anything else is looked at."""
+
+Train = Callable[[TrainerConfig], TrainingResult]
+Recover = Callable[["FailedRun"], bool]
+
+
+@dataclass(frozen=True)
+class FailedRun:
+    """A run that just failed, and how to try it once more."""
+
+    arm: str
+    error: Exception
+    failures: int
+    """Failed attempts so far, this one included."""
+    again: Callable[[], bool]
+    """Trains, or queues, another attempt; False when that could not help."""
+
+
+class Campaign:
+    """Trains what is unfinished; each run's outcome goes into the experiment as it comes.
+
+    Args:
+        experiment: its directory exists and is locked by this process.
+        train: trains one run; picklable, because it may be called in another process.
+        recover: decides about a failed run: True to go on (with another attempt, if it asked for
+            one), False to stop.
+    """
+
+    def __init__(self, experiment: Experiment, train: Train, recover: Recover) -> None:
+        self._experiment = experiment
+        self._train = train
+        self._recover = recover
+        self._executor: Executor | None = None
+        self._pending: set[RunKey] = set()
+        self._adjustments: dict[str, tuple[Adjustment, ...]] = {}
+        self.failures: tuple[str, ...] = ()
+        """What failed and why, a line each."""
+        self.attempts = {
+            run: RunAttempts(run, experiment.paths.run(run)) for run in experiment.runs()
+        }
+        planned = experiment.planned_timesteps()
+        self._readers = {
+            run: JournalProgress(attempts.paths, run, planned[run.arm])
+            for run, attempts in self.attempts.items()
+        }
+
+    def carry_out(
+        self,
+        executor: Executor,
+        order: list[RunKey],
+        interrupted: threading.Event,
+        on_look: Callable[[], None],
+    ) -> None:
+        """Train the runs of `order` that are unfinished; setting `interrupted` ends them early.
+
+        `on_look` is called several times a second meanwhile.
+        """
+        self._executor = executor
+        todo = set(self._experiment.unfinished_runs())
+        for run in order:
+            if run in todo:
+                self._submit(run)
+            else:
+                self.attempts[run].status = RunStatus.COMPLETED
+        while self._pending:
+            if interrupted.is_set():
+                executor.cancel()
+            match executor.next_event(LOOK_SECONDS):
+                case JobStarted() as started:
+                    self._on_started(started)
+                case Outcome() as outcome:
+                    self._on_outcome(outcome)
+            on_look()
+
+    def progress(self) -> tuple[RunProgress, ...]:
+        """How far each planned run is; safe to call from any thread."""
+        return tuple(reader.read() for reader in self._readers.values())
+
+    def progress_of(self, run: RunKey) -> RunProgress:
+        """How far one run is; safe to call from any thread."""
+        return self._readers[run].read()
+
+    def arms_running(self) -> set[str]:
+        """The arms of which a run trains just now."""
+        return {
+            run.arm
+            for run, attempts in self.attempts.items()
+            if attempts.status is RunStatus.RUNNING
+        }
+
+    def adjust(self, arm: str, adjustment: Adjustment) -> None:
+        """Change the configuration of an arm's further attempts; they are marked as deviating."""
+        self._adjustments[arm] = (*self._adjustments.get(arm, ()), adjustment)
+
+    def _submit(self, run: RunKey) -> bool:
+        attempts = self.attempts[run]
+        number = attempts.prepare()
+        config = trainer_config(
+            self._experiment.config.arms[run.arm],
+            seed=run.seed,
+            experiment=self._experiment.config,
+            run_dir=attempts.paths.root,
+            attempt=number,
+            experiment_name=self._experiment.name_of(run),
+        )
+        config, attempts.deviations = adjusted(config, self._adjustments.get(run.arm, ()))
+        self._pending.add(run)
+        job = Job(run.name, (run,), partial(self._train, config), attempts.current.log)
+        self._running_executor.submit(job)
+        return True
+
+    def _on_started(self, event: JobStarted) -> None:
+        for run in event.job.runs:
+            self.attempts[run].started(event.pid)
+            logger.info("%s: attempt %d begins", run.name, self.attempts[run].number)
+
+    def _on_outcome(self, outcome: Outcome) -> None:
+        for run in outcome.job.runs:
+            self._pending.discard(run)
+            match outcome.kind:
+                case OutcomeKind.FINISHED:
+                    self._on_finished(run, outcome.value)
+                case OutcomeKind.CANCELLED:
+                    self._on_cancelled(run)
+                case _:
+                    self._on_failed(run, outcome.as_exception())
+        self._experiment.save()
+
+    def _on_finished(self, run: RunKey, result: TrainingResult) -> None:
+        attempts = self.attempts[run]
+        model = adopt_run(self._experiment, run, attempts.current)
+        result = replace(result, model_path=str(model) if model else None)
+        attempts.ended(RunStatus.COMPLETED, result.total_timesteps)
+        self._experiment.add_result(run.arm, self._named(run, result))
+        logger.info("%s: complete, %s steps", run.name, result.total_timesteps)
+
+    def _on_cancelled(self, run: RunKey) -> None:
+        if self.attempts[run].status is RunStatus.RUNNING:
+            step = self.progress_of(run).step
+            self.attempts[run].ended(RunStatus.INTERRUPTED, step, "stopped before it was complete")
+
+    def _on_failed(self, run: RunKey, error: Exception) -> None:
+        attempts = self.attempts[run]
+        step = self.progress_of(run).step
+        attempts.ended(RunStatus.FAILED, step, str(error), remedy=_remedy(error))
+        self._record_failure(run, error, step)
+        again = partial(self._submit, run)
+        goes_on = self._recover(FailedRun(run.arm, error, attempts.failures, again))
+        if run in self._pending:
+            return
+        self.failures += (f"{run.name}: {error}",)
+        if goes_on:
+            self._skip(run, step, error)
+        else:
+            self._running_executor.cancel()
+
+    def _skip(self, run: RunKey, step: int, error: Exception) -> None:
+        self.attempts[run].ended(RunStatus.SKIPPED, step, str(error))
+        result = replace(self._experiment.results[run], status=RunStatus.SKIPPED)
+        self._experiment.add_result(run.arm, result)
+
+    def _record_failure(self, run: RunKey, error: Exception, step: int) -> None:
+        failed = self._experiment.failed_result(run, str(error), step)
+        self._experiment.add_result(run.arm, self._named(run, failed))
+
+    def _named(self, run: RunKey, result: TrainingResult) -> TrainingResult:
+        attempts = self.attempts[run]
+        deviations = tuple(attempts.deviations)
+        return replace(result, arm=run.arm, attempts=attempts.number, deviations=deviations)
+
+    @property
+    def _running_executor(self) -> Executor:
+        if self._executor is None:
+            raise RuntimeError("no run was carried out yet")
+        return self._executor
+
+
+def adjusted(
+    config: TrainerConfig, adjustments: tuple[Adjustment, ...]
+) -> tuple[TrainerConfig, list[str]]:
+    """The configuration after the adjustments that apply, and what they changed in words."""
+    deviations = []
+    for adjustment in adjustments:
+        changed = adjustment(config)
+        if changed is not None:
+            config, deviation = changed
+            deviations.append(deviation)
+    return config, deviations
+
+
+def rehearse_arms(
+    experiment: Experiment,
+    executor: Executor,
+    rehearse: Callable[[RunKey, TrainerConfig], RunEstimate],
+    interrupted: threading.Event,
+) -> tuple[tuple[RunEstimate, ...], tuple[str, ...]]:
+    """Train a handful of steps of each arm: the estimates, and what failed, a line each."""
+    seed = experiment.config.seed_list[0]
+    runs = [RunKey(arm, seed) for arm in experiment.config.arms]
+    for run in runs:
+        arm = experiment.config.arms[run.arm]
+        config = trainer_config(arm, seed=seed, experiment=experiment.config)
+        executor.submit(Job(run.name, (run,), partial(rehearse, run, config)))
+    estimates: tuple[RunEstimate, ...] = ()
+    failures: tuple[str, ...] = ()
+    while len(estimates) + len(failures) < len(runs) and not interrupted.is_set():
+        event = executor.next_event(LOOK_SECONDS)
+        if isinstance(event, Outcome) and event.kind is OutcomeKind.FINISHED:
+            estimates += (event.value,)
+        elif isinstance(event, Outcome):
+            failures += (f"{event.job.name}: {event.as_exception()}",)
+    return estimates, failures
+
+
+def _remedy(error: Exception) -> str | None:
+    return error.remedy if isinstance(error, ExperimentsError) else None

@@ -1,0 +1,105 @@
+"""Where the command line begins: ``experiments``, ``-m src.experiments``, ``-m …runner``."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, NoReturn
+
+import typer
+
+from . import failures
+from .arguments import dashed
+from .doctor import doctor
+from .list_experiments import list_experiments
+from .run import run
+from .schema import schema
+from .show import show
+from .signals import Stopped, die_by
+from .validate import validate
+
+_PACKAGE = __package__.rpartition(".")[0]
+_INTERRUPTED = 128 + signal.SIGINT
+_SETTINGS = {"token_normalize_func": dashed, "help_option_names": ["--help", "-h"]}
+
+COMMANDS: dict[str, Callable[..., int]] = {
+    "run": run,
+    "validate": validate,
+    "list": list_experiments,
+    "show": show,
+    "schema": schema,
+    "doctor": doctor,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Carry out ``experiments COMMAND …`` and return the exit code."""
+    app = _typer_app(help="Controlled reinforcement-learning experiments.")
+    for name, command in COMMANDS.items():
+        app.command(name)(command)
+    started = getattr(sys.modules["__main__"], "__spec__", None)
+    is_module = started is not None and started.name == f"{_PACKAGE}.__main__"
+    program = f"python -m {_PACKAGE}" if is_module else "experiments"
+    return _invoke(app, program, sys.argv[1:] if argv is None else argv)
+
+
+def runner_main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Carry out ``python -m src.experiments.runner …`` and exit: `run` without its name."""
+    app = _typer_app()
+    app.command()(run)
+    program = f"python -m {_PACKAGE}.runner"
+    sys.exit(_invoke(app, program, sys.argv[1:] if argv is None else argv))
+
+
+def _typer_app(**settings: Any) -> typer.Typer:
+    # plain help: Rich's panels would cost a tenth of a second
+    return typer.Typer(
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings=_SETTINGS,
+        **settings,
+    )
+
+
+def _invoke(app: typer.Typer, program: str, arguments: Sequence[str]) -> int:
+    """Parse and carry out; errors become lines and an exit code, signals end the process."""
+    _accept_any_text()
+    words = list(arguments) or ["--help"]
+    command = typer.main.get_command(app)
+    try:
+        code = int(command.main(args=words, prog_name=program, standalone_mode=False) or 0)
+        sys.stdout.flush()
+    except Stopped as stopped:
+        _end_by(stopped.number)
+    except KeyboardInterrupt:
+        _end_by(signal.SIGINT)
+    except Exception as error:  # noqa: BLE001 - the last resort: a line and an exit code
+        return _fail(error, words)
+    if code == _INTERRUPTED:  # how typer returns a Ctrl-C that no command has handled
+        _end_by(signal.SIGINT)
+    return code
+
+
+def _fail(error: Exception, words: Sequence[str]) -> int:
+    if "--json" in words:
+        from .json_output import write_object
+
+        write_object(failures.as_json(error))
+    return failures.report(error, words)
+
+
+def _end_by(number: int) -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    die_by(number)
+
+
+def _accept_any_text() -> None:
+    """Let both streams escape what their encoding lacks instead of failing on it."""
+    for stream in (sys.stdout, sys.stderr):
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="backslashreplace")

@@ -1,0 +1,84 @@
+"""What stands on a command line, turned into overrides of the experiment file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..domain.errors import UsageError
+
+
+def dashed(option: str) -> str:
+    """An option's name with dashes: ``wandb_only`` is ``wandb-only``."""
+    return option.replace("_", "-")
+
+
+def file_and_overrides(
+    words: Sequence[str], config: Path | None, *, file_expected: bool = True
+) -> tuple[Path | None, list[str]]:
+    """The experiment file and the bare ``PATH=VALUE`` overrides among positional words.
+
+    Raises:
+        UsageError: when a word is neither, or the file is named twice.
+    """
+    overrides = list(words)
+    if overrides and file_expected and config is None:
+        config = Path(overrides.pop(0))
+    for word in overrides:
+        if not _is_override(word):
+            raise UsageError(
+                f"unexpected argument {word!a}",
+                remedy="an override is PATH=VALUE, such as baseline_config.seed=43",
+            )
+    return config, overrides
+
+
+def check_overrides(overrides: Sequence[str]) -> None:
+    """Refuse a ``--set`` without a path or an equals sign.
+
+    Raises:
+        UsageError: naming the form that is allowed.
+    """
+    for override in overrides:
+        if not _is_override(override):
+            raise UsageError(
+                f"--set {override!a} is not PATH=VALUE",
+                remedy="write it as --set baseline_config.training_steps=20000",
+            )
+
+
+def described(
+    *,
+    comment: str | None = None,
+    run_name: str | None = None,
+    recovery: str | None = None,
+    max_retries: int | None = None,
+    device: str | None = None,
+) -> list[str]:
+    """The overrides that an experiment's flags stand for, so that they are checked and recorded."""
+    values: dict[str, object] = {}
+    if comment is not None:
+        values["comment"] = comment
+    if recovery is None and max_retries is not None:
+        recovery = "retry"
+    if recovery is not None:
+        values["recovery.strategy"] = recovery
+    if max_retries is not None:
+        values["recovery.max_retries"] = max_retries
+    for arm in ("baseline_config", "variant_config"):
+        if run_name is not None:
+            values[f"{arm}.experiment_name"] = run_name
+        if device is not None:
+            values[f"{arm}.device"] = device
+    return [override(path, value) for path, value in values.items()]
+
+
+def override(path: str, value: object) -> str:
+    """One override in the form that ``--set`` takes."""
+    return f"{path}={json.dumps(value, ensure_ascii=False)}"
+
+
+def _is_override(word: str) -> bool:
+    path, equals, _ = word.partition("=")
+    return bool(path and equals)

@@ -1,0 +1,121 @@
+"""From a command line to an `Experiment`: a new one from a file, or one that exists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..config import ExperimentConfig, load_experiment_file
+from ..domain.errors import UsageError
+from ..domain.paths import ExperimentPaths
+from ..experiment import Experiment
+from . import stored, wording
+from .arguments import check_overrides, override
+
+SHOWN_CHANGES = 5
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which experiment is meant, and what the command line changes in it."""
+
+    config: Path | None
+    experiment_id: str | None
+    output_dir: Path
+    overrides: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    environment_modules: tuple[str, ...] = ()
+    resume: bool = False
+
+
+def open_experiment(question: Question) -> Experiment:
+    """The experiment that is meant; nothing is written.
+
+    Raises:
+        UsageError: when the options contradict each other or what exists.
+        ConfigurationError: when the file is refused.
+    """
+    if (question.config is None) == (question.experiment_id is None):
+        given = "neither" if question.config is None else "both"
+        raise UsageError(
+            f"{given} of --config and --experiment-id given",
+            remedy="--config FILE starts an experiment, --experiment-id ID continues one",
+        )
+    if question.experiment_id is not None:
+        return _existing(question, question.experiment_id)
+    config = load(question)
+    if config.experiment_id is None:
+        return Experiment.from_config(config, question.output_dir)
+    paths = ExperimentPaths.under(question.output_dir, config.experiment_id)
+    if not paths.experiment.exists():
+        return Experiment.from_config(config, question.output_dir)
+    return _resumed(question, config, paths)
+
+
+def load(question: Question) -> ExperimentConfig:
+    """The experiment file with its overrides, checked; tags are added to the file's own.
+
+    Raises:
+        ConfigurationError: with everything that is wrong.
+    """
+    check_overrides(question.overrides)
+    config_file, overrides = question.config, list(question.overrides)
+    if config_file is None:
+        raise UsageError("no experiment file given", remedy="name it: experiments validate FILE")
+    modules = question.environment_modules
+    config = load_experiment_file(config_file, overrides, environment_modules=modules)
+    new_tags = [tag for tag in question.tags if tag not in config.tags]
+    if not new_tags:
+        return config
+    overrides.append(override("tags", [*config.tags, *new_tags]))
+    return load_experiment_file(config_file, overrides, environment_modules=modules)
+
+
+def _existing(question: Question, experiment_id: str) -> Experiment:
+    if question.overrides or question.tags:
+        raise UsageError(
+            "an experiment that exists cannot be changed",
+            where=f"--experiment-id {experiment_id}",
+            remedy="leave out --set and the options that describe or configure it",
+        )
+    paths = stored.find(question.output_dir, experiment_id)
+    return Experiment.load(paths.root, environment_modules=question.environment_modules)
+
+
+def _resumed(question: Question, config: ExperimentConfig, paths: ExperimentPaths) -> Experiment:
+    if not question.resume:
+        raise UsageError(
+            f"experiment {paths.experiment_id} exists already",
+            where=str(paths.root),
+            remedy=f"continue it with --experiment-id {paths.experiment_id}, or with --resume;"
+            " another experiment_id starts anew",
+        )
+    existing = Experiment.load(paths.root, environment_modules=question.environment_modules)
+    changed = list(changes(existing.config.model_dump(mode="json"), config.model_dump(mode="json")))
+    if changed:
+        more = f" and {len(changed) - SHOWN_CHANGES} more" if len(changed) > SHOWN_CHANGES else ""
+        raise UsageError(
+            f"the file has changed since the experiment began: "
+            f"{', '.join(changed[:SHOWN_CHANGES])}{more}",
+            where=str(question.config),
+            remedy=f"continue unchanged with --experiment-id {paths.experiment_id},"
+            " or give the changed file another experiment_id",
+        )
+    return existing
+
+
+def changes(before: Any, after: Any, pointer: str = "") -> Iterator[str]:
+    """Where two JSON values differ: pointer, old value, new value."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in dict.fromkeys([*before, *after]):
+            yield from changes(before.get(key), after.get(key), f"{pointer}/{key}")
+    elif _as_list(before) != _as_list(after):
+        old, new = wording.setting(before), wording.setting(after)
+        yield f"{wording.printable(pointer) or '/'} from {old} to {new}"
+
+
+def _as_list(value: Any) -> Any:
+    is_sequence = isinstance(value, Sequence) and not isinstance(value, str)
+    return list(value) if is_sequence else value

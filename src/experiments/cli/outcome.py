@@ -1,0 +1,76 @@
+"""How an experiment ended, told from its files: after `run`, and by `show` at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from ..domain.paths import ExperimentPaths
+from . import tables
+from .stored import StoredExperiment
+from .wording import printable
+
+
+def print_outcome(screen: Console, experiment: StoredExperiment) -> None:
+    """Both arms, the verdict, and where everything lies."""
+    if experiment.runs:
+        screen.print(tables.arms_table(experiment.runs))
+        screen.print(Text(tables.spread_caption(experiment.runs), style="dim"))
+        screen.print()
+    if sentence := experiment.comparison.get("sentence"):
+        verdict = str(experiment.comparison.get("verdict")).replace("_", " ")
+        text = Text.assemble((printable(verdict), "bold"), f": {printable(sentence)}")
+        screen.print(text)
+        screen.print()
+    print_places(screen, experiment.paths)
+    print_problems(screen, experiment)
+
+
+def print_places(screen: Console, paths: ExperimentPaths) -> None:
+    """Where the results, the report and the models lie."""
+    for name, path in places(paths):
+        # not wrapped: a path is copied
+        screen.print(Text(f"{name:<8} {printable(path)}"), soft_wrap=True)
+
+
+def print_problems(screen: Console, experiment: StoredExperiment) -> None:
+    """What failed, and files that could not be read."""
+    for problem in problems(experiment):
+        screen.print(Text(printable(problem), style="red"), soft_wrap=True)
+
+
+def problems(experiment: StoredExperiment) -> Iterator[str]:
+    """Each run's error and each file's problem."""
+    for run in experiment.runs:
+        if error := run.get("error"):
+            yield f"{run.get('arm')}_seed{run.get('seed')}: {error}"
+    yield from experiment.problems
+
+
+def places(paths: ExperimentPaths) -> Iterator[tuple[str, Path]]:
+    """The files that a person asks for first, as far as they exist."""
+    yield "results", paths.root
+    for name, path in (
+        ("report", paths.report_page),
+        ("models", paths.models),
+        ("logs", paths.logs),
+    ):
+        if path.exists():
+            yield name, path
+
+
+def as_json(experiment: StoredExperiment) -> dict[str, Any]:
+    """The same for a program."""
+    report = experiment.paths.report_page
+    return {
+        "experiment_id": experiment.paths.experiment_id,
+        "status": experiment.status,
+        "results_dir": str(experiment.paths.root),
+        "report": str(report) if report.exists() else None,
+        "comparison": experiment.comparison or None,
+        "arms": experiment.results.get("arms") or {},
+    }

@@ -1,0 +1,128 @@
+"""``experiments run``, and ``python -m src.experiments.runner``: train both arms."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..domain.records import ExecutionMode
+from . import options
+from .arguments import described, file_and_overrides
+
+
+class Recovery(StrEnum):
+    """What happens when a run fails."""
+
+    ABORT = "abort"
+    RETRY = "retry"
+    SKIP = "skip"
+
+
+def run(
+    context: typer.Context,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[FILE] [PATH=VALUE]...",
+            help="Experiment file (as --config) and overrides (as --set).",
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Experiment JSON."),
+    ] = None,
+    experiment_id: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Continue an experiment that exists under --output-dir."),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Start, or continue if the id exists already."),
+    ] = False,
+    overrides: options.Overrides = None,
+    allow_env_module: options.EnvironmentModules = None,
+    comment: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Worth remembering."),
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="Add a word to find it by. Repeatable."),
+    ] = None,
+    run_name: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Name of the runs in results."),
+    ] = None,
+    mode: Annotated[
+        ExecutionMode,
+        typer.Option(help="One run at a time, several, or a rehearsal that leaves nothing."),
+    ] = ExecutionMode.SEQUENTIAL,
+    max_workers: options.MaxWorkers = options.DEFAULT_MAX_WORKERS,
+    executor: Annotated[
+        str,
+        typer.Option(
+            metavar="process|in_process",
+            help="A process for each run, or this one (for debuggers).",
+        ),
+    ] = "process",
+    device: Annotated[
+        str | None,
+        typer.Option(metavar="auto|cpu|cuda[:N]", help="Where both arms train."),
+    ] = None,
+    no_monitoring: Annotated[
+        bool,
+        typer.Option("--no-monitoring", help="Do not sample what the runs use."),
+    ] = False,
+    recovery: Annotated[
+        Recovery | None,
+        typer.Option(help="What happens when a run fails."),
+    ] = None,
+    max_retries: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Further attempts of a failed run; implies --recovery retry."
+        ),
+    ] = None,
+    output_dir: options.OutputDir = options.DEFAULT_OUTPUT_DIR,
+    json: options.Json = False,
+    verbose: options.Verbose = 0,
+) -> int:
+    """Train the baseline and the variant, compare them, and leave a report."""
+    from .opening import Question
+    from .running import RunRequest, carry_out
+
+    file, bare = file_and_overrides(
+        words or [], config, file_expected=config is None and experiment_id is None
+    )
+    flags = described(
+        comment=comment,
+        run_name=run_name,
+        recovery=recovery,
+        max_retries=max_retries,
+        device=device,
+    )
+    question = Question(
+        config=file,
+        experiment_id=experiment_id,
+        output_dir=output_dir,
+        overrides=(*(overrides or ()), *bare, *flags),
+        tags=tuple(tag or ()),
+        environment_modules=tuple(allow_env_module or ()),
+        resume=resume,
+    )
+    request = RunRequest(
+        command=context.command_path,
+        question=question,
+        mode=mode,
+        max_workers=max_workers,
+        executor=executor,
+        monitoring=not no_monitoring,
+        json=json,
+        verbosity=verbose,
+        command_line=tuple(sys.argv),
+    )
+    return carry_out(request)

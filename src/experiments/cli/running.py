@@ -1,0 +1,219 @@
+"""What `run` does, from top to bottom: open, show the audit, train under a view, tell the end."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from ..domain.errors import UsageError
+from ..domain.records import ExecutionMode, ExperimentStatus, RunnerStatus
+from ..experiment import Experiment
+from ..runner import ExperimentRunner
+from . import audit, outcome, screen, stored
+from .failures import ExitCode
+from .json_output import JsonEvents, write_object
+from .opening import Question, open_experiment
+from .options import DEFAULT_MAX_WORKERS, DEFAULT_OUTPUT_DIR
+from .plain import PlainLines
+from .rehearsing import rehearse
+from .signals import Stopped, stopping
+from .snapshot import Display, Snapshot
+from .view import LiveView
+from .watching import Notices, Watcher
+from .wording import printable
+
+MIB = 2**20
+_LOG_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
+_PACKAGE = __package__.rpartition(".")[0]
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """A command line that asks for an experiment to be run."""
+
+    command: str
+    """How the command was called, for the line that continues it."""
+    question: Question
+    mode: ExecutionMode = ExecutionMode.SEQUENTIAL
+    max_workers: int = DEFAULT_MAX_WORKERS
+    executor: str = "process"
+    monitoring: bool = True
+    json: bool = False
+    verbosity: int = 0
+    command_line: tuple[str, ...] = ()
+
+
+def carry_out(request: RunRequest) -> int:
+    """Run an experiment and tell how it went; returns the exit code.
+
+    Raises:
+        ExperimentsError: for everything that the user can act on.
+        Stopped: when a signal has stopped it.
+    """
+    check_workers(request.max_workers)
+    experiment = open_experiment(request.question)
+    if request.mode is ExecutionMode.VALIDATION:
+        return rehearse(
+            experiment,
+            max_workers=request.max_workers,
+            executor=request.executor,
+            json=request.json,
+        )
+    people = screen.human_console(json=request.json)
+    if experiment.status is ExperimentStatus.COMPLETED:
+        people.print(Text("all planned runs ended earlier", style="dim"))
+        return _tell_the_end(request, experiment, people)
+    runner = ExperimentRunner(
+        experiment,
+        request.mode,
+        request.max_workers,
+        enable_monitoring=request.monitoring,
+        executor=request.executor,
+        command_line=request.command_line,
+    )
+    if request.json:
+        write_object(audit.as_event(experiment))
+    audit.print_audit(people, experiment, request.mode)
+    _train(request, runner, people)
+    return _tell_the_end(request, experiment, people)
+
+
+def check_workers(max_workers: int) -> None:
+    """Refuse fewer than one worker.
+
+    Raises:
+        UsageError: naming the option.
+    """
+    if max_workers < 1:
+        raise UsageError(
+            f"--max-workers must be at least 1, got {max_workers}", remedy="use --max-workers 1"
+        )
+
+
+def resume_command(request: RunRequest, experiment: Experiment) -> str:
+    """The command line that continues this experiment."""
+    words = [*request.command.split(), "--experiment-id", experiment.experiment_id]
+    if request.question.output_dir != DEFAULT_OUTPUT_DIR:
+        words += ["--output-dir", str(request.question.output_dir)]
+    if request.mode is not ExecutionMode.SEQUENTIAL:
+        words += ["--mode", request.mode.value]
+        if request.max_workers != DEFAULT_MAX_WORKERS:
+            words += ["--max-workers", str(request.max_workers)]
+    for module in request.question.environment_modules:
+        words += ["--allow-env-module", module]
+    return shlex.join(words)
+
+
+def _train(request: RunRequest, runner: ExperimentRunner, people: Console) -> None:
+    """Run under a view; the first signal asks to stop, and the end is by that signal."""
+    notices = Notices(_LOG_LEVELS[min(request.verbosity, len(_LOG_LEVELS) - 1)])
+    continued = resume_command(request, runner.experiment)
+    received: list[int] = []
+    watcher = Watcher(_looker(runner), _display(request, people), notices, stop=runner.interrupt)
+
+    def stop(number: int) -> None:
+        received.append(number)
+        notices.say(f"stopping; press Ctrl-C again to stop at once; continue with: {continued}")
+        watcher.request_stop(number)
+
+    try:
+        with _logged_to(notices), stopping(stop), watcher:
+            runner.run()
+    except Exception as error:
+        _say_where_the_log_is(error, runner.experiment)
+        raise
+    finally:
+        for notice in notices.take():
+            _warn(notice)
+    if received and runner.status is RunnerStatus.INTERRUPTED:
+        _warn(f"stopped; continue with: {continued}")
+        if request.json:
+            _write_last_object(runner.experiment, 128 + received[0], status="interrupted")
+        raise Stopped(received[0])
+
+
+def _looker(runner: ExperimentRunner) -> Callable[[], Snapshot]:
+    started = time.monotonic()
+
+    def look() -> Snapshot:
+        progress = runner.monitor_progress()
+        is_measured = runner.resource_usage.memory_mb > 0
+        return Snapshot(
+            phase=runner.status.value,
+            runs=runner.run_progress(),
+            resources=runner.resource_usage if is_measured else None,
+            disk_free_mb=_free_mb(runner.experiment.output_dir) if is_measured else None,
+            elapsed_seconds=time.monotonic() - started,
+            seconds_left=progress.estimated_time_remaining,
+        )
+
+    return look
+
+
+def _free_mb(folder: Path) -> float | None:
+    try:
+        return shutil.disk_usage(folder).free / MIB
+    except OSError:
+        return None
+
+
+def _display(request: RunRequest, people: Console) -> Display:
+    if request.json:
+        return JsonEvents(write_object, _warn)
+    if screen.animates(people):
+        return LiveView(people)
+    return PlainLines(lambda line: people.print(Text(line), soft_wrap=True), _warn)
+
+
+def _warn(text: str) -> None:
+    sys.stderr.write(f"{printable(text, keep_newlines=True)}\n")
+    sys.stderr.flush()
+
+
+@contextmanager
+def _logged_to(notices: Notices) -> Iterator[None]:
+    logger = logging.getLogger(_PACKAGE)
+    logger.addHandler(notices)
+    try:
+        yield
+    finally:
+        logger.removeHandler(notices)
+
+
+def _say_where_the_log_is(error: Exception, experiment: Experiment) -> None:
+    if experiment.paths.runner_log.exists():
+        error.add_note(f"log: {experiment.paths.runner_log}")
+
+
+def _tell_the_end(request: RunRequest, experiment: Experiment, people: Console) -> int:
+    told = stored.read(experiment.paths)
+    outcome.print_outcome(people, told)
+    code = exit_code(experiment)
+    if request.json:
+        _write_last_object(experiment, code)
+    elif code == ExitCode.FAILED:
+        _warn(f"the experiment failed; continue with: {resume_command(request, experiment)}")
+    return code
+
+
+def exit_code(experiment: Experiment) -> int:
+    """0 when all planned runs are complete, 4 when some were skipped, else 1."""
+    if not experiment.unfinished_runs():
+        return ExitCode.COMPLETE
+    ended = experiment.status is ExperimentStatus.COMPLETED
+    return ExitCode.SKIPPED if ended else ExitCode.FAILED
+
+
+def _write_last_object(experiment: Experiment, code: int, *, status: str | None = None) -> None:
+    told = outcome.as_json(stored.read(experiment.paths))
+    write_object({**told, "status": status or told["status"], "exit_code": code})

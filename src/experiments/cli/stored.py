@@ -1,0 +1,141 @@
+"""Experiments as they lie on disk, read without trusting them; nothing is written."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..domain.errors import StorageError, UsageError
+from ..domain.paths import EXPERIMENT_ID, ExperimentPaths, check_experiment_id
+from ..durability.files import read_json
+
+Data = Mapping[str, Any]
+
+ARMS = ("baseline", "variant")
+
+
+@dataclass(frozen=True)
+class StoredExperiment:
+    """What the files of one experiment say; empty mappings where they say nothing."""
+
+    paths: ExperimentPaths
+    experiment: Data = field(default_factory=dict)
+    results: Data = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+    @property
+    def runs(self) -> Sequence[Data]:
+        """The runs of `results.json`."""
+        return [run for run in _list(self.results.get("runs")) if isinstance(run, Mapping)]
+
+    @property
+    def comparison(self) -> Data:
+        """The comparison of `results.json`."""
+        comparison = self.results.get("comparison")
+        return comparison if isinstance(comparison, Mapping) else {}
+
+    @property
+    def status(self) -> str:
+        """The experiment's status; ``unreadable`` where its file is damaged."""
+        return str(self.experiment.get("status", "unreadable"))
+
+    @property
+    def hypothesis(self) -> str:
+        """What is expected, in words; empty where nothing was written."""
+        return str(self.experiment.get("hypothesis") or "")
+
+    @property
+    def created(self) -> str:
+        """When the experiment was made, in ISO 8601."""
+        return str(self.experiment.get("created_at") or "")
+
+    @property
+    def differences(self) -> Sequence[Data]:
+        """The resolved difference between the arms that the audit recorded."""
+        audit = self.experiment.get("audit")
+        found = _list(audit.get("differences")) if isinstance(audit, Mapping) else []
+        return [difference for difference in found if isinstance(difference, Mapping)]
+
+    @property
+    def runs_planned(self) -> int | None:
+        """Arms times seeds; None where the file does not say."""
+        config = self.experiment.get("config")
+        if not isinstance(config, Mapping):
+            return None
+        seeds = config.get("seeds")
+        match seeds:
+            case list():
+                return len(ARMS) * len(seeds)
+            case int():
+                return len(ARMS) * seeds
+            case _:
+                return len(ARMS)
+
+    @property
+    def runs_done(self) -> int:
+        """How many runs are complete."""
+        return sum(run.get("status") == "completed" for run in self.runs)
+
+
+def experiment_ids(output_dir: Path) -> list[str]:
+    """The ids of all experiments below a directory, sorted; none where it does not exist."""
+    try:
+        names = [entry.name for entry in output_dir.iterdir()]
+    except FileNotFoundError:
+        return []
+    ids = [name for name in names if EXPERIMENT_ID.fullmatch(name)]
+    return sorted(
+        each for each in ids if ExperimentPaths.under(output_dir, each).experiment.is_file()
+    )
+
+
+def find(output_dir: Path, experiment_id: str) -> ExperimentPaths:
+    """The paths of an experiment that exists.
+
+    Raises:
+        UsageError: when there is none of this id, naming the nearest that there are.
+    """
+    paths = ExperimentPaths.under(output_dir, check_experiment_id(experiment_id))
+    if not paths.experiment.is_file():
+        raise UsageError(
+            f"no experiment {experiment_id} exists",
+            where=f"--output-dir {output_dir}",
+            remedy=_nearest(experiment_id, experiment_ids(output_dir)),
+        )
+    return paths
+
+
+def read(paths: ExperimentPaths) -> StoredExperiment:
+    """What the files of an experiment say; what cannot be read becomes a problem, not an error."""
+    problems: list[str] = []
+    experiment = _read_mapping(paths.experiment, problems)
+    results = _read_mapping(paths.results, problems) if paths.results.exists() else {}
+    return StoredExperiment(paths, experiment, results, tuple(problems))
+
+
+def _read_mapping(path: Path, problems: list[str]) -> Data:
+    try:
+        value = read_json(path)
+    except StorageError as error:
+        problems.append(str(error))
+        return {}
+    except RecursionError:
+        problems.append(f"{path}: nested too deeply")
+        return {}
+    if isinstance(value, Mapping):
+        return value
+    problems.append(f"{path}: not a JSON object")
+    return {}
+
+
+def _nearest(experiment_id: str, existing: Sequence[str]) -> str:
+    matches = difflib.get_close_matches(experiment_id, existing, n=3, cutoff=0.4)
+    near = f"did you mean {', '.join(matches)}? " if matches else ""
+    return f"{near}--config FILE starts a new experiment; `experiments list` shows what there is"
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,101 @@
+"""Watching a runner from a thread of this process, four looks a second."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import Self
+
+from .snapshot import Display, Snapshot
+from .wording import printable
+
+LOOK_EVERY_SECONDS = 0.25
+
+
+class Notices(logging.Handler):
+    """Collects log lines and messages until a display shows them; safe in a signal handler."""
+
+    def __init__(self, level: int = logging.WARNING) -> None:
+        super().__init__(level)
+        self._waiting: SimpleQueue[str] = SimpleQueue()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a log record's message; its traceback is in the log file."""
+        self.say(f"{record.levelname.lower()}: {record.getMessage()}")
+
+    def say(self, text: str) -> None:
+        """Keep a message."""
+        self._waiting.put(printable(text, keep_newlines=True))
+
+    def take(self) -> list[str]:
+        """What has come since the last call."""
+        taken = []
+        try:
+            while True:
+                taken.append(self._waiting.get_nowait())
+        except Empty:
+            return taken
+
+
+class Watcher:
+    """A thread that shows a runner's progress and passes on a request to stop."""
+
+    def __init__(
+        self,
+        look: Callable[[], Snapshot],
+        display: Display,
+        notices: Notices,
+        *,
+        stop: Callable[[], None],
+    ) -> None:
+        self._look = look
+        self._display = display
+        self._notices = notices
+        self._stop = stop
+        self._stop_requests: SimpleQueue[int] = SimpleQueue()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="view", daemon=True)
+        self._showing = False
+
+    def __enter__(self) -> Self:
+        self._display.open()
+        self._showing = True
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._done.set()
+        self._thread.join()
+        self._guarded(self._show)
+        self._guarded(self._display.close)
+
+    def request_stop(self, number: int) -> None:
+        """Ask the runner to stop; takes no lock, so that a signal handler may call it."""
+        self._stop_requests.put(number)
+
+    def _watch(self) -> None:
+        while not self._done.wait(LOOK_EVERY_SECONDS):
+            if not self._stop_requests.empty():
+                self._stop_requests.get_nowait()
+                self._stop()
+            self._guarded(self._show)
+
+    def _show(self) -> None:
+        if self._showing:
+            self._display.update(self._look(), self._notices.take())
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        """Training goes on without a view when the view fails, say because a pipe was closed."""
+        try:
+            action()
+        except Exception:
+            self._showing = False
+            logging.getLogger(__name__).exception("the progress view has stopped")

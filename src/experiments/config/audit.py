@@ -1,0 +1,136 @@
+"""What a person should know before training starts: the resolved difference, and what is odd."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..domain.records import Difference
+from .algorithms import Family
+from .arms import Judgement, judge
+from .difference import difference_of, resolved_id
+from .models import AppliedPreset, ExperimentConfig
+from .rounding import planned_steps, rollout_steps
+from .rules import Arm, arm_warnings
+from .sections import HabitAbort
+
+MOST_NAMED = 5
+UNFAIR = {
+    "/environment": "the arms train on different environments",
+    "/environment_kwargs": "the arms' environments have different arguments",
+    "/wrappers": "the arms' environments are wrapped differently",
+    "/normalize": "one arm is normalised and the other is not, or differently",
+}
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The experiment's design, looked at before the first run."""
+
+    differences: tuple[Difference, ...]
+    """Settings in which the arms differ once the library's defaults are filled in."""
+    warnings: tuple[str, ...]
+    """What makes the comparison unfair, or was hardly meant."""
+    notices: tuple[str, ...]
+    """What happens otherwise than the file says."""
+
+
+def audit(config: ExperimentConfig) -> Audit:
+    """Look at a checked experiment; nothing is trained or written."""
+    modules = config.environment_modules
+    judged = [judge(arm, (f"{name}_config",), modules) for name, arm in config.arms.items()]
+    arms = [entry.arm for entry in judged if entry.arm is not None]
+    differences = difference_of(*judged)
+    warnings = [*_fairness(differences), *_unequal_steps(arms)]
+    for arm in arms:
+        warnings += arm_warnings(arm, config.evaluation.frequency)
+    warnings += _without_effect(config)
+    return Audit(differences, tuple(warnings), tuple(_notices(config, judged)))
+
+
+def _fairness(differences: tuple[Difference, ...]) -> Iterator[str]:
+    chosen = [d for d in differences if not (d.baseline_is_default and d.variant_is_default)]
+    if len(chosen) > 1:
+        named = ", ".join(difference.pointer for difference in chosen[:MOST_NAMED])
+        rest = f" and {len(chosen) - MOST_NAMED} more" if len(chosen) > MOST_NAMED else ""
+        yield (
+            f"the arms differ in {len(chosen)} settings ({named}{rest}): "
+            "an effect cannot be put down to one of them"
+        )
+    for prefix, message in UNFAIR.items():
+        if any(f"{d.pointer}/".startswith(f"{prefix}/") for d in differences):
+            yield f"{message}: their returns may not mean the same"
+
+
+def _unequal_steps(arms: list[Arm]) -> Iterator[str]:
+    planned = [planned_steps(arm.algorithm, arm.settings, arm.configuration) for arm in arms]
+    if len(set(planned)) > 1:
+        yield (
+            f"the arms train for different numbers of steps: baseline {planned[0]}, "
+            f"variant {planned[1]} (rounded up to whole rollouts)"
+        )
+
+
+def _without_effect(config: ExperimentConfig) -> Iterator[str]:
+    """Settings that are recorded and not acted on by this version; none is ignored silently."""
+    later = "is recorded and not acted on by this version"
+    if config.comparison.sequential is not None:
+        yield f"comparison.sequential {later}: every seed is trained to the end"
+    if config.early_abort is not None:
+        cost = ""
+        if isinstance(config.early_abort, HabitAbort):
+            cost = (
+                " (the rule is costly besides: at 25 % of training it stops 80 % of worse arms "
+                "and 18 % of better ones)"
+            )
+        yield f"early_abort {later}: no arm is stopped in mid-training{cost}"
+    for tracker in config.trackers:
+        yield f"tracker {tracker!r} {later}: nothing is sent"
+    for diagnostic in config.diagnostics:
+        yield f"diagnostic {diagnostic!r} {later}: it is not measured"
+    if config.storage != "standard":
+        yield f"storage {config.storage!r} {later}: everything is kept locally"
+
+
+def _notices(config: ExperimentConfig, judged: list[Judgement]) -> Iterator[str]:
+    environments = {}
+    for arm in config.arms.values():
+        environments[arm.environment] = resolved_id(arm, config)
+    for written, real in environments.items():
+        if real != written.rpartition(":")[2]:
+            yield f"{written} runs as {real}, the newest version"
+    for name, entry in zip(config.arms, judged, strict=True):
+        preset = entry.configuration.preset
+        if isinstance(preset, AppliedPreset):
+            yield f"{name}: starts from rl-zoo {preset.version}, entry {preset.entry!r}"
+        if entry.arm is not None:
+            yield from _rounding(name, entry.arm)
+    yield from _too_few_seeds(config)
+
+
+def _rounding(name: str, arm: Arm) -> Iterator[str]:
+    asked = arm.configuration.training_steps
+    planned = planned_steps(arm.algorithm, arm.settings, arm.configuration)
+    rollout = rollout_steps(arm.algorithm, arm.settings, arm.configuration)
+    if rollout is None:
+        unit = "generations" if arm.algorithm.family is Family.EVOLUTION else "episodes"
+        yield f"{name}: trains whole {unit}, so that it may take more than {asked} steps"
+    elif planned != asked:
+        yield f"{name}: {asked} steps are rounded up to {planned}, whole rollouts of {rollout}"
+
+
+def _too_few_seeds(config: ExperimentConfig) -> Iterator[str]:
+    """An exact permutation test over n seeds an arm reaches no p below 2 / C(2n, n)."""
+    count, alpha, paired = len(config.seed_list), config.comparison.alpha, config.comparison.paired
+    needed = next(n for n in range(1, 64) if _smallest_p(n, paired=paired) <= alpha)
+    if count < needed:
+        seeds = "1 seed" if count == 1 else f"{count} seeds"
+        yield (
+            f"{seeds} per arm cannot show a difference at alpha {alpha:g}; "
+            f'set "seeds": {needed} or more'
+        )
+
+
+def _smallest_p(n: int, *, paired: bool) -> float:
+    return 2 / 2**n if paired else 2 / math.comb(2 * n, n)

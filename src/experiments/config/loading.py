@@ -1,0 +1,183 @@
+"""From a file, a mapping or a configuration to a checked one: all problems at once, or none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from ..domain.errors import ConfigurationError, Problem
+from .algorithms import all_hyperparameters
+from .arms import UNKNOWN, Judgement, judge
+from .environments import import_environment_modules
+from .models import Configuration, ExperimentConfig
+from .overrides import apply_overrides
+from .preparing import ARMS, as_plain, prepare, with_preset
+from .problems import at, escaped, from_validation, shown
+from .reading import read_document
+from .rules import Arm
+from .semantics import experiment_problems, secret_problems
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_UNJUDGED = {"algorithm": UNKNOWN, "environment": UNKNOWN, "training_steps": 1}
+
+
+def load_experiment_file(
+    path: str | os.PathLike[str],
+    overrides: Iterable[str] = (),
+    *,
+    environment_modules: Sequence[str] = (),
+) -> ExperimentConfig:
+    """Read an experiment file, apply `PATH=VALUE` overrides and check everything.
+
+    `environment_modules` are imported, because they register environments; nothing else is.
+
+    Raises:
+        ConfigurationError: with every problem of the file.
+        MissingExtraError: when a preset's package is not installed.
+    """
+    document, problems = read_document(path)
+    document, refused = apply_overrides(document, overrides)
+    source = escaped(os.fspath(path))
+    return _experiment(document, [*problems, *refused], source, environment_modules)
+
+
+def parse_experiment(
+    mapping: Mapping[str, Any],
+    *,
+    source: str | None = None,
+    environment_modules: Sequence[str] = (),
+) -> ExperimentConfig:
+    """Check an experiment given as a mapping; its arms may be mappings or `Configuration`s.
+
+    Raises:
+        ConfigurationError: with every problem.
+    """
+    return _experiment(dict(mapping), [], source, environment_modules)
+
+
+def check_configuration(
+    configuration: Configuration | Mapping[str, Any], *, environment_modules: Sequence[str] = ()
+) -> Configuration:
+    """Check one arm by itself and return it in its normal form.
+
+    Raises:
+        ConfigurationError: with every problem.
+    """
+    return checked(configuration, environment_modules).configuration
+
+
+def checked(
+    configuration: Configuration | Mapping[str, Any], environment_modules: Sequence[str] = ()
+) -> Arm:
+    """As `check_configuration`, with the settings in full.
+
+    Raises:
+        ConfigurationError: with every problem.
+    """
+    import_environment_modules(environment_modules)
+    plain = as_plain(configuration)
+    if not isinstance(plain, dict):
+        raise ConfigurationError(
+            [Problem("", "must be a Configuration or an object", shown(plain))]
+        )
+    problems = list(secret_problems(plain))
+    plain, refused = with_preset(plain)
+    model, wrong = _validated(Configuration, plain, (), _UNJUDGED)
+    judged = judge(model, (), environment_modules)
+    problems += [*refused, *_with_hints(wrong), *judged.problems]
+    if problems or judged.arm is None:
+        raise ConfigurationError(_without_repeats(problems, {}))
+    return judged.arm
+
+
+def _experiment(
+    document: dict[str, Any],
+    problems: list[Problem],
+    source: str | None,
+    environment_modules: Sequence[str],
+) -> ExperimentConfig:
+    import_environment_modules(environment_modules)
+    schema = document.get("$schema", "")
+    document = {name: value for name, value in document.items() if name != "$schema"}
+    problems = [*secret_problems(document), *problems]
+    if not isinstance(schema, str):
+        problems.append(Problem("/$schema", "must be text", shown(schema)))
+    prepared, refused = prepare(document)
+    problems += refused
+    arms, judged = {}, []
+    for key in ARMS:
+        arms[key], wrong = _arm(prepared, key)
+        problems += _with_hints(wrong)
+        judged.append(judge(arms[key], (key,), environment_modules))
+        problems += judged[-1].problems
+    config, wrong = _validated(ExperimentConfig, {**prepared, **arms}, (), {})
+    problems += wrong
+    config = config.with_environment_modules(tuple(environment_modules))
+    problems += experiment_problems(config, *judged)
+    _raise_if_any(_without_repeats(problems, document), source)
+    return _with_judged_arms(config, judged)
+
+
+def _arm(document: Mapping[str, Any], key: str) -> tuple[Configuration, list[Problem]]:
+    """An arm as far as it can be read, and what is wrong with the rest."""
+    if key not in document:
+        problem = Problem(at(key), "is missing", allowed="describe both arms")
+        return Configuration(**_UNJUDGED), [problem]
+    if not isinstance(document[key], dict):
+        problem = Problem(at(key), "must be an object", shown(document[key]))
+        return Configuration(**_UNJUDGED), [problem]
+    return _validated(Configuration, document[key], (key,), _UNJUDGED)
+
+
+def _validated(
+    model: type[Model], document: dict[str, Any], where: tuple[str, ...], unjudged: dict[str, Any]
+) -> tuple[Model, list[Problem]]:
+    """The model; where parts are wrong, of the right ones alone, with what is wrong."""
+    try:
+        return model.model_validate(document), []
+    except ValidationError as error:
+        problems = from_validation(error, model, where)
+        wrong = {str(detail["loc"][0]) for detail in error.errors(include_url=False)}
+        right = {name: value for name, value in document.items() if str(name) not in wrong}
+        return model.model_validate({**unjudged, **right}), problems
+
+
+def _with_hints(problems: Iterable[Problem]) -> list[Problem]:
+    """Name the right place of a hyperparameter that stands one level too high."""
+    hinted = []
+    for problem in problems:
+        name = problem.pointer.rpartition("/")[2]
+        if problem.message == "unknown key" and name in all_hyperparameters():
+            problem = Problem(
+                problem.pointer, problem.message, allowed=f"move {name!r} into 'hyperparameters'"
+            )
+        hinted.append(problem)
+    return hinted
+
+
+def _without_repeats(problems: Iterable[Problem], document: Mapping[str, Any]) -> list[Problem]:
+    """One problem a place, and what the variant inherits only where it stands."""
+    kept: dict[str, Problem] = {}
+    variant = document.get("variant_config")
+    extends = isinstance(variant, Mapping) and "extends" in variant
+    for problem in problems:
+        above = problem.pointer.replace("/variant_config", "/baseline_config", 1)
+        inherited = extends and above != problem.pointer and above in kept
+        if problem.pointer in kept or (inherited and kept[above].message == problem.message):
+            continue
+        kept[problem.pointer] = problem
+    return list(kept.values())
+
+
+def _raise_if_any(problems: Sequence[Problem], source: str | None) -> None:
+    if problems:
+        raise ConfigurationError(list(problems), source=source)
+
+
+def _with_judged_arms(config: ExperimentConfig, judged: Sequence[Judgement]) -> ExperimentConfig:
+    arms = dict(zip(ARMS, (entry.configuration for entry in judged), strict=True))
+    return config.model_copy(update=arms)

@@ -1,0 +1,85 @@
+"""From a checked configuration to what training takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..domain.records import TrainerConfig
+from .algorithms import Family
+from .arms import wrapper_mappings
+from .difference import resolved_id
+from .loading import checked
+from .models import Configuration, ExperimentConfig, Normalization
+from .rounding import planned_steps
+
+
+def planned_timesteps(configuration: Configuration | Mapping[str, Any]) -> int:
+    """Training steps that are really trained: rounded up to whole rollouts, as the library does.
+
+    Where rollouts are made of episodes (ARS, `train_freq` in episodes) it is the least.
+
+    Raises:
+        ConfigurationError: when the configuration cannot be trained.
+    """
+    arm = checked(configuration)
+    return planned_steps(arm.algorithm, arm.settings, arm.configuration)
+
+
+def trainer_config(
+    configuration: Configuration | Mapping[str, Any],
+    *,
+    seed: int,
+    experiment: ExperimentConfig | None = None,
+    run_dir: Path | None = None,
+    attempt: int = 1,
+    experiment_name: str | None = None,
+) -> TrainerConfig:
+    """Everything that one run's training depends on, with the experiment's common settings.
+
+    Raises:
+        ConfigurationError: when the configuration cannot be trained.
+    """
+    modules = experiment.environment_modules if experiment else ()
+    arm = checked(configuration, modules)
+    normal = arm.configuration
+    common: dict[str, Any] = {}
+    if experiment is not None:
+        common = {
+            "torch_threads": experiment.torch_threads,
+            "accelerate": experiment.accelerate,
+            "evaluation": experiment.protocol,
+        }
+    return TrainerConfig(
+        algorithm=normal.algorithm,
+        environment=resolved_id(normal, experiment),
+        total_timesteps=normal.training_steps,
+        seed=seed,
+        experiment_name=experiment_name or normal.experiment_name or "run",
+        hyperparameters=normal.hyperparameters,
+        policy=arm.policy,
+        environment_kwargs=normal.environment_kwargs,
+        environment_modules=modules,
+        n_envs=normal.n_envs,
+        wrappers=wrapper_mappings(normal),
+        normalize=_normalization(normal),
+        device=_device(normal, arm.algorithm.family),
+        run_dir=run_dir,
+        attempt=attempt,
+        **common,
+    )
+
+
+def _normalization(configuration: Configuration) -> Mapping[str, Any] | None:
+    normalize = configuration.normalize
+    if isinstance(normalize, Normalization):
+        return normalize.model_dump(exclude_unset=True)
+    return {} if normalize else None
+
+
+def _device(configuration: Configuration, family: Family) -> str:
+    """The library's own default: an evolution strategy trains on the processor."""
+    if configuration.device == "auto" and family is Family.EVOLUTION:
+        return "cpu"
+    return configuration.device

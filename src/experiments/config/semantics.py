@@ -1,0 +1,110 @@
+"""What must hold between the two arms and the rest of the experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..domain.errors import Problem
+from ..domain.redaction import looks_secret
+from ..domain.seeds import MAX_SEED
+from .algorithms import Family
+from .arms import UNKNOWN, Judgement
+from .difference import difference_of, resolved_id
+from .memory import BYTES_PER_MB, in_words
+from .models import ExperimentConfig
+from .problems import at, shown
+from .rounding import planned_steps
+from .rules import buffer_of
+
+Pointer = tuple[str | int, ...]
+
+
+def experiment_problems(
+    config: ExperimentConfig, baseline: Judgement, variant: Judgement
+) -> Iterator[Problem]:
+    """Everything that is wrong between parts that are right for themselves."""
+    yield from _seed_problems(config)
+    yield from _environment_problems(config, baseline, variant)
+    both_known = not baseline.problems and not variant.problems
+    if both_known and baseline.arm and variant.arm and not difference_of(baseline, variant):
+        yield Problem(
+            "/variant_config",
+            "equals the baseline once the defaults are filled in",
+            allowed="change the setting that the hypothesis is about",
+        )
+    yield from _limit_problems(config, baseline, variant)
+
+
+def _seed_problems(config: ExperimentConfig) -> Iterator[Problem]:
+    first, second = (arm.seed for arm in config.arms.values())
+    if not isinstance(config.seeds, tuple) and first != second:
+        yield Problem(
+            "/variant_config/seed",
+            "differs from the baseline's",
+            shown(second),
+            "both arms train with the same seeds: set one, or 'seeds'",
+        )
+    if isinstance(config.seeds, int) and first + config.seeds - 1 > MAX_SEED:
+        yield Problem(
+            "/seeds", "counts beyond the largest seed", shown(config.seeds), f"at most {MAX_SEED}"
+        )
+    seen: set[int] = set()
+    for index, seed in enumerate(config.seeds if isinstance(config.seeds, tuple) else ()):
+        if seed in seen:
+            yield Problem(at("seeds", index), "stands twice", shown(seed), "name each seed once")
+        seen.add(seed)
+
+
+def _environment_problems(
+    config: ExperimentConfig, baseline: Judgement, variant: Judgement
+) -> Iterator[Problem]:
+    ids = [resolved_id(judged.configuration, config) for judged in (baseline, variant)]
+    if config.allow_different_environments or UNKNOWN in ids or ids[0] == ids[1]:
+        return
+    if any(judged.configuration.environment == UNKNOWN for judged in (baseline, variant)):
+        return
+    yield Problem(
+        "/variant_config/environment",
+        f"the baseline trains on {baseline.configuration.environment}",
+        shown(variant.configuration.environment),
+        'use the same, or set "allow_different_environments": true',
+    )
+
+
+def _limit_problems(
+    config: ExperimentConfig, baseline: Judgement, variant: Judgement
+) -> Iterator[Problem]:
+    limit = config.resource_limits.memory_mb if config.resource_limits else None
+    for key, judged in (("baseline_config", baseline), ("variant_config", variant)):
+        arm = judged.arm
+        if limit is None or arm is None or arm.spaces is None:
+            continue
+        size = float(buffer_of(arm, arm.spaces))
+        if arm.algorithm.family is Family.OFF_POLICY:
+            planned = planned_steps(arm.algorithm, arm.settings, arm.configuration)
+            size *= min(1.0, planned / arm.settings["buffer_size"])
+        if size > limit * BYTES_PER_MB:
+            name = "buffer_size" if arm.algorithm.family is Family.OFF_POLICY else "n_steps"
+            yield Problem(
+                at(key, "hyperparameters", name),
+                f"the buffer grows to about {in_words(size)}, more than resource_limits.memory_mb",
+                shown(arm.settings[name]),
+                "make it smaller, or the limit larger",
+            )
+
+
+def secret_problems(value: Any, path: Pointer = ()) -> Iterator[Problem]:
+    """Every value that its name or its form gives away as a secret; none is shown."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from secret_problems(item, (*path, str(name)))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from secret_problems(item, (*path, index))
+    elif isinstance(value, str | int | float) and not isinstance(value, bool):
+        name = next((token for token in reversed(path) if isinstance(token, str)), "")
+        if looks_secret(name, str(value)):
+            yield Problem(
+                at(*path), "looks like a secret", allowed="put secrets into .env, never here"
+            )

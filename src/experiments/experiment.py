@@ -1,0 +1,392 @@
+"""An experiment: the question, its runs, its results, its saved form, its comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from .analysis import aggregate, compare
+from .config import (
+    Audit,
+    Configuration,
+    ExperimentConfig,
+    audit,
+    new_experiment_id,
+    parse_experiment,
+    planned_timesteps,
+)
+from .domain.errors import StorageError, UsageError
+from .domain.paths import ExperimentPaths, check_experiment_id
+from .domain.records import Comparison, ExperimentStatus, RunKey, RunStatus, TrainingResult
+from .durability.files import publishing, read_json, write_json
+
+FORMAT_VERSION = 1
+DEFAULT_OUTPUT_DIR = "results/experiments"
+
+_ALLOWED_CHANGES: Mapping[ExperimentStatus, frozenset[ExperimentStatus]] = {
+    ExperimentStatus.RUNNING: frozenset(set(ExperimentStatus) - {ExperimentStatus.RUNNING}),
+    ExperimentStatus.PAUSED: frozenset({ExperimentStatus.RUNNING}),
+    ExperimentStatus.COMPLETED: frozenset({ExperimentStatus.RUNNING}),
+    ExperimentStatus.FAILED: frozenset(
+        {ExperimentStatus.CREATED, ExperimentStatus.RUNNING, ExperimentStatus.PAUSED}
+    ),
+}
+
+
+class Experiment:
+    """A baseline, a variant and a hypothesis; nothing is written before `save`.
+
+    Args:
+        baseline_config: a `Configuration`, or a mapping of the same keys.
+        variant_config: likewise; a mapping may extend the baseline (``{"extends": "baseline"}``).
+        hypothesis: what is expected, in words.
+        experiment_id: a readable one is made from hypothesis, time and content by default.
+        output_dir: where experiments lie.
+        seeds: the seeds of both arms, or how many; by default the arms' own single seed.
+        environment_modules: modules that may be imported because they register environments.
+        settings: further keys of the experiment file, such as ``evaluation={"episodes": 20}``.
+
+    Raises:
+        ConfigurationError: when the configuration is refused.
+        UsageError: when the id is not allowed.
+    """
+
+    def __init__(
+        self,
+        baseline_config: Configuration | Mapping[str, Any],
+        variant_config: Configuration | Mapping[str, Any],
+        hypothesis: str,
+        *,
+        experiment_id: str | None = None,
+        output_dir: Path | str = DEFAULT_OUTPUT_DIR,
+        seeds: int | Sequence[int] | None = None,
+        environment_modules: Sequence[str] = (),
+        **settings: Any,
+    ) -> None:
+        document = {
+            "hypothesis": hypothesis,
+            "baseline_config": _as_mapping(baseline_config),
+            "variant_config": _as_mapping(variant_config),
+            **({"experiment_id": experiment_id} if experiment_id is not None else {}),
+            **({"seeds": seeds if isinstance(seeds, int) else list(seeds)} if seeds else {}),
+            **settings,
+        }
+        config = parse_experiment(document, environment_modules=tuple(environment_modules))
+        self._begin(config, output_dir)
+
+    @classmethod
+    def from_config(
+        cls, config: ExperimentConfig, output_dir: Path | str = DEFAULT_OUTPUT_DIR
+    ) -> Self:
+        """An experiment from a file that was read and checked."""
+        experiment = cls.__new__(cls)
+        experiment._begin(config, output_dir)
+        return experiment
+
+    @classmethod
+    def load(cls, path: Path | str, *, environment_modules: Sequence[str] = ()) -> Self:
+        """A saved experiment, from its directory or its ``experiment_{id}.json``.
+
+        Raises:
+            StorageError: when there is none or it cannot be read.
+        """
+        file = _experiment_file(Path(path))
+        saved = read_json(file)
+        try:
+            config = parse_experiment(
+                saved["config"], source=str(file), environment_modules=tuple(environment_modules)
+            )
+            experiment = cls.from_config(config, file.parent.parent)
+            experiment._restore(saved)
+        except (KeyError, TypeError) as error:
+            raise StorageError(
+                f"not a saved experiment ({error!r})",
+                where=str(file),
+                remedy="restore the file from a copy",
+            ) from error
+        return experiment
+
+    def _begin(self, config: ExperimentConfig, output_dir: Path | str) -> None:
+        now = datetime.now(UTC)
+        identifier = config.experiment_id or new_experiment_id(config.hypothesis, config.arms, now)
+        self.experiment_id = check_experiment_id(identifier)
+        self.config = config
+        self.output_dir = Path(output_dir)
+        self.paths = ExperimentPaths.under(self.output_dir, self.experiment_id)
+        self.audit: Audit = audit(config)
+        self.status = ExperimentStatus.CREATED
+        self.created_at = now.isoformat(timespec="seconds")
+        self.started_at: str | None = None
+        self.ended_at: str | None = None
+        self.error_message: str | None = None
+        self.results: dict[RunKey, TrainingResult] = {}
+        self.metrics: dict[RunKey, dict[str, Any]] = {}
+        self._is_saved = False
+
+    @property
+    def hypothesis(self) -> str:
+        """What is expected, in words."""
+        return self.config.hypothesis
+
+    @property
+    def baseline_config(self) -> Configuration:
+        """The baseline, resolved."""
+        return self.config.arms["baseline"]
+
+    @property
+    def variant_config(self) -> Configuration:
+        """The variant, resolved."""
+        return self.config.arms["variant"]
+
+    @property
+    def experiment_dir(self) -> Path:
+        """Where the experiment's files lie."""
+        return self.paths.root
+
+    @property
+    def names_recovery(self) -> bool:
+        """Whether the file or a flag names a recovery strategy."""
+        return "recovery" in self.config.model_fields_set
+
+    @property
+    def has_single_seed(self) -> bool:
+        """Whether each arm has one run, which names files by the arm alone."""
+        return len(self.config.seed_list) == 1
+
+    def runs(self) -> list[RunKey]:
+        """The planned runs in the order of sequential mode: arm by arm, seed by seed."""
+        return [RunKey(arm, seed) for arm in self.config.arms for seed in self.config.seed_list]
+
+    def interleaved_runs(self) -> list[RunKey]:
+        """The planned runs in the order of parallel mode: both arms advance together."""
+        return [RunKey(arm, seed) for seed in self.config.seed_list for arm in self.config.arms]
+
+    def unfinished_runs(self) -> list[RunKey]:
+        """The planned runs that have no successful result."""
+        return [run for run in self.runs() if not self._is_complete(run)]
+
+    def name_of(self, run: RunKey) -> str:
+        """The name under which a run's results and trackers know it."""
+        return self.config.arms[run.arm].experiment_name or f"{self.experiment_id}/{run.name}"
+
+    def planned_timesteps(self) -> dict[str, int]:
+        """Timesteps that each arm's runs really train, after rounding to whole rollouts."""
+        return {arm: planned_timesteps(config) for arm, config in self.config.arms.items()}
+
+    def failed_result(self, run: RunKey, error: str, step: int) -> TrainingResult:
+        """The result of a run that failed at a step: no score, never left out."""
+        config = self.config.arms[run.arm]
+        return TrainingResult(
+            success=False,
+            total_timesteps=step,
+            training_time=0.0,
+            final_mean_reward=None,
+            final_std_reward=None,
+            experiment_name=self.name_of(run),
+            algorithm=config.algorithm,
+            environment_name=config.environment,
+            seed=run.seed,
+            error=error,
+            arm=run.arm,
+            status=RunStatus.FAILED,
+        )
+
+    def begin(self) -> None:
+        """Start, or go on after a pause, a failure, or a kill, and save."""
+        if self.status is not ExperimentStatus.RUNNING:
+            self.start()
+        self.save()
+
+    def start(self) -> None:
+        """Begin, or begin again after a failure."""
+        self._change_to(ExperimentStatus.RUNNING)
+        self.started_at = self.started_at or _now()
+        self.ended_at = self.error_message = None
+
+    def pause(self) -> None:
+        """Stop for now; `resume` goes on."""
+        self._change_to(ExperimentStatus.PAUSED)
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._change_to(ExperimentStatus.RUNNING)
+
+    def stop(self, failed: bool = False, error_message: str | None = None) -> None:
+        """End, completed or failed."""
+        self._change_to(ExperimentStatus.FAILED if failed else ExperimentStatus.COMPLETED)
+        self.ended_at = _now()
+        self.error_message = error_message
+
+    def add_result(
+        self,
+        config_type: str,
+        results: TrainingResult | Mapping[str, Any],
+        metrics: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Record what one run of an arm came to; a later result of the same seed replaces it.
+
+        Args:
+            config_type: the arm.
+            results: a `TrainingResult`, or some of its fields; the rest comes from the arm.
+            metrics: further numbers, kept as they are.
+
+        Raises:
+            ValueError: for an unknown arm, seed or field.
+        """
+        result = self._as_result(self.check_arm(config_type), results)
+        if result.seed not in self.config.seed_list:
+            raise UsageError(f"seed {result.seed} is not one of {self.config.seed_list}")
+        run = RunKey(config_type, result.seed)
+        self.results[run] = result
+        self.metrics[run] = dict(metrics or {})
+
+    def results_of(self, arm: str) -> list[TrainingResult]:
+        """The results of an arm's runs so far, in the planned order."""
+        return [self.results[run] for run in self.runs() if run.arm == arm and run in self.results]
+
+    def arm_result(self, arm: str) -> TrainingResult | None:
+        """An arm's aggregate over its seeds; None before its first result."""
+        results = self.results_of(arm)
+        return aggregate(arm, results) if results else None
+
+    @property
+    def comparison(self) -> Comparison:
+        """The verdict on the results so far."""
+        return compare({arm: self.results_of(arm) for arm in self.config.arms}, self.config.rule)
+
+    def compare_results(self) -> dict[str, Any]:
+        """The verdict on the results so far, as `results.json` holds it."""
+        return self.comparison.to_dict()
+
+    def check_arm(self, config_type: str) -> str:
+        """Return the name if it is an arm's.
+
+        Raises:
+            ValueError: when it is not.
+        """
+        if config_type not in self.config.arms:
+            allowed = ", ".join(repr(arm) for arm in self.config.arms)
+            raise UsageError(f"config_type {config_type!r} is unknown", remedy=f"use {allowed}")
+        return config_type
+
+    def save(self) -> Path:
+        """Write ``experiment_{id}.json``; the directory appears with it inside, by one rename."""
+        self.publish()
+        write_json(self.paths.experiment, self._saved_form())
+        return self.paths.experiment
+
+    def publish(self) -> None:
+        """Make the directory of a new experiment appear; one that was saved or loaded is there.
+
+        Raises:
+            UsageError: when another experiment of this id is there already.
+        """
+        if self._is_saved:
+            return
+        if self.paths.experiment.exists():
+            raise UsageError(
+                f"experiment {self.experiment_id!r} exists already",
+                where=str(self.paths.root),
+                remedy=f"continue it with --experiment-id {self.experiment_id} or --resume, "
+                "or choose another id",
+            )
+        with publishing(self.paths.root) as scratch:
+            write_json(scratch / self.paths.experiment.name, self._saved_form())
+        self._is_saved = True
+
+    def reload(self) -> None:
+        """Take over what another process saved since this experiment was loaded."""
+        self._restore(read_json(self.paths.experiment))
+
+    def saved_config(self) -> dict[str, Any]:
+        """The full, resolved experiment file."""
+        document = self.config.model_dump(mode="json", by_alias=True)
+        if not self.names_recovery:
+            del document["recovery"]  # so that a subclass's own default still holds when continued
+        return {**document, "experiment_id": self.experiment_id}
+
+    def _saved_form(self) -> dict[str, Any]:
+        return {
+            "format_version": FORMAT_VERSION,
+            "experiment_id": self.experiment_id,
+            "hypothesis": self.hypothesis,
+            "status": self.status.value,
+            "created_at": self.created_at,
+            "started_at": self.started_at,
+            "ended_at": self.ended_at,
+            "error_message": self.error_message,
+            "config": self.saved_config(),
+            "audit": asdict(self.audit),
+            "results": {run.name: result.to_dict() for run, result in self.results.items()},
+            "metrics": {run.name: metrics for run, metrics in self.metrics.items()},
+        }
+
+    def _restore(self, saved: Mapping[str, Any]) -> None:
+        self.status = ExperimentStatus(saved["status"])
+        self.created_at = saved["created_at"]
+        self.started_at = saved["started_at"]
+        self.ended_at = saved["ended_at"]
+        self.error_message = saved["error_message"]
+        self.results = {
+            RunKey.from_name(name): TrainingResult.from_dict(result)
+            for name, result in saved["results"].items()
+        }
+        self.metrics = {RunKey.from_name(name): m for name, m in saved["metrics"].items()}
+        self._is_saved = True
+
+    def _as_result(self, arm: str, results: TrainingResult | Mapping[str, Any]) -> TrainingResult:
+        if isinstance(results, TrainingResult):
+            return results
+        config = self.config.arms[arm]
+        known = {
+            "success": True,
+            "total_timesteps": config.training_steps,
+            "training_time": 0.0,
+            "final_mean_reward": None,
+            "final_std_reward": None,
+            "experiment_name": config.experiment_name or f"{self.experiment_id}_{arm}",
+            "algorithm": config.algorithm,
+            "environment_name": config.environment,
+            "seed": self.config.seed_list[0],
+            "arm": arm,
+        }
+        try:
+            return TrainingResult.from_dict({**known, **results})
+        except TypeError as error:
+            raise UsageError(f"results of {arm}: {error}") from error
+
+    def _is_complete(self, run: RunKey) -> bool:
+        result = self.results.get(run)
+        return result is not None and result.status is RunStatus.COMPLETED
+
+    def _change_to(self, status: ExperimentStatus) -> None:
+        if self.status not in _ALLOWED_CHANGES[status]:
+            raise UsageError(
+                f"the experiment is {self.status.value} and cannot become {status.value}",
+                where=self.experiment_id,
+            )
+        self.status = status
+
+
+def _as_mapping(config: Configuration | Mapping[str, Any]) -> Mapping[str, Any]:
+    if isinstance(config, Configuration):
+        return config.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    return config
+
+
+def _experiment_file(path: Path) -> Path:
+    file = path / f"experiment_{path.resolve().name}.json" if path.is_dir() else path
+    if not file.is_file():
+        raise StorageError(
+            "no saved experiment here",
+            where=str(path),
+            remedy="name the experiment's directory; `experiments list` shows what there is",
+        )
+    return file
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

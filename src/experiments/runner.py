@@ -1,0 +1,457 @@
+"""The lifecycle of an experiment, from top to bottom: set up, train, compare, report, clean up."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from .campaign import Campaign, FailedRun, adjusted, rehearse_arms
+from .config import check_configuration
+from .config import trainer_config as trainer_config_for
+from .derived import Conditions, Stopwatch, write_final_state, write_report, write_store
+from .domain.errors import UsageError
+from .domain.paths import RunPaths
+from .domain.records import (
+    Comparison,
+    ExecutionMode,
+    ResourceSample,
+    RunEstimate,
+    RunKey,
+    RunnerStatus,
+    RunProgress,
+    RunStatus,
+    TrainerConfig,
+    TrainingResult,
+)
+from .durability.checkpoints import CheckpointManager
+from .durability.lock import FileLock
+from .execution import (
+    Executor,
+    InProcessExecutor,
+    ProcessPoolExecutor,
+    RecoveryPolicy,
+    RecoveryStrategy,
+    parse_strategy,
+)
+from .execution.adjustments import Adjustment, less_memory, smaller_batch
+from .experiment import Experiment
+from .monitoring import ProgressInfo, ResourceMonitor, ResourceUsage, progress_info
+from .provenance import collect_provenance, write_provenance
+from .tracking.log_files import log_files
+from .training import Trainer
+
+__all__ = [
+    "CheckpointManager",
+    "ExecutionMode",
+    "ExperimentRunner",
+    "ProgressInfo",
+    "ResourceUsage",
+    "RunnerStatus",
+    "Trainer",
+    "TrainerConfig",
+    "TrainingResult",
+]
+
+EXECUTORS = ("process", "in_process")
+DEFAULT_WORKERS = 2
+_PACKAGE = __name__.rpartition(".")[0]
+_PRELOAD = (f"{_PACKAGE}.training.warmup", f"{_PACKAGE}.runner")
+
+
+def train_run(config: TrainerConfig) -> TrainingResult:
+    """Train one run in whatever process this is called; its lock keeps every other attempt out."""
+    if config.run_dir is None:
+        return Trainer(config).train()
+    with FileLock(RunPaths(config.run_dir).lock):
+        return Trainer(config).train()
+
+
+def rehearse_run(run: RunKey, config: TrainerConfig) -> RunEstimate:
+    """Train a handful of steps of one run in a scratch place and estimate the whole."""
+    from .training.rehearsal import rehearse
+
+    return rehearse(run, config)
+
+
+class ExperimentRunner:
+    """Carries an experiment out; constructing one starts nothing.
+
+    Args:
+        experiment: the question and its saved form.
+        execution_mode: one run at a time, several at once, or a rehearsal that leaves nothing.
+        max_workers: runs at the same time in parallel mode; 2 by default.
+        enable_monitoring: whether a thread samples what the runs use.
+        checkpoint_frequency: timesteps of all runs together between the runner's checkpoints.
+        resource_limits: as the experiment file's key of that name.
+        executor: ``process`` (a process of its own for each run) or ``in_process``.
+        command_line: recorded as provenance.
+
+    Raises:
+        ValueError: for fewer than one worker, a frequency below one, an unknown executor.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        execution_mode: ExecutionMode = ExecutionMode.SEQUENTIAL,
+        max_workers: int | None = None,
+        enable_monitoring: bool = True,
+        checkpoint_frequency: int = 10_000,
+        resource_limits: Mapping[str, float | None] | None = None,
+        *,
+        executor: str = "process",
+        command_line: Sequence[str] = (),
+    ) -> None:
+        _check_positive("max_workers", max_workers)
+        _check_positive("checkpoint_frequency", checkpoint_frequency)
+        if executor not in EXECUTORS:
+            allowed = ", ".join(EXECUTORS)
+            raise UsageError(f"executor {executor!r} is unknown", remedy=f"use one of: {allowed}")
+        self.experiment = experiment
+        self.execution_mode = execution_mode
+        self.max_workers = max_workers or DEFAULT_WORKERS
+        self.enable_monitoring = enable_monitoring
+        self.checkpoint_frequency = checkpoint_frequency
+        self.resource_limits = dict(resource_limits or {})
+        self.executor = executor
+        self.command_line = tuple(command_line)
+        self.logger = logging.getLogger(__name__)
+        self.status = RunnerStatus.IDLE
+        self.progress = ProgressInfo()
+        self.resource_usage = ResourceUsage()
+        self.baseline_result: TrainingResult | None = None
+        self.variant_result: TrainingResult | None = None
+        self.comparison: Comparison | None = None
+        self.estimates: tuple[RunEstimate, ...] = ()
+        self.failures: tuple[str, ...] = ()
+        self._open = ExitStack()
+        self._executor: Executor | None = None
+        self._campaign: Campaign | None = None
+        self._failed: FailedRun | None = None
+        self._adjustments: dict[str, tuple[Adjustment, ...]] = {}
+        self._interrupted = threading.Event()
+        self._stopwatch = Stopwatch()
+        self._checkpoints = CheckpointManager(experiment.paths.checkpoints)
+        self._checkpointed_step = 0
+
+    # ---- lifecycle
+
+    def run(self) -> bool:
+        """Carry the experiment out; True when every planned run is complete.
+
+        Raises:
+            ExperimentsError: when the experiment cannot begin or its files cannot be written.
+        """
+        self._stopwatch.start()
+        try:
+            if self.execution_mode is ExecutionMode.VALIDATION:
+                return self._rehearse()
+            self.setup_environment()
+            self._start_monitoring()
+            self._train()
+            return self._conclude()
+        except BaseException as error:
+            interrupted = isinstance(error, KeyboardInterrupt)
+            self.status = RunnerStatus.INTERRUPTED if interrupted else RunnerStatus.FAILED
+            raise
+        finally:
+            self.cleanup()
+            self._stopwatch.stop()
+
+    def setup_environment(self) -> None:
+        """Warm the executor up, make the directory appear, lock it, open the logs."""
+        if self._executor is not None:
+            return
+        self.status = RunnerStatus.INITIALIZING
+        paths = self.experiment.paths
+        # first, because its imports go on while the rest is set up
+        self._executor = self._open.enter_context(self._make_executor())
+        self.experiment.publish()
+        self._open.enter_context(FileLock(paths.lock))
+        self.experiment.reload()
+        self._open.enter_context(log_files(paths, logging.getLogger(_PACKAGE), self.logger))
+        write_provenance(paths, collect_provenance(self.command_line))
+        self._campaign = Campaign(self.experiment, train_run, self._recover)
+        self.experiment.begin()
+        self.logger.info("experiment %s begins in %s", self.experiment.experiment_id, paths.root)
+
+    def interrupt(self) -> None:
+        """Ask a running experiment to stop; safe in a signal handler and from any thread."""
+        self._interrupted.set()
+
+    def cleanup(self) -> None:
+        """End every process and thread of this runner, release the lock, close the logs."""
+        self._open.close()
+        self._executor = None
+
+    def _rehearse(self) -> bool:
+        """Validation mode: a handful of steps of each arm, and what the whole will take."""
+        self.status = RunnerStatus.INITIALIZING
+        with self._make_executor() as executor:
+            self.estimates, self.failures = rehearse_arms(
+                self.experiment, executor, rehearse_run, self._interrupted
+            )
+        succeeded = not self.failures and not self._interrupted.is_set()
+        self.status = RunnerStatus.COMPLETED if succeeded else RunnerStatus.FAILED
+        return succeeded
+
+    def _train(self) -> None:
+        executor, campaign = self._set_up()
+        experiment = self.experiment
+        parallel = self.execution_mode is ExecutionMode.PARALLEL
+        order = experiment.interleaved_runs() if parallel else experiment.runs()
+        campaign.carry_out(executor, order, self._interrupted, self._look)
+        self._look()
+
+    def _look(self) -> None:
+        """Bring what others read up to date, several times a second."""
+        _, campaign = self._set_up()
+        self.failures = campaign.failures
+        self.baseline_result = self.experiment.arm_result("baseline")
+        self.variant_result = self.experiment.arm_result("variant")
+        self.status = {
+            frozenset({"baseline"}): RunnerStatus.RUNNING_BASELINE,
+            frozenset({"variant"}): RunnerStatus.RUNNING_VARIANT,
+        }.get(frozenset(campaign.arms_running()), RunnerStatus.RUNNING)
+        step = sum(progress.step for progress in campaign.progress())
+        if step // self.checkpoint_frequency > self._checkpointed_step // self.checkpoint_frequency:
+            self._checkpoint(step)
+
+    def _conclude(self) -> bool:
+        """Compare, report, and leave the directory complete."""
+        _, campaign = self._set_up()
+        self.status = RunnerStatus.COMPARING
+        unfinished = self.experiment.unfinished_runs()
+        skipped = all(campaign.attempts[run].status is RunStatus.SKIPPED for run in unfinished)
+        interrupted = self._interrupted.is_set() and bool(unfinished)
+        if interrupted:
+            self.experiment.pause()
+        else:
+            self.experiment.stop(not skipped, "; ".join(self.failures) or None)
+        self.experiment.save()
+        self.comparison = self.experiment.comparison
+        status = _last_status(interrupted, skipped)
+        self._write_everything(status)
+        self.status = status
+        return not unfinished
+
+    def _write_everything(self, status: RunnerStatus) -> None:
+        """Derive what is left behind; the local store last, because its manifest lists the rest."""
+        _, campaign = self._set_up()
+        conditions = Conditions(self.execution_mode, self._stopwatch.seconds, self.command_line)
+        if status is not RunnerStatus.INTERRUPTED:
+            write_report(self.experiment, conditions)
+        self._checkpoint(sum(progress.step for progress in campaign.progress()))
+        write_final_state(self.experiment, {**self.get_status(), "status": status.value})
+        write_store(self.experiment, conditions)
+
+    def _checkpoint(self, step: int) -> None:
+        """Save which runs are done, as plain data, under the steps of all runs together."""
+        self._checkpointed_step = step
+        state: dict[str, Any] = {
+            "experiment_id": self.experiment.experiment_id,
+            "status": self.status.value,
+            "step": step,
+            "runs": self._runs_state(),
+            "looks": [],
+        }
+        self._checkpoints.save(step, state)
+
+    # ---- one arm, here and now
+
+    def run_configuration(
+        self, config_type: str, config: Any, trainer_config: TrainerConfig | None = None
+    ) -> TrainingResult | None:
+        """Train one arm in this process with the module's `Trainer`; None when it failed.
+
+        Raises:
+            ValueError: for an unknown `config_type`.
+        """
+        self.experiment.check_arm(config_type)
+        try:
+            result = self._train_here(config_type, config, trainer_config)
+        except Exception as error:  # noqa: BLE001 - whatever training raises goes to recovery
+            failures = self._failed.failures + 1 if self._failed else 1
+            again = partial(self._train_again, config_type, config, trainer_config)
+            self._recover(FailedRun(config_type, error, failures, again))
+            return None
+        setattr(self, f"{config_type}_result", result)
+        return result
+
+    def _train_here(
+        self, arm: str, config: Any, trainer_config: TrainerConfig | None
+    ) -> TrainingResult:
+        if trainer_config is None:
+            whole = self.experiment.config
+            checked = check_configuration(config, environment_modules=whole.environment_modules)
+            trainer_config = trainer_config_for(checked, seed=checked.seed, experiment=whole)
+        wanted, _ = adjusted(trainer_config, self._adjustments.get(arm, ()))
+        return Trainer(wanted).train()
+
+    def _train_again(self, arm: str, config: Any, trainer_config: TrainerConfig | None) -> bool:
+        return self.run_configuration(arm, config, trainer_config) is not None
+
+    # ---- recovery
+
+    def handle_failure(
+        self,
+        error: Exception,
+        config_type: str | None = None,
+        recovery_strategy: str = "abort",
+    ) -> bool:
+        """Decide what becomes of a failed run: True when the experiment may go on.
+
+        Subclasses override it; `recovery_strategy` is passed only where the experiment file or a
+        flag names one, so that an override's own default holds.
+
+        Raises:
+            UsageError: for an unknown strategy.
+        """
+        strategy = parse_strategy(recovery_strategy)
+        failures = self._failed.failures if self._failed else 1
+        match self._policy.decide(strategy, failures):
+            case RecoveryStrategy.RETRY:
+                self.logger.warning("%s failed, trying again: %s", config_type, error)
+                return self._retry(config_type)
+            case RecoveryStrategy.SKIP:
+                self.logger.warning("%s failed, going on without it: %s", config_type, error)
+                return True
+            case RecoveryStrategy.ABORT:
+                self.logger.error("%s failed, stopping: %s", config_type, error)
+                return False
+
+    def _recover(self, failed: FailedRun) -> bool:
+        """Ask `handle_failure`, which finds the run in `_failed`."""
+        before, self._failed = self._failed, failed
+        strategy = self.experiment.config.recovery.strategy
+        named = (strategy,) if self.experiment.names_recovery else ()
+        try:
+            return self.handle_failure(failed.error, failed.arm, *named)
+        finally:
+            self._failed = before
+
+    def _retry(self, config_type: str | None, adjustment: Adjustment | None = None) -> bool:
+        """Try the failed run again, with an adjusted arm; False when its retries are used up."""
+        failed = self._failed
+        if failed is None or not self._policy.allows_retry(failed.failures):
+            return False
+        if adjustment is not None:
+            arm = config_type or failed.arm
+            self._adjustments[arm] = (*self._adjustments.get(arm, ()), adjustment)
+            if self._campaign is not None:
+                self._campaign.adjust(arm, adjustment)
+        return failed.again()
+
+    def _retry_with_smaller_batch(self, config_type: str | None) -> bool:
+        """Try again with half the minibatch; the arm is marked as deviating."""
+        return self._retry(config_type, smaller_batch)
+
+    def _reduce_memory_usage(self, config_type: str | None) -> bool:
+        """Try again with half the replay buffer or minibatch; the arm is marked as deviating."""
+        return self._retry(config_type, less_memory)
+
+    def _retry_with_longer_timeout(self, config_type: str | None) -> bool:
+        """Try again; a run has all the time that it needs."""
+        return self._retry(config_type)
+
+    def _extend_timeout(self, config_type: str | None) -> bool:
+        """As `_retry_with_longer_timeout`."""
+        return self._retry_with_longer_timeout(config_type)
+
+    @property
+    def _policy(self) -> RecoveryPolicy:
+        return RecoveryPolicy(self.experiment.config.recovery.max_retries)
+
+    # ---- watching
+
+    def monitor_progress(self) -> ProgressInfo:
+        """How far the experiment is, with the time that is left; safe to call from any thread."""
+        self.progress = progress_info(self.run_progress(), self.status.value, slots=self._slots)
+        return self.progress
+
+    def run_progress(self) -> tuple[RunProgress, ...]:
+        """How far each planned run is, read from its journal; safe to call from any thread."""
+        return self._campaign.progress() if self._campaign else ()
+
+    def get_status(self) -> dict[str, Any]:
+        """Everything about the moment, as plain data."""
+        progress = self.monitor_progress()
+        self.resource_usage = ResourceUsage.current()
+        return {
+            "experiment_id": self.experiment.experiment_id,
+            "status": self.status.value,
+            "execution_mode": self.execution_mode.value,
+            "max_workers": self.max_workers,
+            "progress": {"overall": progress.overall_progress, **asdict(progress)},
+            "resource_usage": asdict(self.resource_usage),
+            "execution_time": self._stopwatch.seconds,
+            "runs": self._runs_state(),
+            "failures": list(self.failures),
+        }
+
+    def _start_monitoring(self) -> None:
+        """Begin to sample the runs' processes; nothing starts where monitoring is off."""
+        executor, _ = self._set_up()
+        if self.enable_monitoring:
+            root = self.experiment.paths.root
+            monitor = ResourceMonitor(executor.pids, self._record_sample, disk_root=root)
+            self._open.enter_context(monitor)
+
+    def _start_gpu_monitoring(self) -> None:
+        """A hook for subclasses: GPUs are part of the ordinary samples already."""
+
+    def _start_network_monitoring(self) -> None:
+        """A hook for subclasses: the network is not watched."""
+
+    def _record_sample(self, run: RunKey | None, sample: ResourceSample) -> None:
+        _, campaign = self._set_up()
+        if run is None:
+            self.resource_usage = ResourceUsage.current()
+        else:
+            campaign.attempts[run].sampled(sample, campaign.progress_of(run).step)
+
+    def _runs_state(self) -> dict[str, Any]:
+        attempts = self._campaign.attempts if self._campaign else {}
+        return {
+            run.name: {"status": each.status.value, "attempt": each.number}
+            for run, each in attempts.items()
+        }
+
+    # ---- parts
+
+    @property
+    def _slots(self) -> int:
+        return self.max_workers if self.execution_mode is ExecutionMode.PARALLEL else 1
+
+    def _set_up(self) -> tuple[Executor, Campaign]:
+        if self._executor is None or self._campaign is None:
+            raise RuntimeError("call setup_environment() first")
+        return self._executor, self._campaign
+
+    def _make_executor(self) -> Executor:
+        if self.executor == "in_process":
+            return InProcessExecutor()
+        slots = DEFAULT_WORKERS if self.execution_mode is ExecutionMode.VALIDATION else self._slots
+        return ProcessPoolExecutor(slots, _PRELOAD, self.experiment.config.torch_threads)
+
+
+def _last_status(interrupted: bool, skipped: bool) -> RunnerStatus:
+    if interrupted:
+        return RunnerStatus.INTERRUPTED
+    return RunnerStatus.COMPLETED if skipped else RunnerStatus.FAILED
+
+
+def _check_positive(name: str, value: int | None) -> None:
+    if value is not None and value < 1:
+        raise UsageError(f"{name}: need at least 1, got {value}")
+
+
+if __name__ == "__main__":
+    from .cli.app import runner_main
+
+    runner_main()

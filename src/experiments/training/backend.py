@@ -1,0 +1,100 @@
+"""What a learning library must do for us: build, train until told to stop, evaluate, save."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Protocol, cast
+
+from ..domain.errors import UsageError
+from ..domain.paths import AttemptPaths
+from ..domain.records import TrainerConfig
+from .evaluation import Episode
+
+Metrics = dict[str, float]
+
+BACKENDS: Mapping[str, str] = {"sb3": ".sb3.backend:StableBaselines"}
+"""Name to ``module:Class``, relative to this package; imported when asked for."""
+
+
+class StopTraining(Exception):
+    """Raised by an observer to end training at the boundary where it was called."""
+
+
+class Observer(Protocol):
+    """Whom a backend tells, between two rollouts, how far training is.
+
+    A backend calls `observe` at the first boundary at or after `next_step`, on the training thread.
+    """
+
+    next_step: int
+
+    def observe(self, step: int, collect: Callable[[], Metrics]) -> None:
+        """Take note of a boundary; `collect` returns the metrics since it was last called.
+
+        Raises:
+            StopTraining: to end training here.
+        """
+
+
+@dataclass(frozen=True)
+class Description:
+    """What was built, as far as the journal tells of it."""
+
+    policy: str
+    device: str
+    parameters: int
+    """Trainable parameters of the policy."""
+    planned_timesteps: int
+    """Timesteps that will be trained, after rounding to whole rollouts."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training came to."""
+
+    step: int
+    metrics: Metrics
+    """What the journal's last record says under ``final/``."""
+    last: Metrics
+    """Metrics since the last boundary that was observed."""
+
+
+class Backend(Protocol):
+    """One run of a learning library; used by one thread, in the order of its methods."""
+
+    def build(self) -> Description:
+        """Create environments and model, seeded; nothing is trained yet."""
+
+    def train(self, observer: Observer) -> Trained:
+        """Train to the end, or until the observer says stop.
+
+        Raises:
+            NonFiniteError: naming the quantity and the step.
+        """
+
+    def evaluate(self, seeds: Sequence[int], *, deterministic: bool) -> list[Episode]:
+        """Play one episode a seed on separate environments; training is left as it was."""
+
+    def save(self, paths: AttemptPaths) -> None:
+        """Write the policy, and whatever is needed to use it, under their final names."""
+
+    def parameters_sha256(self) -> str:
+        """SHA-256 of the parameters: sorted names and raw bytes."""
+
+    def close(self) -> None:
+        """Release environments and undo what was changed in the process."""
+
+
+def create_backend(name: str, config: TrainerConfig) -> Backend:
+    """An instance of the backend with this name.
+
+    Raises:
+        UsageError: when there is none.
+    """
+    if name not in BACKENDS:
+        raise UsageError(f"unknown backend {name!r}", remedy=f"use one of {', '.join(BACKENDS)}")
+    module, _, attribute = BACKENDS[name].partition(":")
+    backend = getattr(import_module(module, __package__), attribute)
+    return cast("Backend", backend(config))

@@ -1,0 +1,140 @@
+"""What goes into a run's journal, and when: at fixed timesteps, never by the clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from ..domain.records import EvaluationPoint, TrainerConfig
+from ..domain.seeds import SeedStream, stream_seeds
+from .backend import Backend, Description, Metrics, Trained
+from .evaluation import Episode, evaluation_metrics, evaluation_point
+
+ROWS = 200
+"""Journal rows of a whole run, at most; a row falls on the end of a rollout."""
+SHORTEST_ROW = 50
+"""Timesteps between two rows, at least."""
+
+
+def row_interval(planned_timesteps: int) -> int:
+    """Timesteps between two journal rows."""
+    return max(SHORTEST_ROW, planned_timesteps // ROWS)
+
+
+class Journal(Protocol):
+    """Where records go."""
+
+    def append(self, kind: str, step: int, **fields: Any) -> None:
+        """Append one record."""
+
+
+class SilentJournal:
+    """A journal for training that writes nothing."""
+
+    def append(self, kind: str, step: int, **fields: Any) -> None:
+        """Forget the record."""
+
+
+class RunRecorder:
+    """Writes a run's journal and evaluates at the steps that the protocol asks for.
+
+    Rows and evaluations fall on the first boundary at or after each multiple of their interval.
+    """
+
+    def __init__(
+        self, config: TrainerConfig, backend: Backend, planned: int, journal: Journal
+    ) -> None:
+        self._config = config
+        self._backend = backend
+        self._journal = journal
+        self._row_interval = row_interval(planned)
+        self._next_row = self._row_interval
+        self._next_evaluation = config.evaluation.frequency
+        self._started = time.perf_counter()
+        self.points: list[EvaluationPoint] = []
+        self.evaluation_time = 0.0
+        """Seconds in evaluation so far."""
+        self.next_step = min(self._next_row, self._next_evaluation)
+
+    def start(self, description: Description) -> None:
+        """Write the first record and start the clock of training."""
+        config = self._config
+        self._journal.append(
+            "started",
+            0,
+            total_timesteps=config.total_timesteps,
+            planned_timesteps=description.planned_timesteps,
+            algorithm=config.algorithm,
+            environment=config.environment,
+            seed=config.seed,
+            torch_threads=config.torch_threads,
+            device=description.device,
+            policy=description.policy,
+            parameters=description.parameters,
+        )
+        self._started = time.perf_counter()
+
+    @property
+    def training_time(self) -> float:
+        """Seconds since the start, evaluation excluded."""
+        return time.perf_counter() - self._started - self.evaluation_time
+
+    def observe(self, step: int, collect: Callable[[], Metrics]) -> None:
+        """Write the row and make the evaluation that are due."""
+        if step >= self._next_row:
+            self._row(step, collect())
+            self._next_row = _next_multiple(step, self._row_interval)
+        frequency = self._config.evaluation.frequency
+        if step >= self._next_evaluation:
+            self._evaluate(step, SeedStream.EVALUATION, self._config.evaluation.episodes)
+            self._next_evaluation = _next_multiple(step, frequency)
+        self.next_step = min(self._next_row, self._next_evaluation)
+
+    def finish(self, trained: Trained) -> list[Episode]:
+        """Write the last row, make the final evaluation and return its episodes."""
+        self._row(trained.step, trained.last)
+        return self._evaluate(
+            trained.step, SeedStream.FINAL_EVALUATION, self._config.evaluation.final_episodes
+        )
+
+    def close(self, trained: Trained, parameters_sha256: str, training_time: float) -> None:
+        """Write the record that says the run is complete."""
+        self._journal.append(
+            "finished",
+            trained.step,
+            metrics=trained.metrics,
+            parameters_sha256=parameters_sha256,
+            training_time=training_time,
+            evaluation_time=self.evaluation_time,
+        )
+
+    def _row(self, step: int, metrics: Metrics) -> None:
+        self._journal.append("metrics", step, metrics=metrics, training_time=self.training_time)
+
+    def _evaluate(self, step: int, stream: SeedStream, count: int) -> list[Episode]:
+        started = time.perf_counter()
+        seeds = stream_seeds(self._config.seed, stream, count)
+        deterministic = self._config.evaluation.deterministic
+        episodes = self._backend.evaluate(seeds, deterministic=deterministic)
+        final = stream is SeedStream.FINAL_EVALUATION
+        self.points.append(evaluation_point(episodes, step, final=final))
+        seconds = time.perf_counter() - started
+        self._journal.append("evaluation", step, **_evaluation_fields(episodes, final, seconds))
+        self.evaluation_time += time.perf_counter() - started
+        return episodes
+
+
+def _evaluation_fields(episodes: Sequence[Episode], final: bool, seconds: float) -> dict[str, Any]:
+    return {
+        "final": final,
+        "episodes": len(episodes),
+        "returns": [episode.reward_sum for episode in episodes],
+        "lengths": [episode.length for episode in episodes],
+        "metrics": evaluation_metrics(episodes),
+        "evaluation_time": seconds,
+    }
+
+
+def _next_multiple(step: int, interval: int) -> int:
+    return (step // interval + 1) * interval

@@ -1,0 +1,127 @@
+"""Stable-Baselines3 behind the backend protocol.
+
+The library's own `learn` runs unchanged. While it does, the methods that it calls once a rollout
+and once an update are wrapped; nothing is added inside a step of the environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+import numpy as np
+from sb3_contrib import ARS
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
+
+from ...config.algorithms import algorithms, canonical_name
+from ...config.policies import default_policy
+from ...domain.paths import AttemptPaths
+from ...domain.records import TrainerConfig
+from ...durability.files import replacing, write_json
+from ..backend import Description, Observer, Trained
+from ..determinism import (
+    generators_restored,
+    seed_generators,
+    torch_threads,
+    training_modes_restored,
+)
+from ..evaluation import Episode, RecurrentState, play
+from .algorithms import algorithm_class, planned_timesteps
+from .environments import evaluation_environment, training_environments
+from .finiteness import FiniteSteps
+from .hyperparameters import constructor_arguments
+from .loop import WatchedTraining
+from .normalization import normalization_record
+from .parameters import parameter_count, parameters_sha256
+
+
+class StableBaselines:
+    """One run of a Stable-Baselines3 or sb3-contrib algorithm."""
+
+    def __init__(self, config: TrainerConfig) -> None:
+        self._config = config
+        self._vector: VecEnv | None = None
+        self._built: BaseAlgorithm | None = None
+        self._undo = ExitStack()
+
+    @property
+    def model(self) -> BaseAlgorithm:
+        """The library's model, once built."""
+        if self._built is None:
+            raise RuntimeError("call build() first")
+        return self._built
+
+    def build(self) -> Description:
+        """Create environments and model as the library would, with the same seeds."""
+        config = self._config
+        kind = algorithm_class(config.algorithm)
+        self._undo.enter_context(torch_threads(config.torch_threads))
+        vector = self._vector = training_environments(config)
+        table = algorithms()[canonical_name(config.algorithm)]
+        self._undo.callback(vector.close)
+        policy = config.policy or default_policy(table, vector.observation_space)
+        arguments = constructor_arguments(config.hyperparameters, vector.action_space)
+        if config.device != "auto":  # what "auto" means differs between the algorithms
+            arguments["device"] = config.device
+        watched = FiniteSteps(vector) if issubclass(kind, ARS) else vector
+        self._built = kind(policy, watched, seed=config.seed, **arguments)
+        return Description(
+            policy=policy,
+            device=str(self.model.device),
+            parameters=parameter_count(self.model),
+            planned_timesteps=planned_timesteps(self.model, config.total_timesteps),
+        )
+
+    def train(self, observer: Observer) -> Trained:
+        """Run the library's `learn`, watched."""
+        training = WatchedTraining(self.model, self._monitors(), observer)
+        return training.run(self._config.total_timesteps, accelerate=self._config.accelerate)
+
+    def evaluate(self, seeds: Sequence[int], *, deterministic: bool) -> list[Episode]:
+        """Play one episode a seed; generators and modes of training are left as they were."""
+        model = self.model
+        with ExitStack() as stack:
+            stack.enter_context(generators_restored([model.action_space]))
+            stack.enter_context(training_modes_restored(model.policy))
+            seed_generators(seeds[0])
+            make = partial(evaluation_environment, self._config)
+            return play(self, make, seeds, deterministic=deterministic)
+
+    def act(
+        self,
+        observations: Any,
+        state: RecurrentState | None,
+        starts: np.ndarray,
+        deterministic: bool,
+    ) -> tuple[np.ndarray, RecurrentState | None]:
+        """Actions for raw observations, seen through training's normalisation."""
+        normalize = self.model.get_vec_normalize_env()
+        if normalize is not None:
+            observations = normalize.normalize_obs(observations)
+        return self.model.predict(observations, state, starts, deterministic)
+
+    def save(self, paths: AttemptPaths) -> None:
+        """Write the model's zip and, with normalisation, its statistics as JSON."""
+        with replacing(paths.model) as temporary:
+            self.model.save(temporary)
+        normalize = self.model.get_vec_normalize_env()
+        if normalize is not None:
+            write_json(paths.normalization, normalization_record(normalize))
+
+    def parameters_sha256(self) -> str:
+        """SHA-256 of the parameters: sorted names and raw bytes."""
+        return parameters_sha256(self.model)
+
+    def close(self) -> None:
+        """Close the training environments, and compute with as many threads as before."""
+        self._undo.close()
+
+    def _monitors(self) -> list[Monitor[Any, Any]]:
+        vector: Any = self._vector
+        while isinstance(vector, VecEnvWrapper):
+            vector = vector.venv
+        return list(vector.envs)

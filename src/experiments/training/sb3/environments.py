@@ -1,0 +1,72 @@
+"""Environments built bit for bit as the library builds them, and single ones for evaluation."""
+
+from __future__ import annotations
+
+import warnings
+from importlib import import_module
+from typing import Any
+
+import gymnasium as gym
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+
+from ...config.allowed import WRAPPERS
+from ...domain.errors import UsageError
+from ...domain.records import TrainerConfig
+from ..evaluation import RewardMeter
+from .hyperparameters import named_class
+
+Environment = gym.Env[Any, Any]
+
+
+def training_environments(config: TrainerConfig) -> VecEnv:
+    """The vector of environments that training steps, seeded, normalised if wanted."""
+    register_environments(config)
+
+    def make() -> Environment:
+        return _wrapped(_make_rendering(config), config)
+
+    vector = make_vec_env(make, config.n_envs, seed=config.seed)
+    return vector if config.normalize is None else VecNormalize(vector, **config.normalize)
+
+
+def evaluation_environment(config: TrainerConfig) -> Environment:
+    """One environment as in training, with a meter for the unwrapped rewards inside."""
+    innermost: Environment = gym.make(
+        config.environment, disable_env_checker=True, **config.environment_kwargs
+    )
+    return _wrapped(RewardMeter(innermost), config)
+
+
+def register_environments(config: TrainerConfig) -> None:
+    """Import the modules that the user allowed, and no other.
+
+    Raises:
+        UsageError: when the environment's id would import a module that was not allowed.
+    """
+    for name in config.environment_modules:
+        import_module(name)
+    module, separator, _ = config.environment.partition(":")
+    if separator and module not in config.environment_modules:
+        raise UsageError(
+            f"environment {config.environment!a} would import a module",
+            remedy="name the module with --allow-env-module",
+        )
+
+
+def _make_rendering(config: TrainerConfig) -> Environment:
+    # the library asks for a renderer first; some environments' physics depend on it
+    arguments = {"render_mode": "rgb_array", **config.environment_kwargs}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*render_mode", UserWarning)
+        try:
+            return gym.make(config.environment, **arguments)
+        except TypeError:
+            return gym.make(config.environment, **config.environment_kwargs)
+
+
+def _wrapped(environment: Environment, config: TrainerConfig) -> Environment:
+    for wrapper in config.wrappers:
+        kind = named_class(WRAPPERS, wrapper["name"])
+        environment = kind(environment, **wrapper.get("kwargs", {}))
+    return environment

@@ -1,0 +1,62 @@
+import subprocess
+import sys
+import time
+
+import pytest
+
+from src.experiments.domain.errors import ExperimentLockedError
+from src.experiments.durability import lock
+from src.experiments.durability.lock import FileLock
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from src.experiments.durability.lock import FileLock
+with FileLock(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path / ".lock")], stdout=subprocess.PIPE
+    )
+    with process:
+        assert process.stdout.readline() == b"held\n"
+        yield process
+        process.kill()
+
+
+def test_a_lock_is_free_again_after_its_block(tmp_path):
+    with FileLock(tmp_path / ".lock"):
+        pass
+    with FileLock(tmp_path / ".lock"):
+        pass
+
+
+def test_a_second_process_is_refused_within_two_seconds_and_told_who(tmp_path, holder):
+    begun = time.monotonic()
+    with pytest.raises(ExperimentLockedError, match=str(holder.pid)), FileLock(tmp_path / ".lock"):
+        pass
+    assert time.monotonic() - begun < 2.0
+
+
+def test_a_killed_holder_leaves_no_lock(tmp_path, holder):
+    holder.kill()
+
+    with FileLock(tmp_path / ".lock"):
+        pass
+
+
+def test_a_link_is_not_followed(tmp_path):
+    (tmp_path / "elsewhere").touch()
+    (tmp_path / ".lock").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(OSError), FileLock(tmp_path / ".lock"):  # noqa: PT011
+        pass
+
+
+def test_holders_are_found_by_their_open_file(tmp_path, holder):
+    assert lock.holders_of(tmp_path / ".lock") == [holder.pid]
