@@ -113,7 +113,7 @@ class Experiment:
         now = datetime.now(UTC)
         identifier = config.experiment_id or new_experiment_id(config.hypothesis, config.arms, now)
         self.experiment_id = check_experiment_id(identifier)
-        self.config = config
+        self.config = config.model_copy(update={"experiment_id": identifier})
         self.output_dir = Path(output_dir)
         self.paths = ExperimentPaths.under(self.output_dir, self.experiment_id)
         self.audit: Audit = audit(config)
@@ -306,7 +306,7 @@ class Experiment:
         document = self.config.model_dump(mode="json", by_alias=True)
         if not self.names_recovery:
             del document["recovery"]  # so that a subclass's own default still holds when continued
-        return {**document, "experiment_id": self.experiment_id}
+        return document
 
     def _saved_form(self) -> dict[str, Any]:
         return {

@@ -12,7 +12,7 @@ from src.experiments.cli.app import main, runner_main
 from src.experiments.cli.schema import schema_text
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("torch", "scipy", "matplotlib", "gymnasium", "pydantic", "numpy", "rich")
+HEAVY = ("torch", "scipy", "matplotlib", "gymnasium", "numpy", "rich")
 
 
 def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -7,6 +7,7 @@ An effect is always variant minus baseline.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from itertools import combinations, product
 from typing import Any
@@ -46,7 +47,10 @@ def welch_interval(baseline: Scores, variant: Scores, level: float = 0.95) -> In
         return None
     if is_constant(baseline) and is_constant(variant):
         return _interval_without_spread(mean_difference(baseline, variant), variant)
-    test = scipy.stats.ttest_ind(variant, baseline, equal_var=False)
+    with warnings.catch_warnings():
+        # scipy warns of an arm without spread, such as one that always earns the maximal return
+        warnings.filterwarnings("ignore", "Precision loss occurred", RuntimeWarning)
+        test = scipy.stats.ttest_ind(variant, baseline, equal_var=False)
     interval = test.confidence_interval(level)
     return float(interval.low), float(interval.high)
 

@@ -38,7 +38,8 @@ def plan(experiment: Experiment, mode: ExecutionMode) -> str:
     arms = plural(len(experiment.config.arms), "arm")
     left = len(experiment.unfinished_runs())
     done = f" · {runs - left} already complete" if left < runs else ""
-    where = printable(experiment.paths.root)
+    is_rehearsal = mode is ExecutionMode.VALIDATION
+    where = "nothing is written" if is_rehearsal else printable(experiment.paths.root)
     return (
         f"{plural(runs, 'run')} ({arms} × {plural(seeds, 'seed')}){done} · {mode.value} · {where}"
     )

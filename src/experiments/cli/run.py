@@ -27,7 +27,7 @@ def run(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[FILE] [PATH=VALUE]...",
+            metavar="FILE [PATH=VALUE]",
             help="Experiment file (as --config) and overrides (as --set).",
         ),
     ] = None,

@@ -85,6 +85,7 @@ def carry_out(request: RunRequest) -> int:
         write_object(audit.as_event(experiment))
     audit.print_audit(people, experiment, request.mode)
     _train(request, runner, people)
+    people.print()
     return _tell_the_end(request, experiment, people)
 
 

@@ -107,6 +107,8 @@ class Changes:
 
 
 def _worth_a_line(progress: RunProgress, last: _Reported, now: float) -> bool:
+    if progress.step >= progress.total_steps:
+        return False  # only the final evaluation is missing: its end will be told
     advanced = progress.percent - last.percent
     waited = now - last.at
     return advanced >= PROGRESS_EVERY_PERCENT or (advanced > 0 and waited >= PROGRESS_EVERY_SECONDS)

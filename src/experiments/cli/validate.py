@@ -13,7 +13,7 @@ from .arguments import file_and_overrides
 def validate(
     words: Annotated[
         list[str],
-        typer.Argument(metavar="FILE [PATH=VALUE]...", help="Experiment file and overrides."),
+        typer.Argument(metavar="FILE [PATH=VALUE]", help="Experiment file and overrides."),
     ],
     schema_only: Annotated[
         bool,

@@ -85,7 +85,9 @@ def megabytes(mb: float | None) -> str:
     """A size given in MiB: ``512 MiB``, ``1.5 GiB``."""
     if mb is None or not math.isfinite(mb):
         return UNKNOWN
-    return f"{mb:,.0f} MiB" if mb < 1024 else f"{mb / 1024:,.1f} GiB"
+    if mb >= 1024:
+        return f"{mb / 1024:,.1f} GiB"
+    return f"{mb:.0f} MiB" if mb >= 10 else f"{mb:.1f} MiB"
 
 
 def plural(count: int, word: str, words: str | None = None) -> str:

@@ -33,7 +33,7 @@ class PlainFormatter(logging.Formatter):
 def log_files(
     paths: ExperimentPaths, everything: logging.Logger, runner: logging.Logger
 ) -> Iterator[None]:
-    """Write `experiment.log` from one logger and `runner.log` from another while the block lasts."""
+    """Write `experiment.log` and `runner.log` from a logger each while the block lasts."""
     make_directory(paths.logs)
     targets = ((everything, paths.experiment_log), (runner, paths.runner_log))
     handlers = []
