@@ -26,7 +26,7 @@ SEED = 42
 EVALUATIONS = 4
 EPISODES = 3
 FIRST_STEP = "first_step"
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Case:
 CASES = {
     "PPO": Case("CartPole-v1", 20_480),
     "A2C": Case("CartPole-v1", 20_000),
-    "DQN": Case("CartPole-v1", 20_000),
+    "DQN": Case("CartPole-v1", 4_000),
     "SAC": Case("Pendulum-v1", 1_500),
     "TD3": Case("Pendulum-v1", 1_500),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -23,10 +24,12 @@ from .domain.records import (
 )
 from .domain.redaction import secrets_of
 from .domain.storage_policy import Storage, StoragePolicy
-from .durability.files import read_json, replacing, write_atomically
+from .durability.files import read_json, replacing, write_atomically, write_json
 from .durability.journal import Record, read_journal
 from .experiment import Experiment
 from .tracking.local_store import StoreInput, write_local_store
+
+LEDGER_VERSION = 1
 
 _RUN_FIELDS = (
     "arm",
@@ -117,7 +120,8 @@ def write_report(experiment: Experiment, conditions: Conditions) -> Path:
         resources={run: _samples(events) for run, events in streams.items()},
         remedies=_remedies(streams),
         provenance=_provenance(experiment),
-        command=" ".join(conditions.command_line) or None,
+        command=shlex.join(conditions.command_line) or None,
+        secrets=frozenset(secrets_of(os.environ)),
     )
     return write_page(experiment.paths, content, storage_policy(experiment))
 
@@ -125,6 +129,7 @@ def write_report(experiment: Experiment, conditions: Conditions) -> Path:
 def write_store(experiment: Experiment, conditions: Conditions) -> None:
     """Write results, metrics, logs, artifacts and, last of all, the manifest."""
     write_training_logs(experiment)
+    write_json(experiment.paths.ledger, {"format_version": LEDGER_VERSION, "trackers": {}})
     completed = [run for run in experiment.runs() if run not in experiment.unfinished_runs()]
     write_local_store(
         StoreInput(
@@ -175,7 +180,7 @@ def results_document(experiment: Experiment) -> dict[str, Any]:
         "runs": [
             run_document(experiment.results[run])
             if run in experiment.results
-            else {"arm": run.arm, "seed": run.seed, "status": RunStatus.INTERRUPTED.value}
+            else {"arm": run.arm, "seed": run.seed, "status": RunStatus.QUEUED.value}
             for run in experiment.runs()
         ],
         "arms": {

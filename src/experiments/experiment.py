@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -194,6 +194,10 @@ class Experiment:
             status=RunStatus.FAILED,
         )
 
+    def _missing_result(self, run: RunKey) -> TrainingResult:
+        missing = self.failed_result(run, "not trained to the end yet", 0)
+        return replace(missing, status=RunStatus.INTERRUPTED)
+
     def begin(self) -> None:
         """Start, or go on after a pause, a failure, or a kill, and save."""
         if self.status is not ExperimentStatus.RUNNING:
@@ -254,8 +258,11 @@ class Experiment:
 
     @property
     def comparison(self) -> Comparison:
-        """The verdict on the results so far."""
-        return compare({arm: self.results_of(arm) for arm in self.config.arms}, self.config.rule)
+        """The verdict on the results so far; a planned run without one is counted as missing."""
+        results: dict[str, list[TrainingResult]] = {arm: [] for arm in self.config.arms}
+        for run in self.runs():
+            results[run.arm].append(self.results.get(run) or self._missing_result(run))
+        return compare(results, self.config.rule)
 
     def compare_results(self) -> dict[str, Any]:
         """The verdict on the results so far, as `results.json` holds it."""

@@ -76,3 +76,9 @@ def test_sizes_change_their_unit_at_a_gibibyte() -> None:
 def test_a_setting_is_short_json() -> None:
     assert wording.setting({"a": [1, None]}) == '{"a": [1, null]}'
     assert len(wording.setting("x" * 100, limit=10)) == 10
+
+
+def test_a_deviation_has_the_digits_of_its_mean() -> None:
+    assert wording.spread(195.25, 12.5) == "195.2 ± 12.5"
+    assert wording.spread(10.5, 0.5) == "10.50 ± 0.50"
+    assert wording.spread(10.5, None) == "10.50"

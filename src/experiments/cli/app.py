@@ -42,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     started = getattr(sys.modules["__main__"], "__spec__", None)
     is_module = started is not None and started.name == f"{_PACKAGE}.__main__"
     program = f"python -m {_PACKAGE}" if is_module else "experiments"
-    return _invoke(app, program, sys.argv[1:] if argv is None else argv)
+    words = sys.argv[1:] if argv is None else argv
+    return _invoke(app, program, words or ["--help"])
 
 
 def runner_main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -67,7 +68,7 @@ def _typer_app(**settings: Any) -> typer.Typer:
 def _invoke(app: typer.Typer, program: str, arguments: Sequence[str]) -> int:
     """Parse and carry out; errors become lines and an exit code, signals end the process."""
     _accept_any_text()
-    words = list(arguments) or ["--help"]
+    words = list(arguments)
     command = typer.main.get_command(app)
     try:
         code = int(command.main(args=words, prog_name=program, standalone_mode=False) or 0)

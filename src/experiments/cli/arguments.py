@@ -23,7 +23,8 @@ def file_and_overrides(
         UsageError: when a word is neither, or the file is named twice.
     """
     overrides = list(words)
-    if overrides and file_expected and config is None:
+    is_named = config is None and overrides and (file_expected or not _is_override(overrides[0]))
+    if is_named:
         config = Path(overrides.pop(0))
     for word in overrides:
         if not _is_override(word):

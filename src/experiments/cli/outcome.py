@@ -23,8 +23,8 @@ def print_outcome(screen: Console, experiment: StoredExperiment) -> None:
         screen.print()
     if sentence := experiment.comparison.get("sentence"):
         verdict = str(experiment.comparison.get("verdict")).replace("_", " ")
-        text = Text.assemble((printable(verdict), "bold"), f": {printable(sentence)}")
-        screen.print(text)
+        screen.print(Text(printable(verdict), style="bold"))
+        screen.print(Text(printable(sentence)))
         screen.print()
     print_places(screen, experiment.paths)
     print_problems(screen, experiment)
@@ -40,7 +40,7 @@ def print_places(screen: Console, paths: ExperimentPaths) -> None:
 def print_problems(screen: Console, experiment: StoredExperiment) -> None:
     """What failed, and files that could not be read."""
     for problem in problems(experiment):
-        screen.print(Text(printable(problem), style="red"), soft_wrap=True)
+        screen.print(Text(f"problem  {printable(problem)}", style="red"), soft_wrap=True)
 
 
 def problems(experiment: StoredExperiment) -> Iterator[str]:

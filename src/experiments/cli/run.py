@@ -95,9 +95,7 @@ def run(
     from .opening import Question
     from .running import RunRequest, carry_out
 
-    file, bare = file_and_overrides(
-        words or [], config, file_expected=config is None and experiment_id is None
-    )
+    file, bare = file_and_overrides(words or [], config, file_expected=experiment_id is None)
     flags = described(
         comment=comment,
         run_name=run_name,

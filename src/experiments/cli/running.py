@@ -18,6 +18,7 @@ from rich.text import Text
 from ..domain.errors import UsageError
 from ..domain.records import ExecutionMode, ExperimentStatus, RunnerStatus
 from ..experiment import Experiment
+from ..monitoring import seconds_remaining
 from ..runner import ExperimentRunner
 from . import audit, outcome, screen, stored
 from .failures import ExitCode
@@ -124,7 +125,7 @@ def _train(request: RunRequest, runner: ExperimentRunner, people: Console) -> No
 
     def stop(number: int) -> None:
         received.append(number)
-        notices.say(f"stopping; press Ctrl-C again to stop at once; continue with: {continued}")
+        notices.say(f"stopping; a second Ctrl-C stops at once; continue with:\n  {continued}")
         watcher.request_stop(number)
 
     try:
@@ -137,7 +138,7 @@ def _train(request: RunRequest, runner: ExperimentRunner, people: Console) -> No
         for notice in notices.take():
             _warn(notice)
     if received and runner.status is RunnerStatus.INTERRUPTED:
-        _warn(f"stopped; continue with: {continued}")
+        _warn(f"stopped; continue with:\n  {continued}")
         if request.json:
             _write_last_object(runner.experiment, 128 + received[0], status="interrupted")
         raise Stopped(received[0])
@@ -145,17 +146,18 @@ def _train(request: RunRequest, runner: ExperimentRunner, people: Console) -> No
 
 def _looker(runner: ExperimentRunner) -> Callable[[], Snapshot]:
     started = time.monotonic()
+    slots = runner.max_workers if runner.execution_mode is ExecutionMode.PARALLEL else 1
 
     def look() -> Snapshot:
-        progress = runner.monitor_progress()
+        runs = runner.run_progress()
         is_measured = runner.resource_usage.memory_mb > 0
         return Snapshot(
             phase=runner.status.value,
-            runs=runner.run_progress(),
+            runs=runs,
             resources=runner.resource_usage if is_measured else None,
             disk_free_mb=_free_mb(runner.experiment.output_dir) if is_measured else None,
             elapsed_seconds=time.monotonic() - started,
-            seconds_left=progress.estimated_time_remaining,
+            seconds_left=seconds_remaining(runs, slots=slots) if runs else None,
         )
 
     return look
@@ -202,8 +204,10 @@ def _tell_the_end(request: RunRequest, experiment: Experiment, people: Console) 
     code = exit_code(experiment)
     if request.json:
         _write_last_object(experiment, code)
-    elif code == ExitCode.FAILED:
-        _warn(f"the experiment failed; continue with: {resume_command(request, experiment)}")
+    if code == ExitCode.SKIPPED:
+        _warn("finished, but not all planned runs are complete")
+    if code == ExitCode.FAILED:
+        _warn(f"the experiment failed; continue with:\n  {resume_command(request, experiment)}")
     return code
 
 

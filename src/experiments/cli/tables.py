@@ -21,7 +21,8 @@ def table(*headings: str, right: Sequence[str] = ()) -> Table:
     empty = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for heading in headings:
         is_figure = heading in right
-        empty.add_column(heading, justify="right" if is_figure else "left", no_wrap=is_figure)
+        is_kept_whole = is_figure or heading == headings[0]
+        empty.add_column(heading, justify="right" if is_figure else "left", no_wrap=is_kept_whole)
     return empty
 
 
@@ -79,7 +80,7 @@ def spread_caption(runs: Sequence[Data]) -> str:
 
 
 def runs_table(runs: Sequence[Data], *, with_hashes: bool = False) -> Table:
-    """Each run of `results.json`; `with_hashes` adds the parameters' SHA-256."""
+    """Each run of `results.json`; `with_hashes` adds the start of the parameters' SHA-256."""
     figures = ("steps", "training", "final return", "final evaluation", "attempts")
     hashes = ["parameters"] if with_hashes else []
     run_table = table("run", "status", *figures, *hashes, right=figures)
@@ -93,7 +94,7 @@ def runs_table(runs: Sequence[Data], *, with_hashes: bool = False) -> Table:
             wording.measured(number(run, "final_return")),
             wording.spread(number(run, "final_mean_reward"), number(run, "final_std_reward")),
             run.get("attempts", wording.UNKNOWN),
-            *(run.get("parameters_sha256") or wording.UNKNOWN for _ in hashes),
+            *(str(run.get("parameters_sha256") or wording.UNKNOWN)[:12] for _ in hashes),
         )
     return run_table
 

@@ -48,13 +48,18 @@ class LiveView:
         self._live = Live(
             console=console, auto_refresh=False, transient=True, vertical_overflow="crop"
         )
+        self._seen: tuple[object, ...] = ()
 
     def open(self) -> None:
         """Hide the cursor and take the lines below it."""
         self._live.start()
 
     def update(self, snapshot: Snapshot, notices: Sequence[str]) -> None:
-        """Redraw once; the caller decides how often."""
+        """Redraw once where there is something new, which a second is too."""
+        seen = (snapshot.phase, snapshot.runs, int(snapshot.elapsed_seconds))
+        if seen == self._seen and not notices:
+            return
+        self._seen = seen
         width, height = self._console.size
         self._live.update(render(snapshot, width=width, height=height))
         if notices:

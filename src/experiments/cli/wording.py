@@ -65,11 +65,11 @@ def rate(per_second: float | None) -> str:
     return f"{per_second:,.0f}" if per_second >= 10 else f"{per_second:.1f}"
 
 
-def measured(number: float | None) -> str:
-    """A return or an effect with about four significant digits, never rounded to nothing."""
+def measured(number: float | None, *, beside: float | None = None) -> str:
+    """A return or an effect with about four significant digits, or as many as its neighbour."""
     if number is None:
         return UNKNOWN
-    size = abs(number)
+    size = abs(number if beside is None else beside)
     if not math.isfinite(number) or size >= 1e7 or 0 < size < 1e-3:
         return f"{number:.3g}"
     digits = 0 if size >= 10_000 else 1 if size >= 100 else 2 if size >= 1 or not size else 4
@@ -78,7 +78,9 @@ def measured(number: float | None) -> str:
 
 def spread(mean: float | None, deviation: float | None) -> str:
     """A mean with its standard deviation where there is one."""
-    return measured(mean) if deviation is None else f"{measured(mean)} ± {measured(deviation)}"
+    if deviation is None:
+        return measured(mean)
+    return f"{measured(mean)} ± {measured(deviation, beside=mean)}"
 
 
 def megabytes(mb: float | None) -> str:

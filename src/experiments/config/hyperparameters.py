@@ -49,16 +49,18 @@ def check_hyperparameters(
             try:
                 accepted[name] = normal_form(parameter, value)
             except ValueError as error:
-                problems.append(Problem(at(*where, name), str(error), shown(value, name)))
+                given_value = None if value is None else shown(value, name)
+                problems.append(Problem(at(*where, name), str(error), given_value))
     return accepted, problems
 
 
 def _unknown(algorithm: Algorithm, name: str, where: Pointer) -> Problem:
     if name in OWNED_HYPERPARAMETERS:
         return Problem(at(*where, name), "not a hyperparameter", None, OWNED_HYPERPARAMETERS[name])
-    names = set(algorithm.parameters) - set(OWNED_HYPERPARAMETERS)
-    message = f"{algorithm.name} has no such hyperparameter"
-    return Problem(at(*where, name), message, suggestion=nearest(name, names))
+    names = [known for known in algorithm.parameters if known not in OWNED_HYPERPARAMETERS]
+    message, suggestion = f"{algorithm.name} has no such hyperparameter", nearest(name, names)
+    allowed = None if suggestion else f"use one of {', '.join(names)}"
+    return Problem(at(*where, name), message, allowed=allowed, suggestion=suggestion)
 
 
 def normal_form(parameter: Parameter, value: Any) -> Any:

@@ -110,7 +110,7 @@ def _experiment(
     problems += refused
     arms, judged = {}, []
     for key in ARMS:
-        arms[key], wrong = _arm(prepared, key)
+        arms[key], wrong = _arm(prepared, key, document)
         problems += _with_hints(wrong)
         judged.append(judge(arms[key], (key,), environment_modules))
         problems += judged[-1].problems
@@ -122,15 +122,18 @@ def _experiment(
     return _with_judged_arms(config, judged)
 
 
-def _arm(document: Mapping[str, Any], key: str) -> tuple[Configuration, list[Problem]]:
+def _arm(
+    prepared: Mapping[str, Any], key: str, document: Mapping[str, Any]
+) -> tuple[Configuration, list[Problem]]:
     """An arm as far as it can be read, and what is wrong with the rest."""
+    if isinstance(prepared.get(key), dict):
+        return _validated(Configuration, prepared[key], (key,), _UNJUDGED)
+    problems = []
     if key not in document:
-        problem = Problem(at(key), "is missing", allowed="describe both arms")
-        return Configuration(**_UNJUDGED), [problem]
-    if not isinstance(document[key], dict):
-        problem = Problem(at(key), "must be an object", shown(document[key]))
-        return Configuration(**_UNJUDGED), [problem]
-    return _validated(Configuration, document[key], (key,), _UNJUDGED)
+        problems.append(Problem(at(key), "is missing", allowed="describe both arms"))
+    elif key in prepared:
+        problems.append(Problem(at(key), "must be an object", shown(prepared[key])))
+    return Configuration(**_UNJUDGED), problems
 
 
 def _validated(
@@ -160,17 +163,27 @@ def _with_hints(problems: Iterable[Problem]) -> list[Problem]:
 
 
 def _without_repeats(problems: Iterable[Problem], document: Mapping[str, Any]) -> list[Problem]:
-    """One problem a place, and what the variant inherits only where it stands."""
+    """One problem a place; what the variant inherits is a problem of the baseline alone."""
     kept: dict[str, Problem] = {}
-    variant = document.get("variant_config")
-    extends = isinstance(variant, Mapping) and "extends" in variant
     for problem in problems:
-        above = problem.pointer.replace("/variant_config", "/baseline_config", 1)
-        inherited = extends and above != problem.pointer and above in kept
-        if problem.pointer in kept or (inherited and kept[above].message == problem.message):
-            continue
-        kept[problem.pointer] = problem
+        pointer = problem.pointer
+        above = pointer.replace("/variant_config/", "/baseline_config/", 1)
+        inherited = above != pointer and above in kept and not _stands(document, pointer)
+        if pointer not in kept and not inherited:
+            kept[pointer] = problem
     return list(kept.values())
+
+
+def _stands(document: Any, pointer: str) -> bool:
+    """Whether the document itself has something at a place."""
+    place = document
+    for token in pointer.split("/")[1:]:
+        if isinstance(place, list | tuple):
+            place = dict(zip(map(str, range(len(place))), place, strict=True))
+        if not isinstance(place, Mapping) or token not in place:
+            return False
+        place = place[token]
+    return True
 
 
 def _raise_if_any(problems: Sequence[Problem], source: str | None) -> None:

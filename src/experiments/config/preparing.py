@@ -57,6 +57,8 @@ def _extend(document: dict[str, Any]) -> Iterator[Problem]:
         yield Problem("/variant_config/extends", "must be 'baseline'", value)
     if isinstance(baseline, dict):
         document["variant_config"] = merged(document["baseline_config"], own)
+    else:
+        del document["variant_config"]  # nothing to extend: the baseline's problem says it all
 
 
 def merged(baseline: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,15 +28,15 @@ _MESSAGES = {
     "literal_error": "must be {expected}",
     "list_type": "must be a list",
     "tuple_type": "must be a list",
-    "too_short": "must have at least {min_length} item(s)",
+    "too_short": "must not be empty",
     "too_long": "must have at most {max_length} items",
     "dict_type": "must be an object",
     "model_type": "must be an object",
     "model_attributes_type": "must be an object",
-    "greater_than": "must be greater than {gt:g}",
-    "greater_than_equal": "must be at least {ge:g}",
-    "less_than": "must be less than {lt:g}",
-    "less_than_equal": "must be at most {le:g}",
+    "greater_than": "must be greater than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
 }
 
 _WITHOUT_VALUE = {"missing", "extra_forbidden", "looks"}
@@ -117,7 +117,8 @@ def from_validation(
 
 
 def _problem(detail: dict[str, Any], model: type[BaseModel], prefix: tuple[str, ...]) -> Problem:
-    kind, context = detail["type"], detail.get("ctx", {})
+    kind = detail["type"]
+    context = {name: _limit(value) for name, value in detail.get("ctx", {}).items()}
     path = tuple(token for token in detail["loc"] if token not in _TAGS)
     name = str(path[-1]) if path else ""
     template = _MESSAGES.get(kind)
@@ -125,25 +126,37 @@ def _problem(detail: dict[str, Any], model: type[BaseModel], prefix: tuple[str, 
     message = template.format(**context) if template else detail["msg"]
     value = None if kind in _WITHOUT_VALUE else shown(detail["input"], name)
     suggestion = None
-    if kind == "extra_forbidden":
-        suggestion = nearest(name, fields_at(model, path[:-1]))
+    allowed = ALLOWED_BY_PATTERN.get(context.get("pattern", ""))
+    if kind == "missing":
+        allowed = f"needed: {fields_at(model, path[:-1])[name]}"
+    elif kind == "extra_forbidden":
+        fields = fields_at(model, path[:-1])
+        suggestion = nearest(name, fields)
+        allowed = None if suggestion else f"use one of {', '.join(fields)}"
     elif kind == "literal_error":
         choices = [
             part.strip("'") for part in context["expected"].replace(" or ", ", ").split(", ")
         ]
         suggestion = nearest(detail["input"], choices)
-    allowed = ALLOWED_BY_PATTERN.get(context.get("pattern", ""))
     return Problem(at(*prefix, *path), message, value, allowed, suggestion)
 
 
-def fields_at(model: type[BaseModel], path: Iterable[str | int]) -> set[str]:
-    """Names of the fields that may stand at a place of the document."""
+def _limit(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def fields_at(model: type[BaseModel], path: Iterable[str | int]) -> dict[str, str]:
+    """Names of the fields that may stand at a place of the document, with their meaning."""
     models = [model]
     for token in path:
         if isinstance(token, str):
             fields = [kind.model_fields[token] for kind in models if token in kind.model_fields]
             models = [inner for field in fields for inner in _models_in(field.annotation)]
-    return {name for kind in models for name in kind.model_fields}
+    return {
+        name: (field.description or name).rstrip(".")
+        for kind in models
+        for name, field in kind.model_fields.items()
+    }
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gymnasium.envs.registration import registry
+
 from ..domain.errors import Problem
 from ..domain.redaction import looks_secret
 from ..domain.seeds import MAX_SEED
 from .algorithms import Family
-from .arms import UNKNOWN, Judgement
+from .arms import Judgement
 from .difference import difference_of, resolved_id
 from .memory import BYTES_PER_MB, in_words
 from .models import ExperimentConfig
@@ -38,7 +40,8 @@ def experiment_problems(
 
 def _seed_problems(config: ExperimentConfig) -> Iterator[Problem]:
     first, second = (arm.seed for arm in config.arms.values())
-    if not isinstance(config.seeds, tuple) and first != second:
+    both_known = all("seed" in arm.model_fields_set for arm in config.arms.values())
+    if both_known and not isinstance(config.seeds, tuple) and first != second:
         yield Problem(
             "/variant_config/seed",
             "differs from the baseline's",
@@ -59,10 +62,10 @@ def _seed_problems(config: ExperimentConfig) -> Iterator[Problem]:
 def _environment_problems(
     config: ExperimentConfig, baseline: Judgement, variant: Judgement
 ) -> Iterator[Problem]:
-    ids = [resolved_id(judged.configuration, config) for judged in (baseline, variant)]
-    if config.allow_different_environments or UNKNOWN in ids or ids[0] == ids[1]:
-        return
-    if any(judged.configuration.environment == UNKNOWN for judged in (baseline, variant)):
+    both = [judged.configuration for judged in (baseline, variant)]
+    ids = [resolved_id(configuration, config) for configuration in both]
+    known = all(identifier in registry for identifier in ids)
+    if config.allow_different_environments or not known or ids[0] == ids[1]:
         return
     yield Problem(
         "/variant_config/environment",
