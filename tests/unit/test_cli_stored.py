@@ -122,7 +122,7 @@ def test_show_prints_arms_runs_verdict_and_places(
 
     text = capsys.readouterr().out
     assert "variant     1/1   195.2 ± 12.5   10,240       0:04     2,560" in text
-    assert "insufficient evidence: One seed [bold]per arm\\x1b[2J." in text
+    assert "insufficient evidence\nOne seed [bold]per arm\\x1b[2J.\n" in text
     assert f"results  {experiments / 'ppo_rate'}" in text
     assert "a" * 64 not in text
 

@@ -62,7 +62,9 @@ def test_a_broken_view_is_said_once_and_training_goes_on(
         assert display.looked.wait(5)
         time.sleep(0.6)  # two more looks would have been due
 
-    assert [record.message for record in caplog.records] == ["the progress view has stopped"]
+    assert [record.message for record in caplog.records] == [
+        "the progress view has stopped (BrokenPipeError())"
+    ]
     assert not display.is_open
 
 

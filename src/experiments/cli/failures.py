@@ -10,6 +10,7 @@ import re
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import IntEnum
 from typing import Any
 
@@ -40,7 +41,8 @@ def report(error: Exception, arguments: Sequence[str]) -> int:
     lines = _lines(error)
     if verbosity(arguments) >= TRACEBACK_VERBOSITY:
         lines = [*"".join(traceback.format_exception(error)).splitlines(), *lines]
-    sys.stderr.write("".join(f"{printable(redact(line))}\n" for line in lines))
+    with suppress(OSError):  # the exit code is right also where nobody reads
+        sys.stderr.write("".join(f"{printable(redact(line))}\n" for line in lines))
     return exit_code(error)
 
 

@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,7 +140,8 @@ def _train(request: RunRequest, runner: ExperimentRunner, people: Console) -> No
     if received and runner.status is RunnerStatus.INTERRUPTED:
         _warn(f"stopped; continue with:\n  {continued}")
         if request.json:
-            _write_last_object(runner.experiment, 128 + received[0], status="interrupted")
+            with suppress(OSError):
+                _write_last_object(runner.experiment, 128 + received[0], status="interrupted")
         raise Stopped(received[0])
 
 
@@ -179,8 +180,9 @@ def _display(request: RunRequest, people: Console) -> Display:
 
 
 def _warn(text: str) -> None:
-    sys.stderr.write(f"{printable(text, keep_newlines=True)}\n")
-    sys.stderr.flush()
+    with suppress(OSError):  # after a hang-up there is nobody to tell
+        sys.stderr.write(f"{printable(text, keep_newlines=True)}\n")
+        sys.stderr.flush()
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from typing import Self
 from .snapshot import Display, Snapshot
 from .wording import printable
 
+logger = logging.getLogger(__name__)
+
 LOOK_EVERY_SECONDS = 0.25
 
 
@@ -96,6 +98,7 @@ class Watcher:
         """Training goes on without a view when the view fails, say because a pipe was closed."""
         try:
             action()
-        except Exception:
+        except Exception as error:
+            if self._showing:
+                logger.warning("the progress view has stopped (%r)", error, exc_info=error)
             self._showing = False
-            logging.getLogger(__name__).exception("the progress view has stopped")

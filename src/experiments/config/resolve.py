@@ -10,6 +10,7 @@ from ..domain.records import TrainerConfig
 from .algorithms import Family
 from .arms import wrapper_mappings
 from .difference import resolved_id
+from .environments import wrapper_arguments
 from .loading import checked
 from .models import Configuration, ExperimentConfig, Normalization
 from .rounding import planned_steps
@@ -62,12 +63,19 @@ def trainer_config(
         environment_kwargs=normal.environment_kwargs,
         environment_modules=modules,
         n_envs=normal.n_envs,
-        wrappers=wrapper_mappings(normal),
+        wrappers=_wrappers(normal),
         normalize=_normalization(normal),
         device=_device(normal, arm.algorithm.family),
         run_dir=run_dir,
         attempt=attempt,
         **common,
+    )
+
+
+def _wrappers(configuration: Configuration) -> tuple[Mapping[str, Any], ...]:
+    return tuple(
+        {"name": wrapper["name"], "kwargs": wrapper_arguments(wrapper["kwargs"])}
+        for wrapper in wrapper_mappings(configuration)
     )
 
 
