@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from .config import trainer_config
@@ -19,8 +19,15 @@ from .domain.records import (
     TrainerConfig,
     TrainingResult,
 )
-from .execution import Executor, Job, JobStarted, Outcome, OutcomeKind, RunAttempts
-from .execution.adjustments import Adjustment
+from .execution import (
+    Executor,
+    FailedRun,
+    Job,
+    JobStarted,
+    Outcome,
+    OutcomeKind,
+    RunAttempts,
+)
 from .experiment import Experiment
 from .monitoring import JournalProgress
 
@@ -30,19 +37,8 @@ LOOK_SECONDS = 0.2
 """How long an executor is waited for before anything else is looked at."""
 
 Train = Callable[[TrainerConfig], TrainingResult]
-Recover = Callable[["FailedRun"], bool]
-
-
-@dataclass(frozen=True)
-class FailedRun:
-    """A run that just failed, and how to try it once more."""
-
-    arm: str
-    error: Exception
-    failures: int
-    """Failed attempts so far, this one included."""
-    again: Callable[[], bool]
-    """Trains, or queues, another attempt; False when that could not help."""
+Recover = Callable[[FailedRun], bool]
+Adjust = Callable[[str, TrainerConfig], tuple[TrainerConfig, list[str]]]
 
 
 class Campaign:
@@ -53,15 +49,18 @@ class Campaign:
         train: trains one run; picklable, because it may be called in another process.
         recover: decides about a failed run: True to go on (with another attempt, if it asked for
             one), False to stop.
+        adjust: what earlier failures changed in an arm's configuration, also in words.
     """
 
-    def __init__(self, experiment: Experiment, train: Train, recover: Recover) -> None:
+    def __init__(
+        self, experiment: Experiment, train: Train, recover: Recover, adjust: Adjust
+    ) -> None:
         self._experiment = experiment
         self._train = train
         self._recover = recover
+        self._adjust = adjust
         self._executor: Executor | None = None
         self._pending: set[RunKey] = set()
-        self._adjustments: dict[str, tuple[Adjustment, ...]] = {}
         self.failures: tuple[str, ...] = ()
         """What failed and why, a line each."""
         self.attempts = {
@@ -117,10 +116,6 @@ class Campaign:
             if attempts.status is RunStatus.RUNNING
         }
 
-    def adjust(self, arm: str, adjustment: Adjustment) -> None:
-        """Change the configuration of an arm's further attempts; they are marked as deviating."""
-        self._adjustments[arm] = (*self._adjustments.get(arm, ()), adjustment)
-
     def _submit(self, run: RunKey) -> bool:
         attempts = self.attempts[run]
         number = attempts.prepare()
@@ -132,7 +127,7 @@ class Campaign:
             attempt=number,
             experiment_name=self._experiment.name_of(run),
         )
-        config, attempts.deviations = adjusted(config, self._adjustments.get(run.arm, ()))
+        config, attempts.deviations = self._adjust(run.arm, config)
         self._pending.add(run)
         job = Job(run.name, (run,), partial(self._train, config), attempts.current.log)
         self._running_executor.submit(job)
@@ -202,19 +197,6 @@ class Campaign:
         if self._executor is None:
             raise RuntimeError("no run was carried out yet")
         return self._executor
-
-
-def adjusted(
-    config: TrainerConfig, adjustments: tuple[Adjustment, ...]
-) -> tuple[TrainerConfig, list[str]]:
-    """The configuration after the adjustments that apply, and what they changed in words."""
-    deviations = []
-    for adjustment in adjustments:
-        changed = adjustment(config)
-        if changed is not None:
-            config, deviation = changed
-            deviations.append(deviation)
-    return config, deviations
 
 
 def rehearse_arms(

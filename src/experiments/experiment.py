@@ -178,20 +178,12 @@ class Experiment:
 
     def failed_result(self, run: RunKey, error: str, step: int) -> TrainingResult:
         """The result of a run that failed at a step: no score, never left out."""
-        config = self.config.arms[run.arm]
-        return TrainingResult(
+        return replace(
+            self._blank_result(run),
             success=False,
-            total_timesteps=step,
-            training_time=0.0,
-            final_mean_reward=None,
-            final_std_reward=None,
-            experiment_name=self.name_of(run),
-            algorithm=config.algorithm,
-            environment_name=config.environment,
-            seed=run.seed,
-            error=error,
-            arm=run.arm,
             status=RunStatus.FAILED,
+            error=error,
+            total_timesteps=step,
         )
 
     def _missing_result(self, run: RunKey) -> TrainingResult:
@@ -347,23 +339,26 @@ class Experiment:
     def _as_result(self, arm: str, results: TrainingResult | Mapping[str, Any]) -> TrainingResult:
         if isinstance(results, TrainingResult):
             return results
-        config = self.config.arms[arm]
-        known = {
-            "success": True,
-            "total_timesteps": config.training_steps,
-            "training_time": 0.0,
-            "final_mean_reward": None,
-            "final_std_reward": None,
-            "experiment_name": config.experiment_name or f"{self.experiment_id}_{arm}",
-            "algorithm": config.algorithm,
-            "environment_name": config.environment,
-            "seed": self.config.seed_list[0],
-            "arm": arm,
-        }
+        blank = self._blank_result(RunKey(arm, self.config.seed_list[0]))
         try:
-            return TrainingResult.from_dict({**known, **results})
+            return TrainingResult.from_dict({**blank.to_dict(), **results})
         except TypeError as error:
             raise UsageError(f"results of {arm}: {error}") from error
+
+    def _blank_result(self, run: RunKey) -> TrainingResult:
+        config = self.config.arms[run.arm]
+        return TrainingResult(
+            success=True,
+            total_timesteps=config.training_steps,
+            training_time=0.0,
+            final_mean_reward=None,
+            final_std_reward=None,
+            experiment_name=self.name_of(run),
+            algorithm=config.algorithm,
+            environment_name=config.environment,
+            seed=run.seed,
+            arm=run.arm,
+        )
 
     def _is_complete(self, run: RunKey) -> bool:
         result = self.results.get(run)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before the imports, which the command line does only when it must
+    from .cli.app import runner_main
+
+    runner_main()
+
 import logging
 import threading
 from collections.abc import Mapping, Sequence
@@ -10,7 +15,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from .campaign import Campaign, FailedRun, adjusted, rehearse_arms
+from .campaign import Campaign, rehearse_arms
 from .config import check_configuration
 from .config import trainer_config as trainer_config_for
 from .derived import Conditions, Stopwatch, write_final_state, write_report, write_store
@@ -32,13 +37,14 @@ from .durability.checkpoints import CheckpointManager
 from .durability.lock import FileLock
 from .execution import (
     Executor,
+    FailedRun,
     InProcessExecutor,
     ProcessPoolExecutor,
-    RecoveryPolicy,
+    Recovery,
     RecoveryStrategy,
     parse_strategy,
 )
-from .execution.adjustments import Adjustment, less_memory, smaller_batch
+from .execution.adjustments import less_memory, smaller_batch
 from .experiment import Experiment
 from .monitoring import ProgressInfo, ResourceMonitor, ResourceUsage, progress_info
 from .provenance import collect_provenance, write_provenance
@@ -132,8 +138,7 @@ class ExperimentRunner:
         self._open = ExitStack()
         self._executor: Executor | None = None
         self._campaign: Campaign | None = None
-        self._failed: FailedRun | None = None
-        self._adjustments: dict[str, tuple[Adjustment, ...]] = {}
+        self._recovery = Recovery(experiment.config.recovery.max_retries)
         self._interrupted = threading.Event()
         self._stopwatch = Stopwatch()
         self._checkpoints = CheckpointManager(experiment.paths.checkpoints)
@@ -176,7 +181,9 @@ class ExperimentRunner:
         self.experiment.reload()
         self._open.enter_context(log_files(paths, logging.getLogger(_PACKAGE), self.logger))
         write_provenance(paths, collect_provenance(self.command_line))
-        self._campaign = Campaign(self.experiment, train_run, self._recover)
+        self._campaign = Campaign(
+            self.experiment, train_run, self._recover, self._recovery.adjusted
+        )
         self.experiment.begin()
         self.logger.info("experiment %s begins in %s", self.experiment.experiment_id, paths.root)
 
@@ -276,7 +283,8 @@ class ExperimentRunner:
         try:
             result = self._train_here(config_type, config, trainer_config)
         except Exception as error:  # noqa: BLE001 - whatever training raises goes to recovery
-            failures = self._failed.failures + 1 if self._failed else 1
+            failed = self._recovery.failed
+            failures = failed.failures + 1 if failed else 1
             again = partial(self._train_again, config_type, config, trainer_config)
             self._recover(FailedRun(config_type, error, failures, again))
             return None
@@ -290,7 +298,7 @@ class ExperimentRunner:
             whole = self.experiment.config
             checked = check_configuration(config, environment_modules=whole.environment_modules)
             trainer_config = trainer_config_for(checked, seed=checked.seed, experiment=whole)
-        wanted, _ = adjusted(trainer_config, self._adjustments.get(arm, ()))
+        wanted, _ = self._recovery.adjusted(arm, trainer_config)
         return Trainer(wanted).train()
 
     def _train_again(self, arm: str, config: Any, trainer_config: TrainerConfig | None) -> bool:
@@ -312,12 +320,10 @@ class ExperimentRunner:
         Raises:
             UsageError: for an unknown strategy.
         """
-        strategy = parse_strategy(recovery_strategy)
-        failures = self._failed.failures if self._failed else 1
-        match self._policy.decide(strategy, failures):
+        match self._recovery.decide(parse_strategy(recovery_strategy)):
             case RecoveryStrategy.RETRY:
                 self.logger.warning("%s failed, trying again: %s", config_type, error)
-                return self._retry(config_type)
+                return self._recovery.retry()
             case RecoveryStrategy.SKIP:
                 self.logger.warning("%s failed, going on without it: %s", config_type, error)
                 return True
@@ -326,46 +332,27 @@ class ExperimentRunner:
                 return False
 
     def _recover(self, failed: FailedRun) -> bool:
-        """Ask `handle_failure`, which finds the run in `_failed`."""
-        before, self._failed = self._failed, failed
+        """Ask `handle_failure`, with a strategy only where the file or a flag names one."""
         strategy = self.experiment.config.recovery.strategy
         named = (strategy,) if self.experiment.names_recovery else ()
-        try:
+        with self._recovery.deciding(failed):
             return self.handle_failure(failed.error, failed.arm, *named)
-        finally:
-            self._failed = before
-
-    def _retry(self, config_type: str | None, adjustment: Adjustment | None = None) -> bool:
-        """Try the failed run again, with an adjusted arm; False when its retries are used up."""
-        failed = self._failed
-        if failed is None or not self._policy.allows_retry(failed.failures):
-            return False
-        if adjustment is not None:
-            arm = config_type or failed.arm
-            self._adjustments[arm] = (*self._adjustments.get(arm, ()), adjustment)
-            if self._campaign is not None:
-                self._campaign.adjust(arm, adjustment)
-        return failed.again()
 
     def _retry_with_smaller_batch(self, config_type: str | None) -> bool:
         """Try again with half the minibatch; the arm is marked as deviating."""
-        return self._retry(config_type, smaller_batch)
+        return self._recovery.retry(config_type, smaller_batch)
 
     def _reduce_memory_usage(self, config_type: str | None) -> bool:
         """Try again with half the replay buffer or minibatch; the arm is marked as deviating."""
-        return self._retry(config_type, less_memory)
+        return self._recovery.retry(config_type, less_memory)
 
     def _retry_with_longer_timeout(self, config_type: str | None) -> bool:
         """Try again; a run has all the time that it needs."""
-        return self._retry(config_type)
+        return self._recovery.retry(config_type)
 
     def _extend_timeout(self, config_type: str | None) -> bool:
         """As `_retry_with_longer_timeout`."""
         return self._retry_with_longer_timeout(config_type)
-
-    @property
-    def _policy(self) -> RecoveryPolicy:
-        return RecoveryPolicy(self.experiment.config.recovery.max_retries)
 
     # ---- watching
 
@@ -449,9 +436,3 @@ def _last_status(interrupted: bool, skipped: bool) -> RunnerStatus:
 def _check_positive(name: str, value: int | None) -> None:
     if value is not None and value < 1:
         raise UsageError(f"{name}: need at least 1, got {value}")
-
-
-if __name__ == "__main__":
-    from .cli.app import runner_main
-
-    runner_main()

@@ -22,7 +22,7 @@ from src.experiments.runner import (
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT.parent / "shared" / "sources" / "002_experiment_runner.ru.md"
 
-QUICK_START = '''
+QUICK_START = """
 from src.experiments.experiment import Experiment
 from src.experiments.runner import ExperimentRunner, ExecutionMode
 
@@ -40,9 +40,9 @@ runner = ExperimentRunner(
 )
 
 success = runner.run()
-'''
+"""
 
-SEQUENTIAL = '''
+SEQUENTIAL = """
 from src.experiments.runner import ExperimentRunner, ExecutionMode
 
 runner = ExperimentRunner(
@@ -57,9 +57,9 @@ success = runner.run()
 if success:
     print(f"Baseline: {runner.baseline_result.final_mean_reward:.2f}")
     print(f"Variant: {runner.variant_result.final_mean_reward:.2f}")
-'''
+"""
 
-PARALLEL = '''
+PARALLEL = """
 runner = ExperimentRunner(
     experiment=experiment,
     execution_mode=ExecutionMode.PARALLEL,
@@ -71,9 +71,9 @@ runner = ExperimentRunner(
 )
 
 success = runner.run()
-'''
+"""
 
-MONITORING_THREAD = '''
+MONITORING_THREAD = """
 import threading
 import time
 
@@ -98,9 +98,9 @@ monitor_thread.start()
 success = runner.run()
 
 monitor_thread.join()
-'''
+"""
 
-CUSTOM_RECOVERY = '''
+CUSTOM_RECOVERY = """
 class CustomExperimentRunner(ExperimentRunner):
     def handle_failure(self, error, config_type=None, recovery_strategy="retry"):
         self.logger.error(f"Ошибка в {config_type}: {error}")
@@ -114,9 +114,9 @@ class CustomExperimentRunner(ExperimentRunner):
         else:
             # Стандартная обработка
             return super().handle_failure(error, config_type, recovery_strategy)
-'''
+"""
 
-VALIDATION = '''
+VALIDATION = """
 # Быстрая проверка конфигураций без обучения
 runner = ExperimentRunner(
     experiment=experiment,
@@ -129,9 +129,9 @@ if is_valid:
     print("✅ Конфигурации валидны, можно запускать обучение")
 else:
     print("❌ Найдены ошибки в конфигурациях")
-'''
+"""
 
-RESOURCE_LIMITS = '''
+RESOURCE_LIMITS = """
 resource_limits = {
     "memory_mb": 8192,      # Максимум 8GB памяти
     "cpu_percent": 90.0,    # Максимум 90% CPU
@@ -142,9 +142,9 @@ runner = ExperimentRunner(
     experiment=experiment,
     resource_limits=resource_limits
 )
-'''
+"""
 
-STATUS = '''
+STATUS = """
 # Получение детальных метрик
 status = runner.get_status()
 
@@ -154,9 +154,9 @@ print(f"Прогресс: {status['progress']['overall']:.1f}%")
 print(f"CPU: {status['resource_usage']['cpu_percent']:.1f}%")
 print(f"Память: {status['resource_usage']['memory_mb']:.1f}MB")
 print(f"Время выполнения: {status['execution_time']:.1f}с")
-'''
+"""
 
-CUSTOM_STRATEGY = '''
+CUSTOM_STRATEGY = """
 class CustomRecoveryRunner(ExperimentRunner):
     def handle_failure(self, error, config_type=None, recovery_strategy="custom"):
         if recovery_strategy == "custom":
@@ -171,9 +171,9 @@ class CustomRecoveryRunner(ExperimentRunner):
         elif "timeout" in str(error).lower():
             return self._extend_timeout(config_type)
         return False
-'''
+"""
 
-CUSTOM_MONITORING = '''
+CUSTOM_MONITORING = """
 class EnhancedRunner(ExperimentRunner):
     def _start_monitoring(self):
         super()._start_monitoring()
@@ -188,9 +188,9 @@ class EnhancedRunner(ExperimentRunner):
             # Логика мониторинга GPU
         except ImportError:
             pass
-'''
+"""
 
-MOCKING = '''
+MOCKING = """
 @patch('src.experiments.runner.Trainer')
 def test_custom_scenario(mock_trainer_class):
     # Настройка мока
@@ -203,7 +203,7 @@ def test_custom_scenario(mock_trainer_class):
     result = runner.run_configuration("baseline", config)
     
     assert result.success
-'''
+"""
 
 SNIPPETS = [
     QUICK_START,

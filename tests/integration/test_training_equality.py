@@ -196,3 +196,27 @@ def test_another_seed_gives_other_parameters() -> None:
     assert our_sha256("PPO", "CartPole-v1", 64, hyperparameters=settings) != our_sha256(
         "PPO", "CartPole-v1", 64, hyperparameters=settings, seed=8
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("algorithm", "environment", "steps"),
+    [
+        ("PPO", "CartPole-v1", 10_240),
+        ("PPO", "LunarLander-v3", 6_144),
+        ("A2C", "CartPole-v1", 5_000),
+        ("DQN", "CartPole-v1", 5_000),
+        ("SAC", "Pendulum-v1", 600),
+        ("TD3", "Pendulum-v1", 600),
+        ("TQC", "Pendulum-v1", 400),
+        ("TRPO", "Pendulum-v1", 6_144),
+        ("QRDQN", "CartPole-v1", 2_000),
+        ("ARS", "CartPole-v1", 5_000),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:builtin type .* has no __module__:DeprecationWarning")
+def test_the_library_s_defaults_equal_it_too(algorithm: str, environment: str, steps: int) -> None:
+    often = EvaluationProtocol(steps // 5, 3, final_episodes=3)
+    expected = bare_sha256(algorithm, environment, steps)
+
+    assert expected == our_sha256(algorithm, environment, steps, evaluation=often)

@@ -102,3 +102,9 @@ def test_json_events_carry_the_whole_progress_and_notices_go_elsewhere() -> None
 
 def test_json_is_ascii_and_strict() -> None:
     assert ascii_json({"a": "\u202eи", "b": float("inf")}) == '{"a": "\\u202e\\u0438", "b": null}'
+
+
+def test_a_run_that_was_complete_before_is_told_as_kept_once():
+    kept = replace(RUN, status=RunStatus.COMPLETED, step=10_240)
+
+    assert lines_of((0.0, kept), (1.0, kept)) == ["baseline_seed42: complete already"]

@@ -51,3 +51,16 @@ def test_the_second_signal_ends_the_process_at_once_by_that_signal() -> None:
     process.communicate(timeout=10)
 
     assert process.returncode == -signal.SIGTERM
+
+
+def test_a_hang_up_under_nohup_stays_ignored() -> None:
+    command = ["nohup", sys.executable, "-c", PROGRAM]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=0.5)
+    process.send_signal(signal.SIGTERM)
+
+    assert process.communicate(timeout=10)[0] == "stopped in good order\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import stored
 from .options import DEFAULT_OUTPUT_DIR, Json, OutputDir, Verbose
 from .wording import printable, shortened
 
@@ -14,8 +15,6 @@ def list_experiments(
     output_dir: OutputDir = DEFAULT_OUTPUT_DIR, json: Json = False, verbose: Verbose = 0
 ) -> int:
     """List the experiments below the output directory."""
-    from . import stored
-
     found = [
         stored.read(stored.find(output_dir, each)) for each in stored.experiment_ids(output_dir)
     ]
@@ -29,7 +28,7 @@ def list_experiments(
     return 0
 
 
-def summary(experiment: Any) -> dict[str, Any]:
+def summary(experiment: stored.StoredExperiment) -> dict[str, Any]:
     """One experiment as an entry of the list."""
     return {
         "experiment_id": experiment.paths.experiment_id,

@@ -54,6 +54,18 @@ def open_experiment(question: Question) -> Experiment:
     return _resumed(question, config, paths)
 
 
+def check_workers(max_workers: int) -> None:
+    """Refuse fewer than one worker.
+
+    Raises:
+        UsageError: naming the option.
+    """
+    if max_workers < 1:
+        raise UsageError(
+            f"--max-workers must be at least 1, got {max_workers}", remedy="use --max-workers 1"
+        )
+
+
 def load(question: Question) -> ExperimentConfig:
     """The experiment file with its overrides, checked; tags are added to the file's own.
 

@@ -51,6 +51,8 @@ def line(change: Change) -> str:
             return f"{name}: {' · '.join(_progress_parts(progress))}"
         case ChangeKind.FINISHED:
             return f"{name}: {' · '.join(_final_parts(change))}"
+        case ChangeKind.KEPT:
+            return f"{progress.run.name}: complete already"
         case _:
             assert_never(change.kind)
 

@@ -19,12 +19,13 @@ from .json_output import write_object
 from .screen import human_console
 
 
-def rehearse(experiment: Experiment, *, max_workers: int, executor: str, json: bool) -> int:
+def rehearse(experiment: Experiment, max_workers: int, executor: str, *, json: bool) -> int:
     """Rehearse an experiment and print what it will take; nothing is left on disk."""
     people = human_console(json=json)
     audit.print_audit(people, experiment, ExecutionMode.VALIDATION)
     runner = ExperimentRunner(experiment, ExecutionMode.VALIDATION, max_workers, executor=executor)
-    is_valid = runner.run()
+    with people.status("training a handful of steps of each arm"):
+        is_valid = runner.run()
     estimates = for_all_seeds(runner.estimates, experiment.runs())
     code = ExitCode.COMPLETE if is_valid else ExitCode.FAILED
     print_estimates(people, estimates, max_workers)

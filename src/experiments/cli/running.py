@@ -15,7 +15,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from ..domain.errors import UsageError
 from ..domain.records import ExecutionMode, ExperimentStatus, RunnerStatus
 from ..experiment import Experiment
 from ..monitoring import seconds_remaining
@@ -23,7 +22,7 @@ from ..runner import ExperimentRunner
 from . import audit, outcome, screen, stored
 from .failures import ExitCode
 from .json_output import JsonEvents, write_object
-from .opening import Question, open_experiment
+from .opening import Question, check_workers, open_experiment
 from .options import DEFAULT_MAX_WORKERS, DEFAULT_OUTPUT_DIR
 from .plain import PlainLines
 from .rehearsing import rehearse
@@ -64,42 +63,18 @@ def carry_out(request: RunRequest) -> int:
     check_workers(request.max_workers)
     experiment = open_experiment(request.question)
     if request.mode is ExecutionMode.VALIDATION:
-        return rehearse(
-            experiment,
-            max_workers=request.max_workers,
-            executor=request.executor,
-            json=request.json,
-        )
+        return rehearse(experiment, request.max_workers, request.executor, json=request.json)
     people = screen.human_console(json=request.json)
-    if experiment.status is ExperimentStatus.COMPLETED:
-        people.print(Text("all planned runs ended earlier", style="dim"))
+    if _is_over(experiment):
+        people.print(Text(f"{experiment.experiment_id} was complete already", style="dim"))
         return _tell_the_end(request, experiment, people)
-    runner = ExperimentRunner(
-        experiment,
-        request.mode,
-        request.max_workers,
-        enable_monitoring=request.monitoring,
-        executor=request.executor,
-        command_line=request.command_line,
-    )
+    runner = _make_runner(request, experiment)
     if request.json:
         write_object(audit.as_event(experiment))
     audit.print_audit(people, experiment, request.mode)
     _train(request, runner, people)
     people.print()
     return _tell_the_end(request, experiment, people)
-
-
-def check_workers(max_workers: int) -> None:
-    """Refuse fewer than one worker.
-
-    Raises:
-        UsageError: naming the option.
-    """
-    if max_workers < 1:
-        raise UsageError(
-            f"--max-workers must be at least 1, got {max_workers}", remedy="use --max-workers 1"
-        )
 
 
 def resume_command(request: RunRequest, experiment: Experiment) -> str:
@@ -114,6 +89,23 @@ def resume_command(request: RunRequest, experiment: Experiment) -> str:
     for module in request.question.environment_modules:
         words += ["--allow-env-module", module]
     return shlex.join(words)
+
+
+def _is_over(experiment: Experiment) -> bool:
+    """Whether nothing is left to train or to derive; else the runner goes on where it stopped."""
+    told = stored.read(experiment.paths).results
+    return not experiment.unfinished_runs() and told.get("status") == "completed"
+
+
+def _make_runner(request: RunRequest, experiment: Experiment) -> ExperimentRunner:
+    return ExperimentRunner(
+        experiment,
+        request.mode,
+        request.max_workers,
+        enable_monitoring=request.monitoring,
+        executor=request.executor,
+        command_line=request.command_line,
+    )
 
 
 def _train(request: RunRequest, runner: ExperimentRunner, people: Console) -> None:
@@ -140,7 +132,7 @@ def _train(request: RunRequest, runner: ExperimentRunner, people: Console) -> No
     if received and runner.status is RunnerStatus.INTERRUPTED:
         _warn(f"stopped; continue with:\n  {continued}")
         if request.json:
-            with suppress(OSError):
+            with suppress(OSError):  # the signal tells how it ended also where nobody reads
                 _write_last_object(runner.experiment, 128 + received[0], status="interrupted")
         raise Stopped(received[0])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from typing import TextIO
 
@@ -18,7 +19,9 @@ def console(stream: TextIO) -> Console:
     NO_COLOR, FORCE_COLOR, COLUMNS and TERM=dumb are honoured by Rich.
     """
     plain = Console(file=stream, markup=False, highlight=False, emoji=False)
-    if not plain.is_terminal and "COLUMNS" not in os.environ:
+    if plain.is_dumb_terminal:  # Rich takes it for 80 columns wide
+        plain.width = shutil.get_terminal_size().columns
+    elif not plain.is_terminal and "COLUMNS" not in os.environ:
         plain.width = PIPE_WIDTH
     return plain
 

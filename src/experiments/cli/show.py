@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from . import stored
 from .options import DEFAULT_OUTPUT_DIR, Json, OutputDir, Verbose
 from .wording import printable
-
-if TYPE_CHECKING:
-    from .stored import StoredExperiment
 
 
 def show(
@@ -20,7 +18,7 @@ def show(
     verbose: Verbose = 0,
 ) -> int:
     """Show one experiment: its arms, runs, comparison, files and problems."""
-    from . import outcome, stored
+    from . import outcome
 
     experiment = stored.read(stored.find(output_dir, experiment_id))
     if json:
@@ -41,7 +39,7 @@ def show(
     return 0
 
 
-def _print(experiment: StoredExperiment, verbose: int) -> None:
+def _print(experiment: stored.StoredExperiment, verbose: int) -> None:
     from rich.text import Text
 
     from . import outcome, tables

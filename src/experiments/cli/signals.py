@@ -41,7 +41,9 @@ def stopping(request: Callable[[int], None]) -> Iterator[None]:
         asked = True
         request(number)
 
-    before = {number: signal.signal(number, handle) for number in STOP_SIGNALS}
+    # what the caller ignores stays ignored: that is how nohup works
+    heeded = [each for each in STOP_SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handle) for number in heeded}
     try:
         yield
     finally:

@@ -54,6 +54,8 @@ class ChangeKind(StrEnum):
     STARTED = "run_started"
     PROGRESS = "progress"
     FINISHED = "run_finished"
+    KEPT = "run_kept"
+    """It was complete before this process began."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +83,18 @@ class Changes:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._reported: dict[RunKey, _Reported] = {}
+        self._is_first_look = True
 
     def since_last(self, snapshot: Snapshot) -> Iterator[Change]:
         """The changes between the last snapshot and this one."""
         now = self._clock()
         for progress in snapshot.runs:
-            if progress.status is not RunStatus.QUEUED:
+            if progress.status is RunStatus.COMPLETED and self._is_first_look:
+                self._reported[progress.run] = _kept(progress, now)
+                yield Change(ChangeKind.KEPT, progress, 0.0)
+            elif progress.status is not RunStatus.QUEUED:
                 yield from self._changes_of(progress, now)
+        self._is_first_look = self._is_first_look and not snapshot.runs
 
     def _changes_of(self, progress: RunProgress, now: float) -> Iterator[Change]:
         last = self._reported.get(progress.run)
@@ -104,6 +111,10 @@ class Changes:
         elif _worth_a_line(progress, last, now):
             last.at, last.percent = now, progress.percent
             yield Change(ChangeKind.PROGRESS, progress, now - last.started)
+
+
+def _kept(progress: RunProgress, now: float) -> _Reported:
+    return _Reported(progress.attempt, started=now, at=now, percent=100.0, ended=True)
 
 
 def _worth_a_line(progress: RunProgress, last: _Reported, now: float) -> bool:

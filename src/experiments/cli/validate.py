@@ -29,9 +29,10 @@ def validate(
 ) -> int:
     """Check an experiment file, build both trainers, and estimate time, memory and disk."""
     from ..experiment import Experiment
-    from .opening import Question, load
+    from .opening import Question, check_workers, load
     from .rehearsing import check, rehearse
 
+    check_workers(max_workers)
     file, bare = file_and_overrides(words, None)
     config = load(
         Question(
@@ -45,4 +46,4 @@ def validate(
     experiment = Experiment.from_config(config)
     if schema_only:
         return check(experiment, json=json)
-    return rehearse(experiment, max_workers=max_workers, executor="process", json=json)
+    return rehearse(experiment, max_workers, executor="process", json=json)

@@ -76,7 +76,9 @@ class LiveView:
 def render(snapshot: Snapshot, *, width: int, height: int) -> RenderableType:
     """The whole view for a terminal of `width` columns and `height` lines."""
     shown = fitting(snapshot.runs, max(height - LINES_AROUND_THE_BARS, 1))
-    parts: list[RenderableType] = [_heading(snapshot), _bars(shown, width)]
+    parts: list[RenderableType] = [_heading(snapshot)]
+    if shown:
+        parts.append(_bars(shown, width))
     if hidden := _hidden(snapshot.runs, shown):
         parts.append(hidden)
     if snapshot.resources is not None:
@@ -95,11 +97,10 @@ def fitting(runs: Sequence[RunProgress], room: int) -> list[RunProgress]:
 
 def _heading(snapshot: Snapshot) -> Text:
     done = snapshot.counts[RunStatus.COMPLETED]
-    parts = [
-        snapshot.phase.replace("_", " "),
-        f"{done}/{len(snapshot.runs)} runs done",
-        wording.duration(snapshot.elapsed_seconds),
-    ]
+    parts = [snapshot.phase.replace("_", " ")]
+    if snapshot.runs:
+        parts.append(f"{done}/{len(snapshot.runs)} runs done")
+    parts.append(wording.duration(snapshot.elapsed_seconds))
     if snapshot.seconds_left is not None:
         parts.append(f"about {wording.duration(snapshot.seconds_left)} left")
     return Text(" · ".join(parts), style="bold", no_wrap=True, overflow="ellipsis")

@@ -4,17 +4,18 @@ from .attempts import RunAttempts
 from .in_process import InProcessExecutor
 from .job import Executor, Job, JobStarted, Outcome, OutcomeKind
 from .process_pool import ProcessPoolExecutor
-from .recovery import RecoveryPolicy, RecoveryStrategy, parse_strategy
+from .recovery import FailedRun, Recovery, RecoveryStrategy, parse_strategy
 
 __all__ = [
     "Executor",
+    "FailedRun",
     "InProcessExecutor",
     "Job",
     "JobStarted",
     "Outcome",
     "OutcomeKind",
     "ProcessPoolExecutor",
-    "RecoveryPolicy",
+    "Recovery",
     "RecoveryStrategy",
     "RunAttempts",
     "parse_strategy",

@@ -1,11 +1,15 @@
-"""What happens after a run failed: a decision from a strategy and a count, nothing else."""
+"""What happens after a run failed: the strategies, the bound on retries, what a retry changes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
 from ..domain.errors import UsageError
+from ..domain.records import TrainerConfig
+from .adjustments import Adjustment
 
 
 class RecoveryStrategy(StrEnum):
@@ -20,20 +24,66 @@ class RecoveryStrategy(StrEnum):
 
 
 @dataclass(frozen=True)
-class RecoveryPolicy:
-    """How many attempts a run has under `RETRY`."""
+class FailedRun:
+    """A run that just failed, and how to try it once more."""
 
-    max_retries: int = 2
+    arm: str
+    error: Exception
+    failures: int
+    """Failed attempts so far, this one included."""
+    again: Callable[[], bool]
+    """Trains, or queues, another attempt; False when that did not help."""
 
-    def decide(self, strategy: RecoveryStrategy, attempts: int) -> RecoveryStrategy:
-        """What to do after `attempts` failed attempts."""
-        if strategy is RecoveryStrategy.RETRY and not self.allows_retry(attempts):
+
+class Recovery:
+    """Bounds the retries of each run, and remembers what is changed for an arm's further attempts.
+
+    Args:
+        max_retries: further attempts of one run.
+    """
+
+    def __init__(self, max_retries: int) -> None:
+        self._max_retries = max_retries
+        self._adjustments: dict[str, tuple[Adjustment, ...]] = {}
+        self.failed: FailedRun | None = None
+        """The run that is being decided about."""
+
+    @contextmanager
+    def deciding(self, failed: FailedRun) -> Iterator[None]:
+        """Let the block decide about a failed run; a retry that fails in it nests."""
+        before, self.failed = self.failed, failed
+        try:
+            yield
+        finally:
+            self.failed = before
+
+    def decide(self, strategy: RecoveryStrategy) -> RecoveryStrategy:
+        """The strategy, or `ABORT` where no retry is left."""
+        if strategy is RecoveryStrategy.RETRY and not self._may_retry():
             return RecoveryStrategy.ABORT
         return strategy
 
-    def allows_retry(self, attempts: int) -> bool:
-        """Whether one more attempt is allowed after `attempts` failed ones."""
-        return attempts <= self.max_retries
+    def retry(self, arm: str | None = None, adjustment: Adjustment | None = None) -> bool:
+        """Try the failed run again, its arm adjusted from now on; False where none is left."""
+        if self.failed is None or not self._may_retry():
+            return False
+        if adjustment is not None:
+            arm = arm or self.failed.arm
+            self._adjustments[arm] = (*self._adjustments.get(arm, ()), adjustment)
+        return self.failed.again()
+
+    def adjusted(self, arm: str, config: TrainerConfig) -> tuple[TrainerConfig, list[str]]:
+        """An arm's configuration after its adjustments, and what they changed in words."""
+        deviations = []
+        for adjustment in self._adjustments.get(arm, ()):
+            changed = adjustment(config)
+            if changed is not None:
+                config, deviation = changed
+                deviations.append(deviation)
+        return config, deviations
+
+    def _may_retry(self) -> bool:
+        return self.failed is not None and self.failed.failures <= self._max_retries
 
 
 def parse_strategy(name: str) -> RecoveryStrategy:

@@ -12,14 +12,14 @@ from .backend import Backend, Description, Metrics, Trained
 from .evaluation import Episode, evaluation_metrics, evaluation_point
 
 ROWS = 200
-"""Journal rows of a whole run, at most; a row falls on the end of a rollout."""
-SHORTEST_ROW = 50
-"""Timesteps between two rows, at least."""
+"""Journal rows that a run of usual length has; a row falls on the end of a rollout."""
+SHORTEST_ROW, LONGEST_ROW = 100, 5_000
+"""Timesteps between two rows: seldom enough to cost nothing, often enough to show life."""
 
 
 def row_interval(planned_timesteps: int) -> int:
     """Timesteps between two journal rows."""
-    return max(SHORTEST_ROW, planned_timesteps // ROWS)
+    return min(max(SHORTEST_ROW, planned_timesteps // ROWS), LONGEST_ROW)
 
 
 class Journal(Protocol):

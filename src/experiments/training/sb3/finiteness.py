@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer, RolloutBuffer
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
+from torch.nn.utils import get_total_norm
 
 from ...domain.errors import NonFiniteError
 
@@ -72,7 +74,10 @@ class FinitenessCheck:
 
     def in_parameters(self) -> NonFiniteError | None:
         """The error to raise when a parameter of the policy is not finite."""
-        weights = self._model.policy.parameters()
+        weights = [weight.detach() for weight in self._model.policy.parameters()]
+        # one norm is much cheaper than a look at each weight, but can overflow
+        if math.isfinite(float(get_total_norm(weights))):
+            return None
         if all(bool(torch.isfinite(weight).all()) for weight in weights):
             return None
         return NonFiniteError("parameters", self._model.num_timesteps)

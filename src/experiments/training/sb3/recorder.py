@@ -39,6 +39,7 @@ class MetricsRecorder:
         """Updates: each learns from one batch of experience."""
         self.best_mean: float | None = None
         self.invalid_losses = 0
+        self._loss_name = LOSSES.get(type(model).__name__)
         model.set_logger(Logger(folder=None, output_formats=[]))
 
     def note_update(self) -> float | None:
@@ -156,10 +157,10 @@ class MetricsRecorder:
 
     def _loss(self) -> float | None:
         values = self._model.logger.name_to_value
-        if isinstance(self._model, A2C):
+        if self._loss_name is None and isinstance(self._model, A2C):
             return _a2c_loss(self._model, values)
-        name = LOSSES.get(type(self._model).__name__)
-        return float(values[name]) if name is not None and name in values else None
+        loss = None if self._loss_name is None else values.get(self._loss_name)
+        return None if loss is None else float(loss)
 
     def _kl_of_update(self) -> list[float]:
         values = self._model.logger.name_to_value

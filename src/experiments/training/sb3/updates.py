@@ -52,7 +52,10 @@ class UpdateWatcher:
     def __init__(self, model: BaseAlgorithm) -> None:
         self._model = model
         self._record = UpdateRecord()
+        self.sees_minibatches = type(model).__name__ in WITH_MINIBATCHES
+        """Whether losses come from the minibatches themselves."""
         self._clips = False
+        self._hooks = ExitStack()
         self._armed: set[torch.optim.Optimizer] = set()
         self._squares: list[float] = []
 
@@ -65,18 +68,14 @@ class UpdateWatcher:
         """Note the loss of an update whose minibatches are not seen one by one."""
         self._record.losses.append(loss)
 
-    @property
-    def sees_minibatches(self) -> bool:
-        """Whether losses come from the minibatches themselves."""
-        return type(self._model).__name__ in WITH_MINIBATCHES
-
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Read along inside the block; everything is put back at its end."""
         with ExitStack() as stack:
             stack.enter_context(wrapped(torch.nn.utils, "clip_grad_norm_", self._noting_norm))
+            stack.enter_context(self._hooks)
             for optimizer in optimizers(self._model):
-                stack.callback(optimizer.register_step_pre_hook(self._before_step).remove)
+                self._hooks.callback(optimizer.register_step_pre_hook(self._before_step).remove)
             if self.sees_minibatches:
                 buffer = self._model.rollout_buffer  # type: ignore[attr-defined]
                 stack.enter_context(wrapped(buffer, "get", self._noting_minibatches))
@@ -97,7 +96,7 @@ class UpdateWatcher:
 
     def _before_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         del args, kwargs
-        if optimizer not in self._armed or self._clips:
+        if optimizer not in self._armed:
             return
         self._armed.discard(optimizer)  # the first of several gradient steps is the sample
         weights = [weight for group in optimizer.param_groups for weight in group["params"]]
@@ -107,7 +106,9 @@ class UpdateWatcher:
     def _noting_norm(self, clip: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
         def clip_and_note(*args: Any, **kwargs: Any) -> torch.Tensor:
             norm = clip(*args, **kwargs)
-            self._clips = True
+            if not self._clips:
+                self._clips = True
+                self._hooks.close()
             self._record.gradient_norms.append(norm)
             return norm
 

@@ -1,0 +1,154 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from src.experiments.cli.opening import Question, changes, check_workers, load, open_experiment
+from src.experiments.cli.rehearsing import for_all_seeds, totals
+from src.experiments.cli.running import RunRequest, exit_code, resume_command
+from src.experiments.domain.errors import ConfigurationError, UsageError
+from src.experiments.domain.records import ExecutionMode, RunEstimate, RunKey
+from src.experiments.experiment import Experiment
+
+CONTENT = {
+    "experiment_id": "pair",
+    "hypothesis": "x",
+    "tags": ["own"],
+    "baseline_config": {
+        "algorithm": "PPO",
+        "environment": "CartPole-v1",
+        "training_steps": 4096,
+        "seed": 1,
+    },
+    "variant_config": {"extends": "baseline", "hyperparameters": {"gamma": 0.9}},
+}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "exp.json"
+    path.write_text(json.dumps(CONTENT))
+    return path
+
+
+def question(file: Path | None, experiment_id: str | None = None, **fields: Any) -> Question:
+    folder = file.parent / "out" if file else Path("nowhere")
+    return Question(
+        **{"config": file, "experiment_id": experiment_id, "output_dir": folder} | fields
+    )
+
+
+@pytest.mark.parametrize(("with_file", "experiment_id"), [(False, None), (True, "pair")])
+def test_exactly_one_of_config_and_experiment_id_is_needed(
+    file: Path, with_file: bool, experiment_id: str | None
+) -> None:
+    with pytest.raises(UsageError, match="of --config and --experiment-id given"):
+        open_experiment(question(file if with_file else None, experiment_id))
+
+
+def test_opening_a_new_experiment_writes_nothing(file: Path) -> None:
+    experiment = open_experiment(question(file))
+
+    assert experiment.experiment_id == "pair"
+    assert [path.name for path in file.parent.iterdir()] == ["exp.json"]
+
+
+def test_flags_and_overrides_are_part_of_the_configuration(file: Path) -> None:
+    config = load(question(file, overrides=("seeds=[3,4]",), tags=("new", "own")))
+
+    assert (config.seed_list, list(config.tags)) == ([3, 4], ["own", "new"])
+
+
+def test_all_problems_of_file_and_overrides_come_together(file: Path) -> None:
+    overrides = ("seds=3", "baseline_config.training_steps=-5")
+
+    with pytest.raises(ConfigurationError) as refused:
+        load(question(file, overrides=overrides))
+
+    pointers = {problem.pointer for problem in refused.value.problems}
+    assert {"/seds", "/baseline_config/training_steps"} <= pointers
+
+
+def test_an_experiment_that_exists_is_continued_only_when_asked(file: Path) -> None:
+    open_experiment(question(file)).save()
+
+    with pytest.raises(UsageError, match=r"exists already.*--experiment-id pair.*--resume"):
+        open_experiment(question(file))
+    assert open_experiment(question(file, resume=True)).experiment_id == "pair"
+    by_id = Question(config=None, experiment_id="pair", output_dir=file.parent / "out")
+    assert open_experiment(by_id).hypothesis == "x"
+
+
+def test_an_edited_file_is_not_a_continuation(file: Path) -> None:
+    open_experiment(question(file)).save()
+
+    with pytest.raises(UsageError, match=r"/hyperparameters/gamma from 0\.9 to 0\.8"):
+        open_experiment(
+            question(file, resume=True, overrides=("variant_config.hyperparameters.gamma=0.8",))
+        )
+
+
+def test_what_exists_cannot_be_changed_by_options(file: Path) -> None:
+    open_experiment(question(file)).save()
+    by_id = Question(None, "pair", file.parent / "out", overrides=('comment="x"',))
+
+    with pytest.raises(UsageError, match="cannot be changed"):
+        open_experiment(by_id)
+
+
+def test_fewer_than_one_worker_is_refused() -> None:
+    check_workers(1)
+    with pytest.raises(UsageError, match="--max-workers must be at least 1, got 0"):
+        check_workers(0)
+
+
+def test_changes_are_named_by_pointer_with_both_values() -> None:
+    before = {"a": {"b": 1, "c": [1, 2]}, "d": (1, 2), "e": "x"}
+    after = {"a": {"b": 2, "c": [1]}, "d": [1, 2], "e": "x", "f": None}
+
+    assert list(changes(before, after)) == ["/a/b from 1 to 2", "/a/c from [1, 2] to [1]"]
+
+
+def test_the_resume_command_keeps_what_is_not_in_the_file(file: Path) -> None:
+    experiment = open_experiment(question(file))
+    asked = Question(file, None, Path("my results"), environment_modules=("envs",))
+    request = RunRequest("experiments run", asked, ExecutionMode.PARALLEL, max_workers=4)
+
+    expected = (
+        "experiments run --experiment-id pair --output-dir 'my results'"
+        " --mode parallel --max-workers 4 --allow-env-module envs"
+    )
+    assert resume_command(request, experiment) == expected
+    plain = RunRequest("experiments run", Question(file, None, Path("results/experiments")))
+    assert resume_command(plain, experiment) == "experiments run --experiment-id pair"
+
+
+def test_an_experiment_without_results_has_failed(file: Path) -> None:
+    experiment = open_experiment(question(file))
+    assert exit_code(experiment) == 1
+
+
+def test_results_of_all_runs_end_in_zero(file: Path) -> None:
+    experiment: Experiment = open_experiment(question(file))
+    for arm in ("baseline", "variant"):
+        experiment.add_result(arm, {"final_return": 1.0})
+
+    assert exit_code(experiment) == 0
+
+
+def test_one_estimate_an_arm_stands_for_all_its_seeds() -> None:
+    def estimate(arm: str, seconds: float) -> RunEstimate:
+        return RunEstimate(RunKey(arm, 1), 100.0, seconds, 300.0, 2.0, 1000, 50)
+
+    runs = [RunKey(arm, seed) for arm in ("baseline", "variant") for seed in (1, 2)]
+    estimates = for_all_seeds([estimate("baseline", 10.0), estimate("variant", 30.0)], runs)
+
+    assert [each.run for each in estimates] == runs
+    assert totals(estimates, max_workers=2) == {
+        "sequential_seconds": 80.0,
+        "parallel_seconds": 40.0,
+        "sequential_memory_mb": 300.0,
+        "parallel_memory_mb": 600.0,
+        "disk_mb": 8.0,
+    }
