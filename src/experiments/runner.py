@@ -423,8 +423,8 @@ class ExperimentRunner:
     def _make_executor(self) -> Executor:
         if self.executor == "in_process":
             return InProcessExecutor()
-        slots = DEFAULT_WORKERS if self.execution_mode is ExecutionMode.VALIDATION else self._slots
-        return ProcessPoolExecutor(slots, _PRELOAD, self.experiment.config.torch_threads)
+        threads = self.experiment.config.torch_threads
+        return ProcessPoolExecutor(self._slots, _PRELOAD, threads)
 
 
 def _last_status(interrupted: bool, skipped: bool) -> RunnerStatus:

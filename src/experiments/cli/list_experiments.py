@@ -45,7 +45,7 @@ def summary(experiment: stored.StoredExperiment) -> dict[str, Any]:
 def _print(entries: list[dict[str, Any]], output_dir: str, verbose: int) -> None:
     from .screen import results_console
     from .tables import row, table
-    from .wording import UNKNOWN
+    from .wording import UNKNOWN, moment
 
     screen = results_console()
     if not entries:
@@ -60,7 +60,7 @@ def _print(entries: list[dict[str, Any]], output_dir: str, verbose: int) -> None
             entry["status"],
             entry["verdict"] or UNKNOWN,
             f"{entry['runs_done']}/{entry['runs']}",
-            entry["created"] or UNKNOWN,
+            moment(entry["created"]),
             hypothesis if verbose else shortened(hypothesis, HYPOTHESIS_CHARACTERS),
         )
     screen.print(overview)

@@ -121,6 +121,12 @@ def run(
         monitoring=not no_monitoring,
         json=json,
         verbosity=verbose,
-        command_line=tuple(sys.argv),
+        command_line=_command_line(context.command_path.split(), sys.argv[1:]),
     )
     return carry_out(request)
+
+
+def _command_line(command: list[str], arguments: list[str]) -> tuple[str, ...]:
+    """The command as it was typed: a module by its name, not by its file."""
+    is_subcommand = arguments[:1] == command[-1:]
+    return (*command, *arguments[is_subcommand:])

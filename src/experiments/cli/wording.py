@@ -95,3 +95,8 @@ def megabytes(mb: float | None) -> str:
 def plural(count: int, word: str, words: str | None = None) -> str:
     """``1 run``, ``2 runs``."""
     return f"{count:,} {word if count == 1 else words or word + 's'}"
+
+
+def moment(text: object) -> str:
+    """An ISO 8601 moment to the minute: ``2030-01-02 03:04``."""
+    return str(text)[:16].replace("T", " ") if text else UNKNOWN
