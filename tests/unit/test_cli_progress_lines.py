@@ -1,8 +1,8 @@
 import json
 from dataclasses import replace
 
-from src.experiments.cli.json_output import JsonEvents, ascii_json
-from src.experiments.cli.plain import PlainLines
+from src.experiments.cli.json_output import ascii_json, event
+from src.experiments.cli.plain import ChangeLog, line
 from src.experiments.cli.snapshot import Snapshot
 from src.experiments.domain.records import RunKey, RunProgress, RunStatus
 
@@ -19,7 +19,7 @@ class Clock:
 
 def lines_of(*looks: tuple[float, RunProgress]) -> list[str]:
     clock, lines = Clock(), list[str]()
-    view = PlainLines(lines.append, lines.append, clock=clock)
+    view = ChangeLog(lambda change: lines.append(line(change)), lines.append, clock=clock)
     for clock.now, progress in looks:
         view.update(Snapshot("running", (progress,)), [])
     return lines
@@ -85,7 +85,7 @@ def test_a_retry_is_told_as_a_new_attempt() -> None:
 
 def test_json_events_carry_the_whole_progress_and_notices_go_elsewhere() -> None:
     clock, events, notices = Clock(), list[dict[str, object]](), list[str]()
-    view = JsonEvents(events.append, notices.append, clock=clock)
+    view = ChangeLog(lambda change: events.append(event(change)), notices.append, clock=clock)
 
     view.update(Snapshot("running", (running(1024, returns_mean=float("nan")),)), ["careful"])
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-import time
-from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from ..durability.files import json_text
-from .snapshot import Change, Changes, Snapshot
+from .snapshot import Change
 
 
 def write_object(value: Any) -> None:
@@ -22,34 +20,6 @@ def write_object(value: Any) -> None:
 def ascii_json(value: Any) -> str:
     """Strict JSON in ASCII: what is not finite is null, and no character can steer a terminal."""
     return json.dumps(json.loads(json_text(value)))
-
-
-class JsonEvents:
-    """Events of the runs as JSON lines; notices go where a person reads."""
-
-    def __init__(
-        self,
-        write: Callable[[Any], None],
-        warn: Callable[[str], None],
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._write = write
-        self._warn = warn
-        self._changes = Changes(clock)
-
-    def open(self) -> None:
-        """Nothing to prepare."""
-
-    def update(self, snapshot: Snapshot, notices: Sequence[str]) -> None:
-        """Write an object for each change, and the notices for a person."""
-        for notice in notices:
-            self._warn(notice)
-        for change in self._changes.since_last(snapshot):
-            self._write(event(change))
-
-    def close(self) -> None:
-        """Nothing to give back."""
 
 
 def event(change: Change) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The view where standard output is no terminal: a line when something happens."""
+"""The view where standard output is no terminal: something is written when a run changes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from . import wording
 from .snapshot import Change, ChangeKind, Changes, Snapshot
 
 
-class PlainLines:
-    """A line at the start and the end of each run, and as it goes on."""
+class ChangeLog:
+    """Writes something for each change of a run, and the notices where a person reads."""
 
     def __init__(
         self,
-        write: Callable[[str], None],
+        write: Callable[[Change], None],
         warn: Callable[[str], None],
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -29,11 +29,11 @@ class PlainLines:
         """Nothing to prepare."""
 
     def update(self, snapshot: Snapshot, notices: Sequence[str]) -> None:
-        """Write the notices, and a line for each change."""
+        """Write the notices, and what has changed."""
         for notice in notices:
             self._warn(notice)
         for change in self._changes.since_last(snapshot):
-            self._write(line(change))
+            self._write(change)
 
     def close(self) -> None:
         """Nothing to give back."""

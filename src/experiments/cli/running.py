@@ -21,10 +21,10 @@ from ..monitoring import seconds_remaining
 from ..runner import ExperimentRunner
 from . import audit, outcome, screen, stored
 from .failures import ExitCode
-from .json_output import JsonEvents, write_object
+from .json_output import event, write_object
 from .opening import Question, check_workers, open_experiment
 from .options import DEFAULT_MAX_WORKERS, DEFAULT_OUTPUT_DIR
-from .plain import PlainLines
+from .plain import ChangeLog, line
 from .rehearsing import rehearse
 from .signals import Stopped, stopping
 from .snapshot import Display, Snapshot
@@ -165,10 +165,10 @@ def _free_mb(folder: Path) -> float | None:
 
 def _display(request: RunRequest, people: Console) -> Display:
     if request.json:
-        return JsonEvents(write_object, _warn)
+        return ChangeLog(lambda change: write_object(event(change)), _warn)
     if screen.animates(people):
         return LiveView(people)
-    return PlainLines(lambda line: people.print(Text(line), soft_wrap=True), _warn)
+    return ChangeLog(lambda change: people.print(Text(line(change)), soft_wrap=True), _warn)
 
 
 def _warn(text: str) -> None:
