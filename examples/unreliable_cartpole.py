@@ -24,7 +24,7 @@ class UnreliableCartPole(CartPoleEnv):
         steps_until_failure: steps, over all episodes, before the one failure.
     """
 
-    def __init__(self, failed_before: str, steps_until_failure: int = 300, **kwargs: Any) -> None:
+    def __init__(self, failed_before: str, steps_until_failure: int = 200, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._failed_before = Path(failed_before)
         self._steps_left = steps_until_failure

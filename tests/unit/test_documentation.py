@@ -1,0 +1,231 @@
+"""README and guides say what is so: commands, links, experiment files, keys, defaults, programs."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from src.experiments.cli import app, options
+from src.experiments.cli.run import run as run_command
+from src.experiments.config import experiment_schema, parse_experiment
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "README.md", *sorted(ROOT.glob("docs/guides/*.md"))]
+ALL_PAGES = [*PAGES, ROOT / "CHANGELOG.md"]
+FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+ROW = re.compile(r"^\| `([^`]+)` \| (?:`([^`]*)`)? ?\|", re.MULTILINE)
+ARM = {"algorithm": "PPO", "environment": "Pendulum-v1", "training_steps": 4096}
+PLANNED_STEPS, FEWEST_STEPS = "16384", "2048"
+
+
+def blocks(page: Path, info: str) -> list[str]:
+    """The fenced blocks of a page whose opening line reads so."""
+    return [
+        text for words, text in FENCE.findall(page.read_text(encoding="utf-8")) if words == info
+    ]
+
+
+def command_lines() -> list[tuple[str, list[str]]]:
+    """Every command line of the project in a bash block, with its page; comments are left out."""
+    found = []
+    for page in PAGES:
+        for block in blocks(page, "bash"):
+            for line in block.replace("\\\n", " ").splitlines():
+                if words := shlex.split(line, comments=True):
+                    found.append((page.name, words))
+    return found
+
+
+def parser(module: str) -> typer.core.TyperCommand:
+    """The parser of `experiments …` or of the runner."""
+    program = typer.Typer()
+    if module == "src.experiments.runner":
+        program.command()(run_command)
+    else:
+        for name, command in app.COMMANDS.items():
+            program.command(name)(command)
+    return typer.main.get_command(program)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [words for _, words in command_lines() if words[0] == "python"],
+    ids=lambda words: " ".join(words[2:]),
+)
+def test_a_command_line_of_the_documentation_is_one_of_ours(words: list[str]) -> None:
+    assert words[1] == "-m"
+    module, arguments = words[2], words[3:]
+    assert module in {"src.experiments", "src.experiments.runner"}
+    command = parser(module)
+    if module == "src.experiments":
+        command, arguments = command.commands[arguments[0]], arguments[1:]
+
+    command.make_context(module, arguments)
+    files = [word for word in arguments if word.startswith("configs/")]
+    assert all((ROOT / file).is_file() for file in files)
+
+
+def test_every_command_line_is_ours_or_a_make_target() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for page, words in command_lines():
+        if words[0] == "make":
+            assert re.search(rf"^{words[1]}:", makefile, re.MULTILINE), (page, words)
+        else:
+            assert words[0] == "python", (page, words)
+
+
+@pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: page.name)
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    for link in LINK.findall(page.read_text(encoding="utf-8")):
+        target, _, anchor = link.partition("#")
+        if target.startswith("http"):
+            continue
+        path = (page.parent / target).resolve() if target else page
+        assert path.exists(), link
+        if anchor:
+            assert anchor in anchors(path), link
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_experiment_file_and_fragment_is_valid(page: Path) -> None:
+    for text in blocks(page, "json experiment-file"):
+        parse_experiment(json.loads(text))
+    for text in blocks(page, "json arm"):
+        variant = {"extends": "baseline", **json.loads(text)}
+        parse_experiment({"baseline_config": ARM, "variant_config": variant})
+    assert not blocks(page, "json")
+
+
+GUIDE = (ROOT / "docs" / "guides" / "experiment-file.md").read_text(encoding="utf-8")
+SECTIONS = {
+    "An arm": "Configuration",
+    "Normalisation": "Normalization",
+    "Evaluation": "Evaluation",
+    "Comparison": "ComparisonRule",
+    "Recovery": "Recovery",
+}
+
+
+def table(heading: str) -> dict[str, str]:
+    """The rows of a section's table: key and default as written."""
+    _, _, rest = GUIDE.partition(f"\n## {heading}\n")
+    return dict(ROW.findall(rest.partition("\n## ")[0]))
+
+
+def assert_explained(rows: dict[str, str], properties: dict) -> None:
+    for key, default in rows.items():
+        stated = properties[key].get("default", {} if default else None)
+        assert (json.loads(default) if default else None) == stated, key
+
+
+def test_the_guide_explains_every_key_of_the_file_with_its_default() -> None:
+    schema = experiment_schema()
+    later = table("Recorded, not acted on yet")
+    of_comparison = {key: later.pop(key) for key in ("sequential",)}
+    rows = {**table("The experiment"), **later}
+    assert set(rows) == set(schema["properties"])
+    has_table_of_its_own = {"evaluation", "comparison", "recovery"}
+    rows = {key: rows[key] for key in rows if key not in has_table_of_its_own}
+    assert_explained(rows, schema["properties"])
+    for heading, name in SECTIONS.items():
+        properties = schema["$defs"][name]["properties"]
+        rows = table(heading) | (of_comparison if heading == "Comparison" else {})
+        assert set(rows) == set(properties), heading
+        assert_explained(rows, properties)
+
+
+def test_the_readme_names_the_exit_codes_of_the_program() -> None:
+    from src.experiments.cli.failures import ExitCode
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    _, _, section = readme.partition("\n## Exit codes\n")
+    codes = re.findall(r"^\| ([\d, ]+) \|", section.partition("\n## ")[0], re.MULTILINE)
+    named = {int(code) for cell in codes for code in cell.split(",")}
+    assert named == {code.value for code in ExitCode} | {129, 130, 143}
+
+
+def test_the_guides_defaults_of_the_command_line_are_the_programs() -> None:
+    guide = ROOT / "docs" / "guides" / "several-seeds-and-parallel.md"
+    stated = re.search(r"`--max-workers` \((\d+) by default\)", guide.read_text(encoding="utf-8"))
+    assert stated is not None
+    assert int(stated.group(1)) == options.DEFAULT_MAX_WORKERS
+
+
+def test_no_page_names_a_place_of_one_machine() -> None:
+    for page in ALL_PAGES:
+        assert not re.search(r"(/home/|/root/|/tmp/|/work/)", page.read_text(encoding="utf-8"))
+
+
+# ---- the programs
+
+
+def run_program(program: str, folder: Path) -> str:
+    """Run a program in a folder of its own, with runs of one rollout; what it printed."""
+    script = folder / "program.py"
+    script.write_text(program.replace(PLANNED_STEPS, FEWEST_STEPS), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, script],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def with_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the quickstart pair has been run."""
+    folder = tmp_path_factory.mktemp("with_results")
+    words = ["--config", ROOT / "configs" / "quickstart.json"]
+    words += ["--set", f"baseline_config.training_steps={FEWEST_STEPS}"]
+    words += ["--set", "evaluation.final_episodes=3"]
+    command = [sys.executable, "-m", "src.experiments.runner", *words]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run(
+        command, cwd=folder, env=environment, check=True, capture_output=True, timeout=120
+    )
+    return folder
+
+
+@pytest.mark.integration
+def test_the_readmes_program_runs(tmp_path: Path) -> None:
+    (program,) = blocks(ROOT / "README.md", "python")
+    printed = run_program(program, tmp_path)
+    assert "Baseline: " in printed
+    assert "One run per arm says nothing about the algorithms" in printed
+
+
+@pytest.mark.integration
+@pytest.mark.slow
+def test_the_programs_on_results_run(with_results: Path) -> None:
+    guides = ROOT / "docs" / "guides"
+    printed = run_program("".join(blocks(guides / "results-directory.md", "python")), with_results)
+    assert "insufficient_evidence" in printed
+    (equality,) = blocks(guides / "several-seeds-and-parallel.md", "python")
+    assert run_program(equality, with_results) == "True\n"
+
+
+@pytest.mark.integration
+@pytest.mark.slow
+def test_the_python_guides_program_runs_from_top_to_bottom(tmp_path: Path) -> None:
+    program = "".join(blocks(ROOT / "docs" / "guides" / "python-interface.md", "python"))
+    printed = run_program(program, tmp_path)
+    assert "insufficient_evidence" in printed
+    assert "ExperimentStatus.COMPLETED" in printed
