@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +25,11 @@ QUICK = EvaluationProtocol(frequency=10**9, episodes=1, final_episodes=1)
 SMALL = {"net_arch": [16, 16]}
 OFF_POLICY = {"learning_starts": 40, "buffer_size": 500, "batch_size": 16, "policy_kwargs": SMALL}
 ON_POLICY = {"policy_kwargs": SMALL}
+
+
+@pytest.fixture(autouse=True)
+def library_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SB3_LOGDIR", str(tmp_path))  # the bare library would litter /tmp
 
 
 def bare_sha256(
