@@ -20,7 +20,6 @@ from .config import check_configuration
 from .config import trainer_config as trainer_config_for
 from .derived import Conditions, Stopwatch, write_final_state, write_report, write_store
 from .domain.errors import UsageError
-from .domain.paths import RunPaths
 from .domain.records import (
     Comparison,
     ExecutionMode,
@@ -49,7 +48,7 @@ from .experiment import Experiment
 from .monitoring import ProgressInfo, ResourceMonitor, ResourceUsage, progress_info
 from .provenance import collect_provenance, write_provenance
 from .tracking.log_files import log_files
-from .training import Trainer
+from .training import WARM_UP, Trainer, rehearse_run, train_run
 
 __all__ = [
     "CheckpointManager",
@@ -66,22 +65,6 @@ __all__ = [
 EXECUTORS = ("process", "in_process")
 DEFAULT_WORKERS = 2
 _PACKAGE = __name__.rpartition(".")[0]
-_PRELOAD = (f"{_PACKAGE}.training.warmup", f"{_PACKAGE}.runner")
-
-
-def train_run(config: TrainerConfig) -> TrainingResult:
-    """Train one run in whatever process this is called; its lock keeps every other attempt out."""
-    if config.run_dir is None:
-        return Trainer(config).train()
-    with FileLock(RunPaths(config.run_dir).lock):
-        return Trainer(config).train()
-
-
-def rehearse_run(run: RunKey, config: TrainerConfig) -> RunEstimate:
-    """Train a handful of steps of one run in a scratch place and estimate the whole."""
-    from .training.rehearsal import rehearse
-
-    return rehearse(run, config)
 
 
 class ExperimentRunner:
@@ -424,7 +407,7 @@ class ExperimentRunner:
         if self.executor == "in_process":
             return InProcessExecutor()
         threads = self.experiment.config.torch_threads
-        return ProcessPoolExecutor(self._slots, _PRELOAD, threads)
+        return ProcessPoolExecutor(self._slots, [WARM_UP], threads)
 
 
 def _last_status(interrupted: bool, skipped: bool) -> RunnerStatus:

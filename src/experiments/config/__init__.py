@@ -1,13 +1,21 @@
-"""The experiment file: read once, checked whole, and handed on as frozen models."""
+"""The experiment file: read once, checked whole, and handed on as frozen models.
 
-from .audit import Audit, audit
-from .difference import resolved_difference
-from .environments import resolve_environment
-from .loading import check_configuration, load_experiment_file, parse_experiment
-from .models import Configuration, ExperimentConfig
-from .naming import new_experiment_id
-from .resolve import planned_timesteps, trainer_config
-from .schema import experiment_schema
+Names are imported when they are asked for: a training process needs the tables of this room, and
+should not wait for its models.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .auditing import Audit, audit
+    from .difference import resolved_difference
+    from .environments import resolve_environment
+    from .loading import check_configuration, load_experiment_file, parse_experiment
+    from .models import Configuration, ExperimentConfig
+    from .naming import new_experiment_id
+    from .resolve import planned_timesteps, trainer_config
+    from .schema import experiment_schema
 
 __all__ = [
     "Audit",
@@ -24,3 +32,27 @@ __all__ = [
     "resolved_difference",
     "trainer_config",
 ]
+
+_MODULES = {
+    "Audit": "auditing",
+    "Configuration": "models",
+    "ExperimentConfig": "models",
+    "audit": "auditing",
+    "check_configuration": "loading",
+    "experiment_schema": "schema",
+    "load_experiment_file": "loading",
+    "new_experiment_id": "naming",
+    "parse_experiment": "loading",
+    "planned_timesteps": "resolve",
+    "resolve_environment": "environments",
+    "resolved_difference": "difference",
+    "trainer_config": "resolve",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_MODULES[name]}", __name__), name)
+    globals()[name] = value
+    return value

@@ -209,7 +209,6 @@ def serve(descriptor: int, preload: Sequence[str]) -> None:
     for module in preload:
         if module:
             importlib.import_module(module)
-    gc.collect()
     gc.freeze()  # what is imported is shared with every child, and never collected in one
     with socket.socket(fileno=descriptor) as connection:
         _Server(connection).run()

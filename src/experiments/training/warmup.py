@@ -14,7 +14,7 @@ import gymnasium  # noqa: F401
 import stable_baselines3  # noqa: F401
 import torch
 
-from . import trainer  # noqa: F401
+from . import job  # noqa: F401
 from .sb3 import backend  # noqa: F401
 
 
