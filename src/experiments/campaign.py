@@ -10,7 +10,8 @@ from functools import partial
 
 from .config import trainer_config
 from .derived import adopt_run
-from .domain.errors import ExperimentsError
+from .domain.errors import ExperimentsError, described
+from .domain.paths import AttemptPaths
 from .domain.records import (
     RunEstimate,
     RunKey,
@@ -166,25 +167,27 @@ class Campaign:
     def _on_failed(self, run: RunKey, error: Exception) -> None:
         attempts = self.attempts[run]
         step = self.progress_of(run).step
-        attempts.ended(RunStatus.FAILED, step, str(error), remedy=_remedy(error))
-        self._record_failure(run, error, step)
+        cause, remedy = described(error), _remedy(error, attempts.current)
+        attempts.ended(RunStatus.FAILED, step, cause, remedy)
+        logger.info("%s: failed at step %d: %s", run.name, step, cause)
+        self._record_failure(run, cause, step)
         again = partial(self._submit, run)
-        goes_on = self._recover(FailedRun(run.arm, error, attempts.failures, again))
+        goes_on = self._recover(FailedRun(run.name, run.arm, error, attempts.failures, again))
         if run in self._pending:
             return
-        self.failures += (f"{run.name}: {error}",)
+        self.failures += (f"{run.name}: {cause}; {remedy}",)
         if goes_on:
-            self._skip(run, step, error)
+            self._skip(run, step, cause)
         else:
             self._running_executor.cancel()
 
-    def _skip(self, run: RunKey, step: int, error: Exception) -> None:
-        self.attempts[run].ended(RunStatus.SKIPPED, step, str(error))
+    def _skip(self, run: RunKey, step: int, cause: str) -> None:
+        self.attempts[run].ended(RunStatus.SKIPPED, step, cause)
         result = replace(self._experiment.results[run], status=RunStatus.SKIPPED)
         self._experiment.add_result(run.arm, result)
 
-    def _record_failure(self, run: RunKey, error: Exception, step: int) -> None:
-        failed = self._experiment.failed_result(run, str(error), step)
+    def _record_failure(self, run: RunKey, cause: str, step: int) -> None:
+        failed = self._experiment.failed_result(run, cause, step)
         self._experiment.add_result(run.arm, self._named(run, failed))
 
     def _named(self, run: RunKey, result: TrainingResult) -> TrainingResult:
@@ -223,5 +226,6 @@ def rehearse_arms(
     return estimates, failures
 
 
-def _remedy(error: Exception) -> str | None:
-    return error.remedy if isinstance(error, ExperimentsError) else None
+def _remedy(error: Exception, attempt: AttemptPaths) -> str:
+    own = error.remedy if isinstance(error, ExperimentsError) else None
+    return own or f"the traceback is in {attempt.log}"

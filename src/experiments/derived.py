@@ -88,8 +88,9 @@ def adopt_run(experiment: Experiment, run: RunKey, attempt: AttemptPaths) -> Pat
     if not attempt.model.is_file():
         return None
     path = experiment.paths.model(run, single_seed=experiment.has_single_seed)
-    with replacing(path) as temporary:
-        shutil.copyfile(attempt.model, temporary)
+    _copy(attempt.model, path)
+    if attempt.normalization.is_file():
+        _copy(attempt.normalization, path.with_name(f"{path.stem}_normalization.json"))
     return path
 
 
@@ -202,6 +203,11 @@ def storage_policy(experiment: Experiment) -> StoragePolicy:
     """What of the experiment is kept here."""
     wandb = "wandb" in experiment.config.trackers
     return StoragePolicy(Storage(experiment.config.storage), wandb)
+
+
+def _copy(source: Path, target: Path) -> None:
+    with replacing(target) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 def _arm_document(experiment: Experiment, arm: str, result: TrainingResult) -> dict[str, Any]:

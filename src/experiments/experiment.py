@@ -151,6 +151,15 @@ class Experiment:
         """Whether the file or a flag names a recovery strategy."""
         return "recovery" in self.config.model_fields_set
 
+    def choose_recovery(self, **settings: Any) -> None:
+        """Decide anew what happens when a run fails, which changes no bit of any run.
+
+        Args:
+            settings: fields of the file's ``recovery`` that change.
+        """
+        recovery = self.config.recovery.model_copy(update=settings)
+        self.config = self.config.model_copy(update={"recovery": recovery})
+
     @property
     def has_single_seed(self) -> bool:
         """Whether each arm has one run, which names files by the arm alone."""

@@ -19,7 +19,7 @@ from .campaign import Campaign, rehearse_arms
 from .config import check_configuration
 from .config import trainer_config as trainer_config_for
 from .derived import Conditions, Stopwatch, write_final_state, write_report, write_store
-from .domain.errors import UsageError
+from .domain.errors import UsageError, described
 from .domain.records import (
     Comparison,
     ExecutionMode,
@@ -204,10 +204,7 @@ class ExperimentRunner:
         self.failures = campaign.failures
         self.baseline_result = self.experiment.arm_result("baseline")
         self.variant_result = self.experiment.arm_result("variant")
-        self.status = {
-            frozenset({"baseline"}): RunnerStatus.RUNNING_BASELINE,
-            frozenset({"variant"}): RunnerStatus.RUNNING_VARIANT,
-        }.get(frozenset(campaign.arms_running()), RunnerStatus.RUNNING)
+        self.status = _running_status(campaign.arms_running()) or self.status
         step = sum(progress.step for progress in campaign.progress())
         if step // self.checkpoint_frequency > self._checkpointed_step // self.checkpoint_frequency:
             self._checkpoint(step)
@@ -269,7 +266,7 @@ class ExperimentRunner:
             failed = self._recovery.failed
             failures = failed.failures + 1 if failed else 1
             again = partial(self._train_again, config_type, config, trainer_config)
-            self._recover(FailedRun(config_type, error, failures, again))
+            self._recover(FailedRun(config_type, config_type, error, failures, again))
             return None
         setattr(self, f"{config_type}_result", result)
         return result
@@ -303,15 +300,19 @@ class ExperimentRunner:
         Raises:
             UsageError: for an unknown strategy.
         """
-        match self._recovery.decide(parse_strategy(recovery_strategy)):
+        recovery = self._recovery
+        name = recovery.failed.name if recovery.failed else config_type
+        match recovery.decide(parse_strategy(recovery_strategy)):
             case RecoveryStrategy.RETRY:
-                self.logger.warning("%s failed, trying again: %s", config_type, error)
-                return self._recovery.retry()
+                self.logger.warning(
+                    "%s: %s failed, trying again: %s", name, recovery.chances, described(error)
+                )
+                return recovery.retry()
             case RecoveryStrategy.SKIP:
-                self.logger.warning("%s failed, going on without it: %s", config_type, error)
+                self.logger.warning("%s failed, going on without it: %s", name, described(error))
                 return True
             case RecoveryStrategy.ABORT:
-                self.logger.error("%s failed, stopping: %s", config_type, error)
+                self.logger.error("%s failed, stopping: %s", name, described(error))
                 return False
 
     def _recover(self, failed: FailedRun) -> bool:
@@ -408,6 +409,18 @@ class ExperimentRunner:
             return InProcessExecutor()
         threads = self.experiment.config.torch_threads
         return ProcessPoolExecutor(self._slots, [WARM_UP], threads)
+
+
+def _running_status(arms: set[str]) -> RunnerStatus | None:
+    match sorted(arms):
+        case []:
+            return None
+        case ["baseline"]:
+            return RunnerStatus.RUNNING_BASELINE
+        case ["variant"]:
+            return RunnerStatus.RUNNING_VARIANT
+        case _:
+            return RunnerStatus.RUNNING
 
 
 def _last_status(interrupted: bool, skipped: bool) -> RunnerStatus:

@@ -2,7 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from src.experiments.cli.arguments import check_overrides, described, file_and_overrides
+from src.experiments.cli.arguments import (
+    check_overrides,
+    chosen_recovery,
+    described,
+    file_and_overrides,
+)
 from src.experiments.domain.errors import UsageError
 
 
@@ -30,7 +35,9 @@ def test_an_override_needs_a_path_and_a_value(override: str) -> None:
 
 
 def test_flags_become_overrides_so_that_they_are_recorded() -> None:
-    overrides = described(comment='say "x"', recovery="skip", device="cpu", run_name="7")
+    overrides = described(
+        comment='say "x"', recovery={"strategy": "skip"}, device="cpu", run_name="7"
+    )
 
     expected = [
         'comment="say \\"x\\""',
@@ -44,7 +51,9 @@ def test_flags_become_overrides_so_that_they_are_recorded() -> None:
 
 
 def test_retries_imply_the_retry_strategy() -> None:
-    assert described(max_retries=3) == ['recovery.strategy="retry"', "recovery.max_retries=3"]
+    assert chosen_recovery(None, 3) == {"strategy": "retry", "max_retries": 3}
+    assert chosen_recovery("skip", 3) == {"strategy": "skip", "max_retries": 3}
+    assert chosen_recovery(None, None) == {}
 
 
 def test_no_flag_makes_no_override() -> None:

@@ -4,11 +4,14 @@ from typing import Any
 
 import pytest
 
+from src.experiments.cli import stored
 from src.experiments.cli.opening import Question, changes, check_workers, load, open_experiment
 from src.experiments.cli.rehearsing import for_all_seeds, totals
 from src.experiments.cli.running import RunRequest, exit_code, resume_command
+from src.experiments.config import parse_experiment
 from src.experiments.domain.errors import ConfigurationError, UsageError
 from src.experiments.domain.records import ExecutionMode, RunEstimate, RunKey
+from src.experiments.durability.lock import FileLock
 from src.experiments.experiment import Experiment
 
 CONTENT = {
@@ -152,3 +155,24 @@ def test_one_estimate_an_arm_stands_for_all_its_seeds() -> None:
         "parallel_memory_mb": 600.0,
         "disk_mb": 8.0,
     }
+
+
+def test_recovery_may_be_chosen_anew_when_an_experiment_continues(tmp_path: Path) -> None:
+    saved = Experiment.from_config(parse_experiment(CONTENT), tmp_path)
+    saved.save()
+    chosen = {"strategy": "retry", "max_retries": 1}
+    question = Question(None, "pair", tmp_path, recovery=chosen)
+
+    experiment = open_experiment(question)
+
+    assert experiment.config.recovery.model_dump() == chosen
+    assert experiment.names_recovery
+
+
+def test_a_dead_process_leaves_an_experiment_that_is_listed_as_stopped(tmp_path: Path) -> None:
+    saved = Experiment.from_config(parse_experiment(CONTENT), tmp_path)
+    saved.begin()
+
+    assert stored.read(saved.paths).status == "stopped"
+    with FileLock(saved.paths.lock):
+        assert stored.read(saved.paths).status == "running"

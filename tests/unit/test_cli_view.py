@@ -32,7 +32,7 @@ def test_a_bar_shows_percent_speed_return_and_time_left() -> None:
     assert lines[1].split() == ["run", "done", "steps/s", "return", "left"]
     assert lines[2].startswith("variant_seed42 ━━━")
     assert lines[2].split()[2:] == ["50", "%", "1,234", "97.65", "0:04"]
-    assert lines[3].rstrip() == "CPU 97 % · memory 3.1 GiB (20 %) · disk 50.0 GiB free"
+    assert lines[3].rstrip() == "machine: CPU 97 % · memory 3.1 GiB (20 %) · disk 50.0 GiB free"
 
 
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 200])

@@ -185,7 +185,7 @@ def test_a_module_that_cannot_be_imported_is_a_usage_error(name: str) -> None:
 def test_a_missing_preset_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
 
-    with pytest.raises(MissingExtraError, match=r"pip install 'rl-experiments\[zoo\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install -e '.\[zoo\]'"):
         check_configuration({**ARM, "preset": "rl-zoo"})
 
 

@@ -215,8 +215,7 @@ def test_notices_say_what_happens_otherwise_than_the_file_says() -> None:
 
     assert found.notices == (
         "LunarLander-v2 runs as LunarLander-v3, the newest version",
-        "baseline: 5000 steps are rounded up to 6144, whole rollouts of 2048",
-        "variant: 5000 steps are rounded up to 6144, whole rollouts of 2048",
+        "both arms: 5000 steps are rounded up to 6144, whole rollouts of 2048",
         '1 seed per arm cannot show a difference at alpha 0.05; set "seeds": 4 or more',
     )
 
@@ -246,3 +245,13 @@ def test_an_experiment_id_follows_time_in_utc_and_content() -> None:
 
     assert new_experiment_id("same", arms, NOW) == new_experiment_id("same", arms, elsewhere)
     assert new_experiment_id("same", arms, NOW) != new_experiment_id("same", {"b": arm()}, NOW)
+
+
+def test_settings_that_do_not_act_yet_are_told():
+    base = {"baseline_config": arm(), "variant_config": arm(hyperparameters={"gamma": 0.9})}
+    limits = {"resource_limits": {"memory_mb": 8192}, "hang_seconds": 60}
+
+    told = " ".join(audit(parse_experiment({**base, **limits})).warnings)
+    assert "resource_limits is recorded and not acted on" in told
+    assert "hang_seconds is recorded and not acted on" in told
+    assert "not acted on" not in " ".join(audit(parse_experiment(base)).warnings)

@@ -36,7 +36,7 @@ BADGES = {
     Verdict.EQUIVALENT: ("≈", "Equivalent", "calm"),
     Verdict.STOPPED_FOR_FUTILITY: ("■", "Stopped for futility", "neutral"),
     Verdict.INSUFFICIENT_EVIDENCE: ("?", "Insufficient evidence", "unsure"),
-    Verdict.NO_DIFFERENCE_SHOWN: ("=", "No difference shown", "neutral"),
+    Verdict.NO_DIFFERENCE_SHOWN: ("○", "No difference shown", "neutral"),
 }
 """Sign, words and tone of each verdict."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..domain.errors import UsageError
@@ -49,24 +49,26 @@ def check_overrides(overrides: Sequence[str]) -> None:
             )
 
 
+def chosen_recovery(strategy: str | None, max_retries: int | None) -> dict[str, object]:
+    """What the flags say of recovery; a number of retries alone implies retrying."""
+    if max_retries is None:
+        return {} if strategy is None else {"strategy": strategy}
+    return {"strategy": strategy or "retry", "max_retries": max_retries}
+
+
 def described(
     *,
     comment: str | None = None,
     run_name: str | None = None,
-    recovery: str | None = None,
-    max_retries: int | None = None,
+    recovery: Mapping[str, object] | None = None,
     device: str | None = None,
 ) -> list[str]:
     """The overrides that an experiment's flags stand for, so that they are checked and recorded."""
     values: dict[str, object] = {}
     if comment is not None:
         values["comment"] = comment
-    if recovery is None and max_retries is not None:
-        recovery = "retry"
-    if recovery is not None:
-        values["recovery.strategy"] = recovery
-    if max_retries is not None:
-        values["recovery.max_retries"] = max_retries
+    for name, value in (recovery or {}).items():
+        values[f"recovery.{name}"] = value
     for arm in ("baseline_config", "variant_config"):
         if run_name is not None:
             values[f"{arm}.experiment_name"] = run_name

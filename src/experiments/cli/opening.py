@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ class Question:
     output_dir: Path
     overrides: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    recovery: Mapping[str, Any] = field(default_factory=dict)
+    """What flags say of recovery; it may change when an experiment is continued."""
     environment_modules: tuple[str, ...] = ()
     resume: bool = False
 
@@ -93,7 +95,10 @@ def _existing(question: Question, experiment_id: str) -> Experiment:
             remedy="leave out --set and the options that describe or configure it",
         )
     paths = stored.find(question.output_dir, experiment_id)
-    return Experiment.load(paths.root, environment_modules=question.environment_modules)
+    experiment = Experiment.load(paths.root, environment_modules=question.environment_modules)
+    if question.recovery:
+        experiment.choose_recovery(**question.recovery)
+    return experiment
 
 
 def _resumed(question: Question, config: ExperimentConfig, paths: ExperimentPaths) -> Experiment:
@@ -105,7 +110,12 @@ def _resumed(question: Question, config: ExperimentConfig, paths: ExperimentPath
             " another experiment_id starts anew",
         )
     existing = Experiment.load(paths.root, environment_modules=question.environment_modules)
-    changed = list(changes(existing.config.model_dump(mode="json"), config.model_dump(mode="json")))
+    if "recovery" in config.model_fields_set:
+        existing.choose_recovery(**config.recovery.model_dump())
+    before, after = (
+        each.model_dump(mode="json", exclude={"recovery"}) for each in (existing.config, config)
+    )
+    changed = list(changes(before, after))
     if changed:
         more = f" and {len(changed) - SHOWN_CHANGES} more" if len(changed) > SHOWN_CHANGES else ""
         raise UsageError(

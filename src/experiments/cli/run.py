@@ -11,7 +11,7 @@ import typer
 
 from ..domain.records import ExecutionMode
 from . import options
-from .arguments import described, file_and_overrides
+from .arguments import chosen_recovery, described, file_and_overrides
 
 
 class Recovery(StrEnum):
@@ -96,19 +96,16 @@ def run(
     from .running import RunRequest, carry_out
 
     file, bare = file_and_overrides(words or [], config, file_expected=experiment_id is None)
-    flags = described(
-        comment=comment,
-        run_name=run_name,
-        recovery=recovery,
-        max_retries=max_retries,
-        device=device,
-    )
+    choice = chosen_recovery(recovery, max_retries)
+    starts = choice if experiment_id is None else None
+    flags = described(comment=comment, run_name=run_name, recovery=starts, device=device)
     question = Question(
         config=file,
         experiment_id=experiment_id,
         output_dir=output_dir,
         overrides=(*(overrides or ()), *bare, *flags),
         tags=tuple(tag or ()),
+        recovery=choice,
         environment_modules=tuple(allow_env_module or ()),
         resume=resume,
     )

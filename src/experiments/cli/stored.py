@@ -10,7 +10,9 @@ from typing import Any
 
 from ..domain.errors import StorageError, UsageError
 from ..domain.paths import EXPERIMENT_ID, ExperimentPaths, check_experiment_id
+from ..domain.records import ExperimentStatus
 from ..durability.files import read_json
+from ..durability.lock import is_locked
 
 Data = Mapping[str, Any]
 
@@ -39,8 +41,10 @@ class StoredExperiment:
 
     @property
     def status(self) -> str:
-        """The experiment's status; ``unreadable`` where its file is damaged."""
-        return str(self.experiment.get("status", "unreadable"))
+        """The experiment's status; ``stopped`` if its process died, ``unreadable`` if damaged."""
+        status = str(self.experiment.get("status", "unreadable"))
+        is_stopped = status == ExperimentStatus.RUNNING.value and not is_locked(self.paths.lock)
+        return "stopped" if is_stopped else status
 
     @property
     def hypothesis(self) -> str:

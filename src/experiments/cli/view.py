@@ -163,7 +163,7 @@ def _hidden(runs: Sequence[RunProgress], shown: Sequence[RunProgress]) -> Text |
 
 def _machine(resources: ResourceUsage, disk_free_mb: float | None) -> Text:
     memory = f"{wording.megabytes(resources.memory_mb)} ({resources.memory_percent:.0f} %)"
-    parts = [f"CPU {resources.cpu_percent:.0f} %", f"memory {memory}"]
+    parts = [f"machine: CPU {resources.cpu_percent:.0f} %", f"memory {memory}"]
     if resources.gpu_usage is not None:
         parts.append(f"GPU {resources.gpu_usage:.0f} %")
     if disk_free_mb is not None:

@@ -43,10 +43,19 @@ def audit(config: ExperimentConfig) -> Audit:
     arms = [entry.arm for entry in judged if entry.arm is not None]
     differences = difference_of(*judged)
     warnings = [*_fairness(differences), *_unequal_steps(arms)]
-    for arm in arms:
-        warnings += arm_warnings(arm, config.evaluation.frequency)
+    by_arm = [list(arm_warnings(arm, config.evaluation.frequency)) for arm in arms]
+    warnings += _said_once(by_arm)
     warnings += _without_effect(config)
     return Audit(differences, tuple(warnings), tuple(_notices(config, judged)))
+
+
+def _said_once(by_arm: list[list[str]]) -> Iterator[str]:
+    """What is said of each arm, ``arm: text``; what is said of all of them alike, once."""
+    texts = [[line.partition(": ")[2] for line in lines] for lines in by_arm]
+    common = [text for text in texts[0] if all(text in others for others in texts)] if texts else []
+    yield from (f"both arms: {text}" for text in dict.fromkeys(common))
+    for lines in by_arm:
+        yield from (line for line in lines if line.partition(": ")[2] not in common)
 
 
 def _fairness(differences: tuple[Difference, ...]) -> Iterator[str]:
@@ -89,6 +98,11 @@ def _without_effect(config: ExperimentConfig) -> Iterator[str]:
         yield f"tracker {tracker!r} {later}: nothing is sent"
     for diagnostic in config.diagnostics:
         yield f"diagnostic {diagnostic!r} {later}: it is not measured"
+    if config.resource_limits is not None:
+        yield f"resource_limits {later}: no run is stopped or slowed down"
+    for name in ("hang_seconds", "checkpoint"):
+        if getattr(config, name) != ExperimentConfig.model_fields[name].default:
+            yield f"{name} {later}"
     if config.storage != "standard":
         yield f"storage {config.storage!r} {later}: everything is kept locally"
 
@@ -100,13 +114,17 @@ def _notices(config: ExperimentConfig, judged: list[Judgement]) -> Iterator[str]
     for written, real in environments.items():
         if real != written.rpartition(":")[2]:
             yield f"{written} runs as {real}, the newest version"
-    for name, entry in zip(config.arms, judged, strict=True):
-        preset = entry.configuration.preset
-        if isinstance(preset, AppliedPreset):
-            yield f"{name}: starts from rl-zoo {preset.version}, entry {preset.entry!r}"
-        if entry.arm is not None:
-            yield from _rounding(name, entry.arm)
+    by_arm = [list(_of_arm(*pair)) for pair in zip(config.arms, judged, strict=True)]
+    yield from _said_once(by_arm)
     yield from _too_few_seeds(config)
+
+
+def _of_arm(name: str, entry: Judgement) -> Iterator[str]:
+    preset = entry.configuration.preset
+    if isinstance(preset, AppliedPreset):
+        yield f"{name}: starts from rl-zoo {preset.version}, entry {preset.entry!r}"
+    if entry.arm is not None:
+        yield from _rounding(name, entry.arm)
 
 
 def _rounding(name: str, arm: Arm) -> Iterator[str]:

@@ -75,7 +75,7 @@ def _zoo_folder() -> Path:
     if not locations:
         raise MissingExtraError(
             "the preset 'rl-zoo' needs the package rl_zoo3",
-            remedy="pip install 'rl-experiments[zoo]'",
+            remedy="pip install -e '.[zoo]'",
         )
     return Path(next(iter(locations))) / "hyperparams"
 

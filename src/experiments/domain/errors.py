@@ -63,7 +63,7 @@ class Problem:
     """The nearest valid name."""
 
     def __str__(self) -> str:
-        parts = [f"{self.pointer or '/'}: {self.message}"]
+        parts = [f"{self.pointer}: {self.message}" if self.pointer else self.message]
         if self.value is not None:
             parts.append(f"got {self.value}")
         if self.allowed:
@@ -142,6 +142,13 @@ def error_record(error: BaseException) -> ErrorRecord:
     """Turn an exception into data that crosses a process boundary."""
     text = "".join(traceback.format_exception(error))
     return ErrorRecord(type(error).__name__, str(error), text)
+
+
+def described(error: BaseException) -> str:
+    """What went wrong in a line: our own errors explain themselves, others by their type."""
+    if isinstance(error, ExperimentsError):
+        return str(error)
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def error_from_record(record: ErrorRecord) -> Exception:

@@ -59,6 +59,18 @@ class FileLock:
         )
 
 
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the lock just now; a file that is absent or unreadable is free."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        return not _try_lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def holders_of(path: Path) -> list[int]:
     """Processes that have the file open, as far as /proc tells (Linux; elsewhere empty)."""
     found = set()

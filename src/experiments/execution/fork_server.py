@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ..domain.errors import error_record
+from ..domain.records import ErrorRecord
 
 _LENGTH = struct.Struct("!Q")
 _PR_SET_PDEATHSIG = 1
@@ -68,6 +69,13 @@ class Ended:
     report: bytes
 
 
+@dataclass(frozen=True)
+class Broken:
+    """The server could not import what it was to preload, and leaves."""
+
+    error: ErrorRecord
+
+
 class ForkServer:
     """The orchestrator's end: starts the server, sends requests, receives events."""
 
@@ -93,7 +101,7 @@ class ForkServer:
         with suppress(BrokenPipeError, ConnectionResetError):
             _send(self._socket, request)
 
-    def receive(self, timeout_seconds: float) -> Started | Ended | None:
+    def receive(self, timeout_seconds: float) -> Started | Ended | Broken | None:
         """The next event, or None when there is none in time.
 
         Raises:
@@ -103,7 +111,10 @@ class ForkServer:
             selector.register(self._socket, selectors.EVENT_READ)
             if not selector.select(timeout_seconds):
                 return None
-        event: Started | Ended = _receive(self._socket)
+        try:
+            event: Started | Ended | Broken = _receive(self._socket)
+        except ConnectionResetError as error:
+            raise EOFError("the server is gone") from error
         return event
 
     def close(self) -> None:
@@ -206,11 +217,15 @@ class _Server:
 def serve(descriptor: int, preload: Sequence[str]) -> None:
     """Import the modules named by `preload`, then fork children until the orchestrator goes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for module in preload:
-        if module:
-            importlib.import_module(module)
-    gc.freeze()  # what is imported is shared with every child, and never collected in one
     with socket.socket(fileno=descriptor) as connection:
+        try:
+            for module in preload:
+                if module:
+                    importlib.import_module(module)
+        except Exception as error:  # noqa: BLE001 - any import can fail in any way
+            _send(connection, Broken(error_record(error)))
+            return
+        gc.freeze()  # what is imported is shared with every child, and never collected in one
         _Server(connection).run()
 
 

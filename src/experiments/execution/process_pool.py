@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-from ..domain.errors import ProcessDiedError, error_record
+from ..domain.errors import ProcessDiedError, TrainingError, error_record
 from ..domain.records import RunKey
-from .fork_server import Ended, ForkServer, Kill, Start, Started
+from .fork_server import Broken, Ended, ForkServer, Kill, Start, Started
 from .job import Job, JobStarted, Outcome, OutcomeKind
 
 GRACE_SECONDS = 5.0
@@ -98,6 +98,12 @@ class ProcessPoolExecutor:
                 return self._started(event)
             case Ended():
                 return self._ended(event)
+            case Broken(error):
+                raise TrainingError(
+                    f"training processes cannot be prepared: {error.type_name}: {error.message}",
+                    remedy="`experiments doctor` shows what is installed; "
+                    "pip install -c constraints.txt -e . repairs it",
+                )
             case None:
                 return None
 

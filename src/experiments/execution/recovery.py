@@ -27,6 +27,8 @@ class RecoveryStrategy(StrEnum):
 class FailedRun:
     """A run that just failed, and how to try it once more."""
 
+    name: str
+    """The run's, or the arm's where it is trained here and now."""
     arm: str
     error: Exception
     failures: int
@@ -56,6 +58,12 @@ class Recovery:
             yield
         finally:
             self.failed = before
+
+    @property
+    def chances(self) -> str:
+        """Which attempt has failed, of how many."""
+        failures = self.failed.failures if self.failed else 1
+        return f"attempt {failures} of {self._max_retries + 1}"
 
     def decide(self, strategy: RecoveryStrategy) -> RecoveryStrategy:
         """The strategy, or `ABORT` where no retry is left."""
