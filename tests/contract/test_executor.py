@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from src.experiments.domain.errors import TrainingError
 from src.experiments.domain.records import RunKey
 from src.experiments.execution import (
     InProcessExecutor,
@@ -187,6 +188,15 @@ def test_a_dead_server_fails_its_runs_and_the_queue_goes_on(name):
     assert outcome.kind is OutcomeKind.EXCEPTION
     assert not is_alive_within(pid, seconds=5)
     assert next_outcome.value == 42
+
+
+def test_a_module_that_cannot_be_preloaded_is_one_clear_error(capfd):
+    with ProcessPoolExecutor(1, ["no_such_module"]) as executor:
+        executor.submit(job(jobs.answer))
+        with pytest.raises(TrainingError, match="ModuleNotFoundError.*no_such_module"):
+            outcomes_of(executor, 1)
+
+    assert "Traceback" not in capfd.readouterr().err
 
 
 @with_processes
