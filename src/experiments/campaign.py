@@ -13,6 +13,7 @@ from .derived import adopt_run
 from .domain.errors import ExperimentsError, described
 from .domain.paths import AttemptPaths
 from .domain.records import (
+    ENDED_RUNS,
     RunEstimate,
     RunKey,
     RunProgress,
@@ -62,6 +63,9 @@ class Campaign:
         self._adjust = adjust
         self._executor: Executor | None = None
         self._pending: set[RunKey] = set()
+        self._guard = threading.Lock()
+        self._ended: dict[RunKey, RunProgress] = {}
+        """What is not read again: with many runs, most have ended."""
         self.failures: tuple[str, ...] = ()
         """What failed and why, a line each."""
         self.attempts = {
@@ -103,11 +107,17 @@ class Campaign:
 
     def progress(self) -> tuple[RunProgress, ...]:
         """How far each planned run is; safe to call from any thread."""
-        return tuple(reader.read() for reader in self._readers.values())
+        return tuple(self.progress_of(run) for run in self._readers)
 
     def progress_of(self, run: RunKey) -> RunProgress:
         """How far one run is; safe to call from any thread."""
-        return self._readers[run].read()
+        with self._guard:
+            if run not in self._ended:
+                progress = self._readers[run].read()
+                if progress.status not in ENDED_RUNS or self.attempts[run].status not in ENDED_RUNS:
+                    return progress
+                self._ended[run] = progress
+            return self._ended[run]
 
     def arms_running(self) -> set[str]:
         """The arms of which a run trains just now."""
@@ -119,7 +129,9 @@ class Campaign:
 
     def _submit(self, run: RunKey) -> bool:
         attempts = self.attempts[run]
-        number = attempts.prepare()
+        with self._guard:
+            number = attempts.prepare()
+            self._ended.pop(run, None)
         config = trainer_config(
             self._experiment.config.arms[run.arm],
             seed=run.seed,

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from ..domain.records import RunKey, RunProgress, RunStatus
+from ..domain.records import ENDED_RUNS, RunKey, RunProgress, RunStatus
 from ..monitoring import ResourceUsage
 
 PROGRESS_EVERY_SECONDS = 10.0
 PROGRESS_EVERY_PERCENT = 10.0
-
-ENDED = frozenset({RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.SKIPPED, RunStatus.INTERRUPTED})
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,7 @@ class Changes:
                 yield Change(ChangeKind.STARTED, progress, 0.0)
         if last.ended:
             return
-        if progress.status in ENDED:
+        if progress.status in ENDED_RUNS:
             last.ended = True
             yield Change(ChangeKind.FINISHED, progress, now - last.started)
         elif _worth_a_line(progress, last, now):

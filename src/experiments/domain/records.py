@@ -52,6 +52,12 @@ class RunStatus(StrEnum):
     INTERRUPTED = "interrupted"
 
 
+ENDED_RUNS = frozenset(
+    {RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.SKIPPED, RunStatus.INTERRUPTED}
+)
+"""Where a run stands of which nothing more is to come."""
+
+
 class Verdict(StrEnum):
     """The answers that an experiment can end in, strongest first."""
 

@@ -42,6 +42,7 @@ class RunAttempts:
 
     def prepare(self) -> int:
         """Number the next attempt and clear the journal of what an earlier one left."""
+        self.status = RunStatus.QUEUED
         self._number = max(self._number, _latest_attempt(self.paths)) + 1
         if _cut_to_nothing(self.paths.journal):
             self.record("rewound", 0, attempt=self._number)
