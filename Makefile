@@ -28,6 +28,7 @@ lint: $(INSTALLED)  ## formatting, lint, types, import contracts
 	$(BIN)/lint-imports
 
 schema: $(INSTALLED)  ## regenerate the committed tables and the JSON Schema
+	$(BIN)/python -m src.experiments.training.signatures
 	$(BIN)/python -m src.experiments schema > configs/experiment.schema.json
 
 clean:  ## remove the virtual environment and the caches

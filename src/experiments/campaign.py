@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from .config import trainer_config
 from .derived import adopt_run
@@ -66,6 +67,8 @@ class Campaign:
         self._guard = threading.Lock()
         self._ended: dict[RunKey, RunProgress] = {}
         """What is not read again: with many runs, most have ended."""
+        self.outcomes = 0
+        """How many jobs have ended."""
         self.failures: tuple[str, ...] = ()
         """What failed and why, a line each."""
         self.attempts = {
@@ -81,29 +84,48 @@ class Campaign:
         self,
         executor: Executor,
         order: list[RunKey],
-        interrupted: threading.Event,
+        interrupted: Callable[[], bool],
         on_look: Callable[[], None],
     ) -> None:
-        """Train the runs of `order` that are unfinished; setting `interrupted` ends them early.
+        """Train the runs of `order` that are unfinished; they end early once `interrupted()`.
 
         `on_look` is called several times a second meanwhile.
         """
         self._executor = executor
-        todo = set(self._experiment.unfinished_runs())
+        unfinished = set(self._experiment.unfinished_runs())
         for run in order:
-            if run in todo:
-                self._submit(run)
-            else:
+            if run not in unfinished and self._is_kept(run):
                 self.attempts[run].status = RunStatus.COMPLETED
-        while self._pending:
-            if interrupted.is_set():
-                executor.cancel()
-            match executor.next_event(LOOK_SECONDS):
-                case JobStarted() as started:
-                    self._on_started(started)
-                case Outcome() as outcome:
-                    self._on_outcome(outcome)
-            on_look()
+            else:
+                self._submit(run)
+        try:
+            while self._pending:
+                if interrupted():
+                    executor.cancel()
+                self._take_in(executor.next_event(LOOK_SECONDS))
+                on_look()
+        except KeyboardInterrupt:
+            executor.cancel()
+            while self._pending:
+                self._take_in(executor.next_event(LOOK_SECONDS))
+            raise
+
+    def _is_kept(self, run: RunKey) -> bool:
+        """Whether a complete run has everything that it left, its model under the final name."""
+        paths = self._experiment.paths
+        if not paths.run(run).journal.is_file():
+            return False
+        if paths.model(run, single_seed=self._experiment.has_single_seed).is_file():
+            return True
+        attempt = paths.run(run).attempt(self._experiment.results[run].attempts)
+        return adopt_run(self._experiment, run, attempt) is not None
+
+    def _take_in(self, event: JobStarted | Outcome | None) -> None:
+        match event:
+            case JobStarted():
+                self._on_started(event)
+            case Outcome():
+                self._on_outcome(event)
 
     def progress(self) -> tuple[RunProgress, ...]:
         """How far each planned run is; safe to call from any thread."""
@@ -127,7 +149,7 @@ class Campaign:
             if attempts.status is RunStatus.RUNNING
         }
 
-    def _submit(self, run: RunKey) -> bool:
+    def _submit(self, run: RunKey, *, first: bool = False) -> bool:
         attempts = self.attempts[run]
         with self._guard:
             number = attempts.prepare()
@@ -143,7 +165,7 @@ class Campaign:
         config, attempts.deviations = self._adjust(run.arm, config)
         self._pending.add(run)
         job = Job(run.name, (run,), partial(self._train, config), attempts.current.log)
-        self._running_executor.submit(job)
+        self._running_executor.submit(job, first=first)
         return True
 
     def _on_started(self, event: JobStarted) -> None:
@@ -162,6 +184,7 @@ class Campaign:
                 case _:
                     self._on_failed(run, outcome.as_exception())
         self._experiment.save()
+        self.outcomes += 1
 
     def _on_finished(self, run: RunKey, result: TrainingResult) -> None:
         attempts = self.attempts[run]
@@ -183,7 +206,7 @@ class Campaign:
         attempts.ended(RunStatus.FAILED, step, cause, remedy)
         logger.info("%s: failed at step %d: %s", run.name, step, cause)
         self._record_failure(run, cause, step)
-        again = partial(self._submit, run)
+        again = partial(self._submit, run, first=True)
         goes_on = self._recover(FailedRun(run.name, run.arm, error, attempts.failures, again))
         if run in self._pending:
             return
@@ -218,23 +241,28 @@ def rehearse_arms(
     experiment: Experiment,
     executor: Executor,
     rehearse: Callable[[RunKey, TrainerConfig], RunEstimate],
-    interrupted: threading.Event,
+    interrupted: Callable[[], bool],
+    scratch: Path,
 ) -> tuple[tuple[RunEstimate, ...], tuple[str, ...]]:
-    """Train a handful of steps of each arm: the estimates, and what failed, a line each."""
+    """Train a handful of steps of each arm: the estimates, and what failed, a line each.
+
+    What the runs print goes to files in `scratch`.
+    """
     seed = experiment.config.seed_list[0]
     runs = [RunKey(arm, seed) for arm in experiment.config.arms]
     for run in runs:
         arm = experiment.config.arms[run.arm]
         config = trainer_config(arm, seed=seed, experiment=experiment.config)
-        executor.submit(Job(run.name, (run,), partial(rehearse, run, config)))
+        log = scratch / f"{run.name}.log"
+        executor.submit(Job(run.name, (run,), partial(rehearse, run, config), log))
     estimates: tuple[RunEstimate, ...] = ()
     failures: tuple[str, ...] = ()
-    while len(estimates) + len(failures) < len(runs) and not interrupted.is_set():
+    while len(estimates) + len(failures) < len(runs) and not interrupted():
         event = executor.next_event(LOOK_SECONDS)
         if isinstance(event, Outcome) and event.kind is OutcomeKind.FINISHED:
             estimates += (event.value,)
         elif isinstance(event, Outcome):
-            failures += (f"{event.job.name}: {event.as_exception()}",)
+            failures += (f"{event.job.name}: {described(event.as_exception())}",)
     return estimates, failures
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -19,10 +18,9 @@ from .domain.records import (
     ExecutionMode,
     ResourceSample,
     RunKey,
-    RunStatus,
     TrainingResult,
 )
-from .domain.redaction import secrets_of
+from .domain.redaction import scrub, secrets_of
 from .domain.storage_policy import Storage, StoragePolicy
 from .durability.files import read_json, replacing, write_atomically, write_json
 from .durability.journal import Record, read_journal
@@ -49,29 +47,6 @@ _RUN_FIELDS = (
     "parameters_sha256",
     "error",
 )
-
-
-class Stopwatch:
-    """Wall-clock seconds between `start` and `stop`, or until now."""
-
-    def __init__(self) -> None:
-        self._started: float | None = None
-        self._stopped: float | None = None
-
-    def start(self) -> None:
-        """Begin to count, from zero."""
-        self._started, self._stopped = time.monotonic(), None
-
-    def stop(self) -> None:
-        """Stop counting."""
-        self._stopped = time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        """Seconds so far; zero before `start`."""
-        if self._started is None:
-            return 0.0
-        return (self._stopped or time.monotonic()) - self._started
 
 
 @dataclass(frozen=True)
@@ -131,7 +106,7 @@ def write_store(experiment: Experiment, conditions: Conditions) -> None:
     """Write results, metrics, logs, artifacts and, last of all, the manifest."""
     write_training_logs(experiment)
     write_json(experiment.paths.ledger, {"format_version": LEDGER_VERSION, "trackers": {}})
-    completed = [run for run in experiment.runs() if run not in experiment.unfinished_runs()]
+    completed = set(experiment.runs()) - set(experiment.unfinished_runs())
     write_local_store(
         StoreInput(
             paths=experiment.paths,
@@ -158,11 +133,13 @@ def write_store(experiment: Experiment, conditions: Conditions) -> None:
 
 def write_training_logs(experiment: Experiment) -> None:
     """Join what every attempt of an arm's runs printed into the arm's log."""
+    secrets = secrets_of(os.environ)
     for arm in experiment.config.arms:
         parts = []
         for run in (run for run in experiment.runs() if run.arm == arm):
             for log in sorted(experiment.paths.run(run).root.glob("attempt-*/training.log")):
-                text = log.read_text(encoding="utf-8", errors="replace")
+                text = scrub(log.read_text(encoding="utf-8", errors="replace"), secrets)
+                write_atomically(log, text)
                 parts.append(f"=== {run.name} {log.parent.name}\n{text}")
         write_atomically(experiment.paths.training_log(arm), "".join(parts))
 
@@ -178,12 +155,7 @@ def results_document(experiment: Experiment) -> dict[str, Any]:
     return {
         "experiment_id": experiment.experiment_id,
         "status": experiment.status.value,
-        "runs": [
-            run_document(experiment.results[run])
-            if run in experiment.results
-            else {"arm": run.arm, "seed": run.seed, "status": RunStatus.QUEUED.value}
-            for run in experiment.runs()
-        ],
+        "runs": [run_document(experiment.result_of(run)) for run in experiment.runs()],
         "arms": {
             arm: _arm_document(experiment, arm, result)
             for arm in experiment.config.arms

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -18,13 +19,15 @@ from .config import (
     parse_experiment,
     planned_timesteps,
 )
-from .domain.errors import StorageError, UsageError
+from .domain.errors import ExperimentsError, StorageError, UsageError
 from .domain.paths import ExperimentPaths, check_experiment_id
 from .domain.records import Comparison, ExperimentStatus, RunKey, RunStatus, TrainingResult
 from .durability.files import publishing, read_json, write_json
+from .durability.lock import is_locked, locked_error
 
 FORMAT_VERSION = 1
 DEFAULT_OUTPUT_DIR = "results/experiments"
+TAKING_SECONDS = 0.3
 
 _ALLOWED_CHANGES: Mapping[ExperimentStatus, frozenset[ExperimentStatus]] = {
     ExperimentStatus.RUNNING: frozenset(set(ExperimentStatus) - {ExperimentStatus.RUNNING}),
@@ -71,7 +74,9 @@ class Experiment:
             "baseline_config": _as_mapping(baseline_config),
             "variant_config": _as_mapping(variant_config),
             **({"experiment_id": experiment_id} if experiment_id is not None else {}),
-            **({"seeds": seeds if isinstance(seeds, int) else list(seeds)} if seeds else {}),
+            **(
+                {} if seeds is None else {"seeds": seeds if isinstance(seeds, int) else list(seeds)}
+            ),
             **settings,
         }
         config = parse_experiment(document, environment_modules=tuple(environment_modules))
@@ -100,8 +105,11 @@ class Experiment:
                 saved["config"], source=str(file), environment_modules=tuple(environment_modules)
             )
             experiment = cls.from_config(config, file.parent.parent)
+            _check_saved(saved, experiment.experiment_id, file)
             experiment._restore(saved)
-        except (KeyError, TypeError) as error:
+        except ExperimentsError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StorageError(
                 f"not a saved experiment ({error!r})",
                 where=str(file),
@@ -195,9 +203,12 @@ class Experiment:
             total_timesteps=step,
         )
 
+    def result_of(self, run: RunKey) -> TrainingResult:
+        """What a planned run came to; one that has no result yet is queued."""
+        return self.results.get(run) or self._missing_result(run)
+
     def _missing_result(self, run: RunKey) -> TrainingResult:
-        missing = self.failed_result(run, "not trained to the end yet", 0)
-        return replace(missing, status=RunStatus.INTERRUPTED)
+        return replace(self.failed_result(run, "not trained yet", 0), status=RunStatus.QUEUED)
 
     def begin(self) -> None:
         """Start, or go on after a pause, a failure, or a kill, and save."""
@@ -262,7 +273,7 @@ class Experiment:
         """The verdict on the results so far; a planned run without one is counted as missing."""
         results: dict[str, list[TrainingResult]] = {arm: [] for arm in self.config.arms}
         for run in self.runs():
-            results[run.arm].append(self.results.get(run) or self._missing_result(run))
+            results[run.arm].append(self.result_of(run))
         return compare(results, self.config.rule)
 
     def compare_results(self) -> dict[str, Any]:
@@ -291,18 +302,24 @@ class Experiment:
 
         Raises:
             UsageError: when another experiment of this id is there already.
+            ExperimentLockedError: when another process works on it.
         """
         if self._is_saved:
             return
         if self.paths.experiment.exists():
-            raise UsageError(
-                f"experiment {self.experiment_id!r} exists already",
-                where=str(self.paths.root),
-                remedy=f"continue it with --experiment-id {self.experiment_id} or --resume, "
-                "or choose another id",
-            )
-        with publishing(self.paths.root) as scratch:
-            write_json(scratch / self.paths.experiment.name, self._saved_form())
+            raise existing_error(self.paths)
+        try:
+            with publishing(self.paths.root) as scratch:
+                write_json(scratch / self.paths.experiment.name, self._saved_form())
+        except FileExistsError as error:
+            if not self.paths.experiment.exists():
+                raise UsageError(
+                    "something that is no experiment stands in its place",
+                    where=str(self.paths.root),
+                    remedy="choose another experiment_id or --output-dir",
+                ) from error
+            time.sleep(TAKING_SECONDS)  # whoever was faster takes the lock in this time
+            raise existing_error(self.paths) from error
         self._is_saved = True
 
     def reload(self) -> None:
@@ -371,7 +388,7 @@ class Experiment:
 
     def _is_complete(self, run: RunKey) -> bool:
         result = self.results.get(run)
-        return result is not None and result.status is RunStatus.COMPLETED
+        return result is not None and result.success and result.status is RunStatus.COMPLETED
 
     def _change_to(self, status: ExperimentStatus) -> None:
         if self.status not in _ALLOWED_CHANGES[status]:
@@ -380,6 +397,34 @@ class Experiment:
                 where=self.experiment_id,
             )
         self.status = status
+
+
+def _check_saved(saved: Mapping[str, Any], experiment_id: str, file: Path) -> None:
+    if saved["format_version"] != FORMAT_VERSION:
+        raise StorageError(
+            f"format {saved['format_version']!r} is not {FORMAT_VERSION}",
+            where=str(file),
+            remedy="read it with the version that wrote it",
+        )
+    if file.name != f"experiment_{experiment_id}.json":
+        raise StorageError(
+            f"it holds experiment {experiment_id}",
+            where=str(file),
+            remedy="restore the file from a copy",
+        )
+
+
+def existing_error(paths: ExperimentPaths) -> ExperimentsError:
+    """Why an experiment cannot begin whose id exists: it is at work, or has to be continued."""
+    if is_locked(paths.lock):
+        return locked_error(paths.lock)
+    experiment_id = paths.experiment_id
+    return UsageError(
+        f"experiment {experiment_id} exists already",
+        where=str(paths.root),
+        remedy=f"continue it with --experiment-id {experiment_id}, or with --resume;"
+        " another experiment_id starts anew",
+    )
 
 
 def _as_mapping(config: Configuration | Mapping[str, Any]) -> Mapping[str, Any]:

@@ -8,21 +8,23 @@ if __name__ == "__main__":  # before the imports, which the command line does on
     runner_main()
 
 import logging
-import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from .campaign import Campaign, rehearse_arms
-from .config import check_configuration
+from .config import check_configuration, check_resource_limits
 from .config import trainer_config as trainer_config_for
-from .derived import Conditions, Stopwatch, write_final_state, write_report, write_store
-from .domain.errors import UsageError, described
+from .derived import Conditions, write_final_state, write_report, write_store
+from .domain.errors import UsageError, as_failure, described
 from .domain.records import (
     Comparison,
     ExecutionMode,
+    ExperimentStatus,
     ResourceSample,
     RunEstimate,
     RunKey,
@@ -45,7 +47,13 @@ from .execution import (
 )
 from .execution.adjustments import less_memory, smaller_batch
 from .experiment import Experiment
-from .monitoring import ProgressInfo, ResourceMonitor, ResourceUsage, progress_info
+from .monitoring import (
+    ProgressInfo,
+    ResourceMonitor,
+    ResourceUsage,
+    Stopwatch,
+    progress_info,
+)
 from .provenance import collect_provenance, write_provenance
 from .tracking.log_files import log_files
 from .training import WARM_UP, Trainer, rehearse_run, train_run
@@ -102,11 +110,13 @@ class ExperimentRunner:
             allowed = ", ".join(EXECUTORS)
             raise UsageError(f"executor {executor!r} is unknown", remedy=f"use one of: {allowed}")
         self.experiment = experiment
-        self.execution_mode = execution_mode
+        self.execution_mode = ExecutionMode(execution_mode)
         self.max_workers = max_workers or DEFAULT_WORKERS
         self.enable_monitoring = enable_monitoring
         self.checkpoint_frequency = checkpoint_frequency
-        self.resource_limits = dict(resource_limits or {})
+        self.resource_limits = check_resource_limits(
+            experiment.config.limits if resource_limits is None else resource_limits
+        )
         self.executor = executor
         self.command_line = tuple(command_line)
         self.logger = logging.getLogger(__name__)
@@ -122,10 +132,13 @@ class ExperimentRunner:
         self._executor: Executor | None = None
         self._campaign: Campaign | None = None
         self._recovery = Recovery(experiment.config.recovery.max_retries)
-        self._interrupted = threading.Event()
+        self._is_interrupted = False
         self._stopwatch = Stopwatch()
-        self._checkpoints = CheckpointManager(experiment.paths.checkpoints)
+        self._checkpoints = CheckpointManager(
+            experiment.paths.checkpoints, keep=experiment.config.checkpoint.keep
+        )
         self._checkpointed_step = 0
+        self._seen_outcomes = -1
 
     # ---- lifecycle
 
@@ -143,9 +156,12 @@ class ExperimentRunner:
             self._start_monitoring()
             self._train()
             return self._conclude()
-        except BaseException as error:
-            interrupted = isinstance(error, KeyboardInterrupt)
-            self.status = RunnerStatus.INTERRUPTED if interrupted else RunnerStatus.FAILED
+        except KeyboardInterrupt:
+            self._is_interrupted = True
+            self._leave_in_order()
+            raise
+        except BaseException:
+            self.status = RunnerStatus.FAILED
             raise
         finally:
             self.cleanup()
@@ -168,11 +184,13 @@ class ExperimentRunner:
             self.experiment, train_run, self._recover, self._recovery.adjusted
         )
         self.experiment.begin()
+        if self.resource_limits != self.experiment.config.limits:  # of the file, the audit has told
+            self.logger.warning("resource_limits are recorded and not acted on by this version")
         self.logger.info("experiment %s begins in %s", self.experiment.experiment_id, paths.root)
 
     def interrupt(self) -> None:
         """Ask a running experiment to stop; safe in a signal handler and from any thread."""
-        self._interrupted.set()
+        self._is_interrupted = True  # no lock that the interrupted code could hold
 
     def cleanup(self) -> None:
         """End every process and thread of this runner, release the lock, close the logs."""
@@ -182,28 +200,30 @@ class ExperimentRunner:
     def _rehearse(self) -> bool:
         """Validation mode: a handful of steps of each arm, and what the whole will take."""
         self.status = RunnerStatus.INITIALIZING
-        with self._make_executor() as executor:
+        with self._make_executor() as executor, TemporaryDirectory() as scratch:
             self.estimates, self.failures = rehearse_arms(
-                self.experiment, executor, rehearse_run, self._interrupted
+                self.experiment, executor, rehearse_run, lambda: self._is_interrupted, Path(scratch)
             )
-        succeeded = not self.failures and not self._interrupted.is_set()
+        succeeded = not self.failures and not self._is_interrupted
         self.status = RunnerStatus.COMPLETED if succeeded else RunnerStatus.FAILED
         return succeeded
 
     def _train(self) -> None:
-        executor, campaign = self._set_up()
+        executor, campaign = self._active()
         experiment = self.experiment
         parallel = self.execution_mode is ExecutionMode.PARALLEL
         order = experiment.interleaved_runs() if parallel else experiment.runs()
-        campaign.carry_out(executor, order, self._interrupted, self._look)
+        campaign.carry_out(executor, order, lambda: self._is_interrupted, self._look)
         self._look()
 
     def _look(self) -> None:
         """Bring what others read up to date, several times a second."""
-        _, campaign = self._set_up()
+        _, campaign = self._active()
         self.failures = campaign.failures
-        self.baseline_result = self.experiment.arm_result("baseline")
-        self.variant_result = self.experiment.arm_result("variant")
+        if campaign.outcomes != self._seen_outcomes:
+            self._seen_outcomes = campaign.outcomes
+            self.baseline_result = self.experiment.arm_result("baseline")
+            self.variant_result = self.experiment.arm_result("variant")
         self.status = _running_status(campaign.arms_running()) or self.status
         step = sum(progress.step for progress in campaign.progress())
         if step // self.checkpoint_frequency > self._checkpointed_step // self.checkpoint_frequency:
@@ -211,31 +231,38 @@ class ExperimentRunner:
 
     def _conclude(self) -> bool:
         """Compare, report, and leave the directory complete."""
-        _, campaign = self._set_up()
+        _, campaign = self._active()
         self.status = RunnerStatus.COMPARING
         unfinished = self.experiment.unfinished_runs()
-        skipped = all(campaign.attempts[run].status is RunStatus.SKIPPED for run in unfinished)
-        interrupted = self._interrupted.is_set() and bool(unfinished)
+        is_over = all(campaign.attempts[run].status is RunStatus.SKIPPED for run in unfinished)
+        interrupted = self._is_interrupted and bool(unfinished)
         if interrupted:
             self.experiment.pause()
         else:
-            self.experiment.stop(not skipped, "; ".join(self.failures) or None)
+            self.experiment.stop(not is_over, "; ".join(self.failures) or None)
         self.experiment.save()
         self.comparison = self.experiment.comparison
-        status = _last_status(interrupted, skipped)
+        self.logger.info("%s: %s", self.comparison.verdict.value, self.comparison.sentence)
+        status = _last_status(interrupted, is_over)
         self._write_everything(status)
         self.status = status
         return not unfinished
 
     def _write_everything(self, status: RunnerStatus) -> None:
         """Derive what is left behind; the local store last, because its manifest lists the rest."""
-        _, campaign = self._set_up()
+        _, campaign = self._active()
         conditions = Conditions(self.execution_mode, self._stopwatch.seconds, self.command_line)
         if status is not RunnerStatus.INTERRUPTED:
             write_report(self.experiment, conditions)
         self._checkpoint(sum(progress.step for progress in campaign.progress()))
         write_final_state(self.experiment, {**self.get_status(), "status": status.value})
         write_store(self.experiment, conditions)
+
+    def _leave_in_order(self) -> None:
+        """What was interrupted is paused and told, so that it can be continued."""
+        self.status = RunnerStatus.INTERRUPTED
+        if self._campaign is not None and self.experiment.status is ExperimentStatus.RUNNING:
+            self._conclude()
 
     def _checkpoint(self, step: int) -> None:
         """Save which runs are done, as plain data, under the steps of all runs together."""
@@ -262,7 +289,8 @@ class ExperimentRunner:
         self.experiment.check_arm(config_type)
         try:
             result = self._train_here(config_type, config, trainer_config)
-        except Exception as error:  # noqa: BLE001 - whatever training raises goes to recovery
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - it goes to recovery
+            error = as_failure(error)
             failed = self._recovery.failed
             failures = failed.failures + 1 if failed else 1
             again = partial(self._train_again, config_type, config, trainer_config)
@@ -367,7 +395,7 @@ class ExperimentRunner:
 
     def _start_monitoring(self) -> None:
         """Begin to sample the runs' processes; nothing starts where monitoring is off."""
-        executor, _ = self._set_up()
+        executor, _ = self._active()
         if self.enable_monitoring:
             root = self.experiment.paths.root
             monitor = ResourceMonitor(executor.pids, self._record_sample, disk_root=root)
@@ -380,7 +408,7 @@ class ExperimentRunner:
         """A hook for subclasses: the network is not watched."""
 
     def _record_sample(self, run: RunKey | None, sample: ResourceSample) -> None:
-        _, campaign = self._set_up()
+        _, campaign = self._active()
         if run is None:
             self.resource_usage = ResourceUsage.current()
         else:
@@ -399,7 +427,7 @@ class ExperimentRunner:
     def _slots(self) -> int:
         return self.max_workers if self.execution_mode is ExecutionMode.PARALLEL else 1
 
-    def _set_up(self) -> tuple[Executor, Campaign]:
+    def _active(self) -> tuple[Executor, Campaign]:
         if self._executor is None or self._campaign is None:
             raise RuntimeError("call setup_environment() first")
         return self._executor, self._campaign
@@ -423,10 +451,10 @@ def _running_status(arms: set[str]) -> RunnerStatus | None:
             return RunnerStatus.RUNNING
 
 
-def _last_status(interrupted: bool, skipped: bool) -> RunnerStatus:
+def _last_status(interrupted: bool, is_over: bool) -> RunnerStatus:
     if interrupted:
         return RunnerStatus.INTERRUPTED
-    return RunnerStatus.COMPLETED if skipped else RunnerStatus.FAILED
+    return RunnerStatus.COMPLETED if is_over else RunnerStatus.FAILED
 
 
 def _check_positive(name: str, value: int | None) -> None:

@@ -193,7 +193,7 @@ def test_a_dead_server_fails_its_runs_and_the_queue_goes_on(name):
 def test_a_module_that_cannot_be_preloaded_is_one_clear_error(capfd):
     with ProcessPoolExecutor(1, ["no_such_module"]) as executor:
         executor.submit(job(jobs.answer))
-        with pytest.raises(TrainingError, match="ModuleNotFoundError.*no_such_module"):
+        with pytest.raises(TrainingError, match=r"ModuleNotFoundError.*no_such_module"):
             outcomes_of(executor, 1)
 
     assert "Traceback" not in capfd.readouterr().err
@@ -207,8 +207,9 @@ def test_two_hundred_small_jobs_leave_no_descriptor_behind(name):
         before = psutil.Process().num_fds()
         for seed in range(200):
             executor.submit(job(jobs.answer, f"baseline_seed{seed}"))
-        outcomes_of(executor, 200)
+        kinds = {outcome.kind for outcome in outcomes_of(executor, 200)}
 
+        assert kinds == {OutcomeKind.FINISHED}
         assert psutil.Process().num_fds() == before
 
 

@@ -59,7 +59,8 @@ class Command:
         """The process that trains an attempt, once its journal has grown."""
         events = self.root / "runs" / run / "events.jsonl"
         journal = self.root / "runs" / run / "journal.jsonl"
-        while True:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
             started = [
                 event["pid"]
                 for event in read_journal(events)
@@ -68,6 +69,7 @@ class Command:
             if started and any(record["step"] for record in read_journal(journal)):
                 return started[0]
             time.sleep(0.02)
+        raise TimeoutError(f"{run} does not train")
 
     def results(self):
         return json.loads((self.root / "results.json").read_text())

@@ -80,7 +80,7 @@ def gather(results: Results, rule: DecisionRule) -> Evidence:
         baseline_scores=scores_by_seed(results[baseline], rule.metric),
         variant_scores=scores_by_seed(results[variant], rule.metric),
         n_per_arm={arm: len(scores_by_seed(results[arm], rule.metric)) for arm in results},
-        failed_per_arm={arm: len(_without_score(results[arm], rule.metric)) for arm in results},
+        failed_per_arm={arm: _failures(results[arm], rule.metric) for arm in results},
         gap=_gap(results, rule),
     )
     return evidence if evidence.gap else _measured(evidence)
@@ -151,6 +151,12 @@ def _gap(results: Results, rule: DecisionRule) -> str | None:
     if rule.paired and seeds[0] != seeds[1]:
         return "a paired comparison needs the same seeds in both arms"
     return None
+
+
+def _failures(runs: Sequence[TrainingResult], metric: str) -> int:
+    """Runs that were tried and have no score; what is still to be trained has not failed."""
+    to_come = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.INTERRUPTED)
+    return sum(run.status not in to_come for run in _without_score(runs, metric))
 
 
 def _without_score(runs: Sequence[TrainingResult], metric: str) -> list[TrainingResult]:

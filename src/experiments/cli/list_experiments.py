@@ -59,7 +59,7 @@ def _print(entries: list[dict[str, Any]], output_dir: str, verbose: int) -> None
             entry["experiment_id"],
             entry["status"],
             entry["verdict"] or UNKNOWN,
-            f"{entry['runs_done']}/{entry['runs']}",
+            f"{entry['runs_done']}/{entry['runs'] or '?'}",
             moment(entry["created"]),
             hypothesis if verbose else shortened(hypothesis, HYPOTHESIS_CHARACTERS),
         )

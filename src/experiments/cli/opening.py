@@ -10,7 +10,7 @@ from typing import Any
 from ..config import ExperimentConfig, load_experiment_file
 from ..domain.errors import UsageError
 from ..domain.paths import ExperimentPaths
-from ..experiment import Experiment
+from ..experiment import Experiment, existing_error
 from . import stored, wording
 from .arguments import check_overrides, override
 
@@ -103,12 +103,7 @@ def _existing(question: Question, experiment_id: str) -> Experiment:
 
 def _resumed(question: Question, config: ExperimentConfig, paths: ExperimentPaths) -> Experiment:
     if not question.resume:
-        raise UsageError(
-            f"experiment {paths.experiment_id} exists already",
-            where=str(paths.root),
-            remedy=f"continue it with --experiment-id {paths.experiment_id}, or with --resume;"
-            " another experiment_id starts anew",
-        )
+        raise existing_error(paths)
     existing = Experiment.load(paths.root, environment_modules=question.environment_modules)
     if "recovery" in config.model_fields_set:
         existing.choose_recovery(**config.recovery.model_dump())

@@ -94,7 +94,10 @@ def resume_command(request: RunRequest, experiment: Experiment) -> str:
 def _is_over(experiment: Experiment) -> bool:
     """Whether nothing is left to train or to derive; else the runner goes on where it stopped."""
     told = stored.read(experiment.paths).results
-    return not experiment.unfinished_runs() and told.get("status") == "completed"
+    single = experiment.has_single_seed
+    models = [experiment.paths.model(run, single_seed=single) for run in experiment.runs()]
+    is_whole = all(path.is_file() for path in (*models, experiment.paths.report_page))
+    return not experiment.unfinished_runs() and told.get("status") == "completed" and is_whole
 
 
 def _make_runner(request: RunRequest, experiment: Experiment) -> ExperimentRunner:
@@ -103,6 +106,7 @@ def _make_runner(request: RunRequest, experiment: Experiment) -> ExperimentRunne
         request.mode,
         request.max_workers,
         enable_monitoring=request.monitoring,
+        checkpoint_frequency=experiment.config.checkpoint.frequency,
         executor=request.executor,
         command_line=request.command_line,
     )
@@ -113,12 +117,12 @@ def _train(request: RunRequest, runner: ExperimentRunner, people: Console) -> No
     notices = Notices(_LOG_LEVELS[min(request.verbosity, len(_LOG_LEVELS) - 1)])
     continued = resume_command(request, runner.experiment)
     received: list[int] = []
-    watcher = Watcher(_looker(runner), _display(request, people), notices, stop=runner.interrupt)
+    watcher = Watcher(_looker(runner), _display(request, people), notices)
 
     def stop(number: int) -> None:
         received.append(number)
         notices.say(f"stopping; a second Ctrl-C stops at once; continue with:\n  {continued}")
-        watcher.request_stop(number)
+        runner.interrupt()
 
     try:
         with _logged_to(notices), stopping(stop), watcher:
@@ -127,9 +131,13 @@ def _train(request: RunRequest, runner: ExperimentRunner, people: Console) -> No
         _say_where_the_log_is(error, runner.experiment)
         raise
     finally:
-        for notice in notices.take():
+        for notice in notices.take() if not watcher.is_stuck else []:
             _warn(notice)
+    if received and runner.status is not RunnerStatus.INTERRUPTED:
+        _warn("no run was left to stop; there is nothing to continue")
     if received and runner.status is RunnerStatus.INTERRUPTED:
+        if watcher.is_stuck:
+            raise Stopped(received[0])
         _warn(f"stopped; continue with:\n  {continued}")
         if request.json:
             with suppress(OSError):  # the signal tells how it ended also where nobody reads

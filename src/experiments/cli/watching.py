@@ -15,6 +15,8 @@ from .wording import printable
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY_SECONDS = 0.25
+PATIENCE_SECONDS = 2.0
+"""How long the end waits for a terminal that takes nothing more."""
 
 
 class Notices(logging.Handler):
@@ -50,17 +52,15 @@ class Watcher:
         look: Callable[[], Snapshot],
         display: Display,
         notices: Notices,
-        *,
-        stop: Callable[[], None],
     ) -> None:
         self._look = look
         self._display = display
         self._notices = notices
-        self._stop = stop
-        self._stop_requests: SimpleQueue[int] = SimpleQueue()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="view", daemon=True)
         self._showing = False
+        self.is_stuck = False
+        """Whether the terminal or pipe took nothing more; whatever writes to it would wait."""
 
     def __enter__(self) -> Self:
         self._display.open()
@@ -75,19 +75,14 @@ class Watcher:
         trace: TracebackType | None,
     ) -> None:
         self._done.set()
-        self._thread.join()
-        self._guarded(self._show)
-        self._guarded(self._display.close)
-
-    def request_stop(self, number: int) -> None:
-        """Ask the runner to stop; takes no lock, so that a signal handler may call it."""
-        self._stop_requests.put(number)
+        self._thread.join(timeout=PATIENCE_SECONDS)
+        self.is_stuck = self._thread.is_alive()
+        if not self.is_stuck:
+            self._guarded(self._show)
+            self._guarded(self._display.close)
 
     def _watch(self) -> None:
         while not self._done.wait(LOOK_EVERY_SECONDS):
-            if not self._stop_requests.empty():
-                self._stop_requests.get_nowait()
-                self._stop()
             self._guarded(self._show)
 
     def _show(self) -> None:

@@ -11,7 +11,12 @@ if TYPE_CHECKING:
     from .auditing import Audit, audit
     from .difference import resolved_difference
     from .environments import resolve_environment
-    from .loading import check_configuration, load_experiment_file, parse_experiment
+    from .loading import (
+        check_configuration,
+        check_resource_limits,
+        load_experiment_file,
+        parse_experiment,
+    )
     from .models import Configuration, ExperimentConfig
     from .naming import new_experiment_id
     from .resolve import planned_timesteps, trainer_config
@@ -23,6 +28,7 @@ __all__ = [
     "ExperimentConfig",
     "audit",
     "check_configuration",
+    "check_resource_limits",
     "experiment_schema",
     "load_experiment_file",
     "new_experiment_id",
@@ -39,6 +45,7 @@ _MODULES = {
     "ExperimentConfig": "models",
     "audit": "auditing",
     "check_configuration": "loading",
+    "check_resource_limits": "loading",
     "experiment_schema": "schema",
     "load_experiment_file": "loading",
     "new_experiment_id": "naming",

@@ -18,6 +18,7 @@ from .preparing import ARMS, as_plain, prepare, with_preset
 from .problems import at, escaped, from_validation, shown
 from .reading import read_document
 from .rules import Arm
+from .sections import ResourceLimits
 from .semantics import experiment_problems, secret_problems
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -92,6 +93,21 @@ def checked(
     if problems or judged.arm is None:
         raise ConfigurationError(_without_repeats(problems, {}))
     return judged.arm
+
+
+def check_resource_limits(limits: Mapping[str, Any]) -> dict[str, Any]:
+    """Check limits given by themselves and return them as they were given.
+
+    Raises:
+        ConfigurationError: with every problem.
+    """
+    try:
+        ResourceLimits.model_validate(dict(limits))
+    except ValidationError as error:
+        raise ConfigurationError(
+            from_validation(error, ResourceLimits, ("resource_limits",))
+        ) from None
+    return dict(limits)
 
 
 def _experiment(

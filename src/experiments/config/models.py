@@ -200,6 +200,11 @@ class ExperimentConfig(Section):
         return EvaluationProtocol(**self.evaluation.model_dump())
 
     @property
+    def limits(self) -> dict[str, float]:
+        """The resource limits that are set."""
+        return self.resource_limits.model_dump(exclude_none=True) if self.resource_limits else {}
+
+    @property
     def environment_modules(self) -> tuple[str, ...]:
         """Modules that the command line allowed to be imported; no file can name one."""
         return self._environment_modules

@@ -14,10 +14,14 @@ ExperimentsError                  1   something failed that the user can act on
 from __future__ import annotations
 
 import builtins
+import os
 import traceback
 from dataclasses import dataclass
 
 from .records import ErrorRecord
+from .redaction import redact, secrets_of
+
+LONGEST_MESSAGE = 2000
 
 
 class ExperimentsError(Exception):
@@ -139,9 +143,10 @@ class ProcessDiedError(TrainingError):
 
 
 def error_record(error: BaseException) -> ErrorRecord:
-    """Turn an exception into data that crosses a process boundary."""
-    text = "".join(traceback.format_exception(error))
-    return ErrorRecord(type(error).__name__, str(error), text)
+    """Turn an exception into data that crosses a process boundary, without this one's secrets."""
+    secrets = secrets_of(os.environ)
+    text = redact("".join(traceback.format_exception(error)), secrets)
+    return ErrorRecord(type(error).__name__, redact(_bounded(error), secrets), text)
 
 
 def described(error: BaseException) -> str:
@@ -149,6 +154,27 @@ def described(error: BaseException) -> str:
     if isinstance(error, ExperimentsError):
         return str(error)
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def exit_code_of(leaving: SystemExit) -> int:
+    """The exit code that the interpreter would end with."""
+    return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+
+
+def as_failure(error: BaseException) -> Exception:
+    """A failure that may be handled as one, also where a run called `sys.exit`."""
+    if isinstance(error, Exception):
+        return error
+    return ProcessDiedError(f"the run called sys.exit({getattr(error, 'code', None)!r})")
+
+
+def _bounded(error: BaseException) -> str:
+    """The error's text, at a length that a report can hold; the log has the whole."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - an exception may fail even at telling what it is
+        return "(its text cannot be shown)"
+    return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]} …"
 
 
 def error_from_record(record: ErrorRecord) -> Exception:

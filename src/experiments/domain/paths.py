@@ -100,10 +100,6 @@ class ExperimentPaths:
         """The log of all runs of an arm."""
         return self.root / "logs" / f"{arm}_training.log"
 
-    def runner_checkpoint(self, step: int) -> Path:
-        """The runner's own state after so many steps of all runs together."""
-        return self.root / "checkpoints" / f"runner_checkpoint_{step}.pkl"
-
     @property
     def experiment(self) -> Path:
         """The saved `Experiment`; a directory is an experiment when it holds this file."""

@@ -183,6 +183,10 @@ class TrainingResult:
     model_path: str | None = None
     runs: tuple[TrainingResult, ...] = ()
 
+    def __post_init__(self) -> None:
+        if not self.success and self.status is RunStatus.COMPLETED:
+            object.__setattr__(self, "status", RunStatus.FAILED)  # the default does not fit
+
     def to_dict(self) -> dict[str, Any]:
         """The record as plain JSON data, nested runs included."""
         return asdict(self)

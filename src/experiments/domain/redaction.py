@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 REDACTED = "[redacted]"
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 SECRET_NAME = re.compile(
     r"(?:^|[_\-.])(?:api[_-]?key|access[_-]?key|secret|secret[_-]?key|token|(?:pg)?password|"
@@ -51,6 +52,11 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
         for form in sorted(set(_forms(secret)), key=len, reverse=True):
             text = text.replace(form, REDACTED)
     return SECRET_VALUE.sub(REDACTED, text)
+
+
+def scrub(text: str, secrets: Iterable[str] = ()) -> str:
+    """`text` as a file may hold it: no secret in it, and no character that steers a terminal."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", redact(text, secrets))
 
 
 def redact_data(value: Any, secrets: Iterable[str] = ()) -> Any:

@@ -49,7 +49,9 @@ class CheckpointManager:
         self.keep = keep
 
     def save(self, step: int, state: dict[str, Any]) -> Path:
-        """Write a checkpoint of plain data, then drop those older than the last `keep`.
+        """Write a checkpoint of plain data, then drop those before the last `keep`.
+
+        Those of later steps go too: a step is reached again only after a rewind.
 
         Raises:
             TypeError: when `state` holds anything but plain data.
@@ -57,7 +59,9 @@ class CheckpointManager:
         """
         path = self.directory / f"{self.name}_{step}.pkl"
         write_atomically(path, pack(state))
-        for _, old in self._steps()[: -self.keep]:
+        steps = self._steps()
+        earlier = [old for at, old in steps if at <= step]
+        for old in (*earlier[: -self.keep], *(old for at, old in steps if at > step)):
             old.unlink(missing_ok=True)
         return path
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
 import shutil
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -82,20 +84,24 @@ def publishing(directory: Path) -> Iterator[Path]:
     """Yield a scratch directory that appears as `directory`, whole, when the block succeeds.
 
     Raises:
-        StorageError: when `directory` exists already or the disk refuses.
+        FileExistsError: when `directory` exists already.
+        StorageError: when the disk refuses.
     """
-    scratch = directory.with_name(f".{directory.name}.{os.getpid()}.new")
+    scratch = directory.parent
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
-        scratch.mkdir(mode=PRIVATE_DIRECTORY)
+        scratch = Path(tempfile.mkdtemp(".new", f".{directory.name}.", directory.parent))
         yield scratch
         _sync(scratch)
         scratch.rename(directory)
         _sync(directory.parent)
     except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            raise FileExistsError(error.errno, "exists already", str(directory)) from error
         raise _storage_error(directory, error) from error
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        if scratch != directory.parent:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def make_directory(path: Path) -> Path:

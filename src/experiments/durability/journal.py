@@ -96,7 +96,11 @@ def read_journal(path: Path) -> list[Record]:
 
 
 def read_journal_from(path: Path, offset: int) -> tuple[list[Record], int]:
-    """The whole records after a byte offset, and the offset to continue from."""
+    """The whole records after a byte offset, and the offset to continue from.
+
+    Raises:
+        StorageError: when a line before the last one is damaged, which no kill does.
+    """
     try:
         with path.open("rb") as file:
             file.seek(offset)
@@ -104,7 +108,7 @@ def read_journal_from(path: Path, offset: int) -> tuple[list[Record], int]:
     except FileNotFoundError:
         return [], offset
     whole = data[: data.rfind(b"\n") + 1]
-    return list(_parse(whole)), offset + len(whole)
+    return list(_parse(whole, path)), offset + len(whole)
 
 
 def without_wall_clock(record: Mapping[str, Any]) -> Record:
@@ -141,11 +145,16 @@ def truncate_torn_line(path: Path) -> None:
             file.truncate(whole)
 
 
-def _parse(data: bytes) -> Iterator[Record]:
+def _parse(data: bytes, path: Path) -> Iterator[Record]:
     for line in data.splitlines():
         try:
             record = json.loads(line)
         except ValueError:
-            continue
-        if isinstance(record, dict):
-            yield record
+            record = None
+        if not isinstance(record, dict):
+            raise StorageError(
+                f"a line in its middle is no record: {line[:80]!a}",
+                where=str(path),
+                remedy="restore the file from a copy; or delete it, and the run is trained again",
+            )
+        yield record

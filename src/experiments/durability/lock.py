@@ -35,7 +35,7 @@ class FileLock:
         while not _try_lock(descriptor):
             if time.monotonic() >= deadline:
                 os.close(descriptor)
-                raise self._locked()
+                raise locked_error(self._path)
             time.sleep(_POLL_SECONDS)
         self._descriptor = descriptor
         return self
@@ -50,13 +50,15 @@ class FileLock:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def _locked(self) -> ExperimentLockedError:
-        holders = ", ".join(str(pid) for pid in holders_of(self._path))
-        return ExperimentLockedError(
-            "the experiment is locked by another process" + (f" ({holders})" if holders else ""),
-            where=str(self._path),
-            remedy="wait for it to end, or stop it, then repeat the command",
-        )
+
+def locked_error(path: Path) -> ExperimentLockedError:
+    """The error that names who holds the lock."""
+    holders = ", ".join(str(pid) for pid in holders_of(path))
+    return ExperimentLockedError(
+        "the experiment is locked by another process" + (f" ({holders})" if holders else ""),
+        where=str(path),
+        remedy="wait for it to end, or stop it, then repeat the command",
+    )
 
 
 def is_locked(path: Path) -> bool:

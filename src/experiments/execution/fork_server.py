@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..domain.errors import error_record
+from ..domain.errors import error_record, exit_code_of
 from ..domain.records import ErrorRecord
 
 _LENGTH = struct.Struct("!Q")
@@ -95,6 +95,8 @@ class ForkServer:
         )
         theirs.close()
         self._socket = ours
+        self.is_serving = False
+        """Whether its imports are done and it has answered."""
 
     def send(self, request: Start | Kill) -> None:
         """Send a request; one to a server that is gone is dropped, `receive` tells of its end."""
@@ -115,11 +117,14 @@ class ForkServer:
             event: Started | Ended | Broken = _receive(self._socket)
         except ConnectionResetError as error:
             raise EOFError("the server is gone") from error
+        self.is_serving = True
         return event
 
     def close(self) -> None:
-        """End the server and every child that is left."""
+        """End the server and every child that is left; one that still imports is not waited for."""
         self._socket.close()
+        if not self.is_serving:
+            self._process.kill()
         try:
             self._process.wait(timeout=5.0)
         except subprocess.TimeoutExpired:
@@ -178,9 +183,17 @@ class _Server:
             self._read_report(descriptor)
 
     def _start(self, request: Start) -> None:
-        read_end, write_end = os.pipe()
         server = os.getpid()
-        pid = os.fork()
+        try:
+            read_end, write_end = os.pipe()
+        except OSError as error:
+            return self._refuse(request, error)
+        try:
+            pid = os.fork()
+        except OSError as error:
+            os.close(read_end)
+            os.close(write_end)
+            return self._refuse(request, error)
         if pid == 0:
             _become_child(request, server, write_end)
         os.close(write_end)
@@ -188,24 +201,36 @@ class _Server:
         child = _Child(request.ticket, pid, read_end, bytearray())
         self._children[pid] = child
         self._selector.register(read_end, selectors.EVENT_READ)
-        _send(self._connection, Started(request.ticket, pid))
+        return _send(self._connection, Started(request.ticket, pid))
+
+    def _refuse(self, request: Start, error: OSError) -> None:
+        """No process was to be had for this job; the others are none the worse for it."""
+        report = pickle.dumps((False, error_record(error)))
+        _send(self._connection, Ended(request.ticket, 0, report))
 
     def _kill(self, request: Kill) -> None:
         for child in self._children.values():
-            if child.ticket == request.ticket:
-                _signal_group(child.pid, request.signal_number)
+            if child.ticket == request.ticket and not _signal_group(
+                child.pid, request.signal_number
+            ):
+                os.kill(child.pid, request.signal_number)  # not yet in a session of its own
 
     def _read_report(self, descriptor: int) -> None:
-        child = next(child for child in self._children.values() if child.report == descriptor)
-        if not _drain(child):
-            self._selector.unregister(descriptor)
+        for child in self._children.values():
+            if child.report == descriptor:
+                if not _drain(child):
+                    self._selector.unregister(descriptor)
+                return
+        # reaped a moment ago, in the same batch of events
 
     def _reap(self) -> None:
         while self._children:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 return
-            child = self._children.pop(pid)
+            child = self._children.pop(pid, None)
+            if child is None:
+                continue  # something that a preloaded module started
             _drain(child)
             with suppress(KeyError):
                 self._selector.unregister(child.report)
@@ -233,18 +258,31 @@ def _become_child(request: Start, server: int, write_end: int) -> NoReturn:
     """The child's whole life: call the target, leave a report, exit."""
     code = 1
     try:
-        _leave_the_server(server, keep=write_end)
-        if request.log is not None:
-            _redirect_output(request.log)
-        report = _call(request.target)
+        report = _work(request, server, write_end)
         with os.fdopen(write_end, "wb") as pipe:
             pipe.write(report)
         code = 0
+    except SystemExit as leaving:
+        code = exit_code_of(leaving)
     finally:
         with suppress(Exception):
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
+
+
+def _work(request: Start, server: int, write_end: int) -> bytes:
+    """Carry the request out; the pickled report says how that went."""
+    try:
+        _leave_the_server(server, keep=write_end)
+        if request.log is not None:
+            _redirect_output(request.log)
+        value = pickle.loads(request.target)()  # noqa: S301 - sent by who started us
+        return pickle.dumps((True, value))
+    except Exception as error:  # noqa: BLE001 - whatever a job raises is its outcome
+        record = error_record(error)
+        sys.stderr.write(record.traceback)
+        return pickle.dumps((False, record))
 
 
 def _leave_the_server(server: int, keep: int) -> None:
@@ -281,16 +319,6 @@ def _redirect_output(log: Path) -> None:
     faulthandler.enable()
 
 
-def _call(target: bytes) -> bytes:
-    try:
-        value = pickle.loads(target)()  # noqa: S301 - sent by the orchestrator that started us
-        return pickle.dumps((True, value))
-    except Exception as error:  # noqa: BLE001 - whatever a job raises is its outcome
-        record = error_record(error)
-        sys.stderr.write(record.traceback)
-        return pickle.dumps((False, record))
-
-
 def _drain(child: _Child) -> bool:
     """Read what the child has written so far; False at the end of the pipe."""
     while True:
@@ -305,9 +333,13 @@ def _drain(child: _Child) -> bool:
         child.received += data
 
 
-def _signal_group(pid: int, number: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):
+def _signal_group(pid: int, number: int) -> bool:
+    """Signal a child and all it started; False where there is no such group."""
+    try:
         os.killpg(pid, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 def _send(connection: socket.socket, message: Any) -> None:

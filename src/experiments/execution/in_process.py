@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import deque
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from types import TracebackType
 from typing import Self
 
-from ..domain.errors import error_record
+from ..domain.errors import error_record, exit_code_of
 from ..domain.records import RunKey
 from .job import Job, JobStarted, Outcome, OutcomeKind
 
@@ -33,9 +35,12 @@ class InProcessExecutor:
         self._queue.clear()
         self._current = None
 
-    def submit(self, job: Job) -> None:
-        """Queue a job."""
-        self._queue.append(job)
+    def submit(self, job: Job, *, first: bool = False) -> None:
+        """Queue a job, behind those that wait or before them."""
+        if first:
+            self._queue.appendleft(job)
+        else:
+            self._queue.append(job)
 
     def next_event(self, timeout_seconds: float) -> JobStarted | Outcome | None:  # noqa: ARG002
         """Start the next job, or carry the started one out; blocks until it ends."""
@@ -67,7 +72,10 @@ class InProcessExecutor:
 
 def _call(job: Job) -> Outcome:
     try:
-        value = job.target()
+        with redirect_stdout(sys.stderr):  # standard output is for results
+            value = job.target()
+    except SystemExit as leaving:
+        return Outcome(job, OutcomeKind.EXIT_CODE, exit_code=exit_code_of(leaving))
     except Exception as error:  # noqa: BLE001 - whatever a job raises is its outcome
         return Outcome(job, OutcomeKind.EXCEPTION, error=error_record(error))
     return Outcome(job, OutcomeKind.FINISHED, value=value)

@@ -61,7 +61,6 @@ class Outcome:
             return error_from_record(self.error)
         return ProcessDiedError(
             describe_death(self.signal_number, self.exit_code),
-            where=self.job.name,
             remedy=f"the end of its output is in {self.job.log}" if self.job.log else None,
         )
 
@@ -86,8 +85,8 @@ class Executor(Protocol):
         """End every job that still runs and give everything back."""
         ...
 
-    def submit(self, job: Job) -> None:
-        """Queue a job behind those that wait."""
+    def submit(self, job: Job, *, first: bool = False) -> None:
+        """Queue a job behind those that wait, or before them; it starts in a later `next_event`."""
         ...
 
     def next_event(self, timeout_seconds: float) -> JobStarted | Outcome | None:

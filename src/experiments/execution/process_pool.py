@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -40,13 +41,13 @@ class ProcessPoolExecutor:
         self._queue: deque[Job] = deque()
         self._jobs: dict[int, Job] = {}
         self._cancelled: set[int] = set()
-        self._ready: deque[Outcome] = deque()
+        self._ready: deque[JobStarted | Outcome] = deque()
         self._tickets = 0
         self._pids: dict[RunKey, int] = {}
         self._pids_lock = threading.Lock()
 
     def __enter__(self) -> Self:
-        self._server = ForkServer(self._preload, thread_environment(self._threads))
+        self._server = self._new_server()
         return self
 
     def __exit__(
@@ -59,19 +60,28 @@ class ProcessPoolExecutor:
             self._server.close()
             self._server = None
 
-    def submit(self, job: Job) -> None:
-        """Queue a job; it starts as soon as a slot is free."""
-        self._queue.append(job)
-        self._fill_slots()
+    def submit(self, job: Job, *, first: bool = False) -> None:
+        """Queue a job, behind those that wait or before them."""
+        if first:
+            self._queue.appendleft(job)
+        else:
+            self._queue.append(job)
 
     def next_event(self, timeout_seconds: float) -> JobStarted | Outcome | None:
-        """The next start or outcome; None when nothing happened in time."""
+        """The next start or outcome; None when nothing happened in time.
+
+        Free slots are filled here and not when a job ends, so that what its outcome leads to (a
+        retry, an end of it all) comes before the next job.
+        """
+        self._fill_slots()
         return self._ready.popleft() if self._ready else self._poll(timeout_seconds)
 
     def cancel(self) -> None:
         """Drop the queue and end the running jobs, by force after `GRACE_SECONDS`."""
         while self._queue:
             self._ready.append(Outcome(self._queue.popleft(), OutcomeKind.CANCELLED))
+        if not self._connected().is_serving:  # it still imports: nothing has begun
+            self._abandon_jobs()
         self._cancelled |= set(self._jobs)
         self._signal_all(signal.SIGTERM)
         deadline = time.monotonic() + GRACE_SECONDS
@@ -80,7 +90,7 @@ class ProcessPoolExecutor:
                 self._signal_all(signal.SIGKILL)
                 deadline += GRACE_SECONDS
             event = self._poll(0.1)
-            if isinstance(event, Outcome):
+            if event is not None:
                 self._ready.append(event)
 
     def pids(self) -> Mapping[RunKey, int]:
@@ -132,10 +142,10 @@ class ProcessPoolExecutor:
 
     def _ended(self, event: Ended) -> Outcome:
         job = self._forget(event.ticket)
-        self._fill_slots()
-        if event.ticket in self._cancelled:
+        outcome = _outcome(job, event)
+        if event.ticket in self._cancelled and outcome.kind is not OutcomeKind.FINISHED:
             return Outcome(job, OutcomeKind.CANCELLED)
-        return _outcome(job, event)
+        return outcome
 
     def _forget(self, ticket: int) -> Job:
         job = self._jobs.pop(ticket)
@@ -144,15 +154,27 @@ class ProcessPoolExecutor:
                 self._pids.pop(run, None)
         return job
 
-    def _server_died(self) -> Outcome | None:
+    def _server_died(self) -> JobStarted | Outcome | None:
         """Every running job died with the server: report them, and start another server."""
         error = error_record(ProcessDiedError("the process that starts the runs died"))
+        for pid in set(self.pids().values()):
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)  # what the runs had started lives on
         for ticket in list(self._jobs):
-            self._ready.append(Outcome(self._forget(ticket), OutcomeKind.EXCEPTION, error=error))
+            is_cancelled = ticket in self._cancelled
+            kind = OutcomeKind.CANCELLED if is_cancelled else OutcomeKind.EXCEPTION
+            self._ready.append(Outcome(self._forget(ticket), kind, error=error))
         self._connected().close()
-        self.__enter__()
-        self._fill_slots()
+        self._server = self._new_server()
         return self._ready.popleft() if self._ready else None
+
+    def _abandon_jobs(self) -> None:
+        for ticket in list(self._jobs):
+            self._ready.append(Outcome(self._forget(ticket), OutcomeKind.CANCELLED))
+        self._connected().close()
+
+    def _new_server(self) -> ForkServer:
+        return ForkServer(self._preload, thread_environment(self._threads))
 
 
 def thread_environment(threads: int) -> dict[str, str]:
@@ -163,7 +185,10 @@ def thread_environment(threads: int) -> dict[str, str]:
 
 def _outcome(job: Job, event: Ended) -> Outcome:
     if event.report and os.waitstatus_to_exitcode(event.status) == 0:
-        succeeded, payload = pickle.loads(event.report)  # noqa: S301 - our own child's
+        try:
+            succeeded, payload = pickle.loads(event.report)  # noqa: S301 - our own child's
+        except Exception as error:  # noqa: BLE001 - a class may refuse to be built here
+            return Outcome(job, OutcomeKind.EXCEPTION, error=error_record(error))
         if succeeded:
             return Outcome(job, OutcomeKind.FINISHED, value=payload)
         return Outcome(job, OutcomeKind.EXCEPTION, error=payload)

@@ -56,6 +56,8 @@ def seconds_remaining(runs: Sequence[RunProgress], *, slots: int = 1) -> float |
     """
     unfinished = [run for run in runs if run.status in (RunStatus.QUEUED, RunStatus.RUNNING)]
     each = [_seconds_left(run, runs) for run in unfinished]
+    if not runs:
+        return None
     known = [seconds for seconds in each if seconds is not None]
     if len(known) < len(each):
         return None

@@ -28,7 +28,7 @@ CONTENTS = {
     "config/experiment_config.json": "the full, resolved configuration",
     "logs/": "logs of the experiment, the runner and each arm; text_logs.json holds them as data",
     "runs/": "each run's journal and events, from which everything else is derived",
-    "checkpoints/": "what a continued experiment starts from",
+    "checkpoints/": "the runner's own state at some steps of all runs together",
     "models/": "final policies, loadable with Stable-Baselines3",
     "metrics/": "every metric as JSON and CSV",
     "artifacts/": "what a tracker uploads",

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..domain.paths import ExperimentPaths
-from ..domain.redaction import redact, secrets_of
+from ..domain.redaction import scrub, secrets_of
 from ..durability.files import make_directory
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class PlainFormatter(logging.Formatter):
@@ -25,8 +23,7 @@ class PlainFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line, or several with a traceback."""
-        text = redact(super().format(record), self._secrets)
-        return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+        return scrub(super().format(record), self._secrets)
 
 
 @contextmanager

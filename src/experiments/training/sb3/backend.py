@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from sb3_contrib import ARS
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.monitor import Monitor
@@ -19,6 +20,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
 from ...config.algorithms import algorithms, canonical_name
 from ...config.policies import default_policy
+from ...domain.errors import TrainingError
 from ...domain.paths import AttemptPaths
 from ...domain.records import TrainerConfig
 from ...durability.files import replacing, write_json
@@ -58,6 +60,7 @@ class StableBaselines:
     def build(self) -> Description:
         """Create environments and model as the library would, with the same seeds."""
         config = self._config
+        _check_device(config.device)
         kind = algorithm_class(config.algorithm)
         self._undo.enter_context(torch_threads(config.torch_threads))
         vector = self._vector = training_environments(config)
@@ -125,3 +128,16 @@ class StableBaselines:
         while isinstance(vector, VecEnvWrapper):
             vector = vector.venv
         return list(vector.envs)
+
+
+def _check_device(device: str) -> None:
+    """Refuse a device that is not there; the library would take the processor without a word."""
+    if not device.startswith("cuda"):
+        return
+    index = int(device.partition(":")[2] or 0)
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if index >= found:
+        raise TrainingError(
+            f"device {device} is not there: {found} CUDA devices are visible",
+            remedy="train with --device auto or cpu; `experiments doctor` shows the devices",
+        )
