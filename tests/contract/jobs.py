@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 
 
@@ -51,3 +52,11 @@ def print_and_raise():
 
 def thread_settings():
     return os.environ.get("OMP_NUM_THREADS"), os.getpid() == os.getsid(0)
+
+
+def leave_quietly():
+    sys.exit(0)
+
+
+def tell_a_secret():
+    raise RuntimeError(os.environ["CANARY_API_KEY"] + "x" * 100_000)

@@ -18,6 +18,7 @@ from src.experiments.execution import (
     OutcomeKind,
     ProcessPoolExecutor,
 )
+from src.experiments.execution.process_pool import GRACE_SECONDS
 
 from . import jobs
 
@@ -138,6 +139,62 @@ def test_cancelling_leaves_no_child_and_reports_every_job(name):
 
     assert {outcome.kind for outcome in outcomes} == {OutcomeKind.CANCELLED}
     assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+@with_processes
+def test_cancelling_at_once_does_not_wait_for_the_grace_to_pass(name):
+    with EXECUTORS[name]() as executor:
+        executor.submit(job(jobs.answer))
+        outcomes_of(executor, 1)
+        for _ in range(8):
+            executor.submit(job(jobs.sleep_long))
+            while not isinstance(executor.next_event(0.2), JobStarted):
+                pass
+            begun = time.monotonic()
+            executor.cancel()
+            assert time.monotonic() - begun < GRACE_SECONDS / 2
+            outcomes_of(executor, 1)
+
+
+@with_processes
+def test_what_was_finished_when_cancelled_counts(name):
+    with EXECUTORS[name]() as executor:
+        executor.submit(job(jobs.answer))
+        while not isinstance(executor.next_event(0.2), JobStarted):
+            pass
+        time.sleep(0.5)
+        executor.cancel()
+        (outcome,) = outcomes_of(executor, 1)
+
+    assert (outcome.kind, outcome.value) == (OutcomeKind.FINISHED, 42)
+
+
+@with_processes
+def test_a_retry_goes_before_what_waits(name):
+    with ProcessPoolExecutor(1) as executor:
+        executor.submit(job(jobs.kill_itself, "baseline_seed1"))
+        executor.submit(job(jobs.answer, "variant_seed1"))
+        outcomes_of(executor, 1)
+        executor.submit(job(jobs.answer, "baseline_seed1"), first=True)
+        order = [outcome.job.name for outcome in outcomes_of(executor, 2)]
+
+    assert order == ["baseline_seed1", "variant_seed1"]
+
+
+@everywhere
+def test_leaving_by_sys_exit_is_an_exit_code_also_when_it_is_zero(name):
+    outcome = outcome_of(name, jobs.leave_quietly)
+
+    assert (outcome.kind, outcome.exit_code) == (OutcomeKind.EXIT_CODE, 0)
+
+
+@everywhere
+def test_secrets_and_endless_texts_do_not_cross(name, monkeypatch):
+    monkeypatch.setenv("CANARY_API_KEY", "s3cr3t-canary")
+    record = outcome_of(name, jobs.tell_a_secret).error
+
+    assert "s3cr3t-canary" not in record.message + record.traceback
+    assert len(record.message) < 3000
 
 
 @with_processes

@@ -188,8 +188,16 @@ def test_different_constants_are_decided_by_the_permutation_test_alone():
 # --- failed runs -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [RunStatus.FAILED, RunStatus.SKIPPED, RunStatus.INTERRUPTED])
-def test_a_run_without_a_score_is_counted_and_prevents_a_verdict(status):
+@pytest.mark.parametrize(
+    ("status", "failed"),
+    [
+        (RunStatus.FAILED, 1),
+        (RunStatus.SKIPPED, 1),
+        (RunStatus.INTERRUPTED, 0),
+        (RunStatus.QUEUED, 0),
+    ],
+)
+def test_a_run_without_a_score_prevents_a_verdict_and_counts_as_failed_if_tried(status, failed):
     results = arms(LOW, HIGH)
     results["variant"][2] = run("variant", 2, None, status=status)
 
@@ -197,7 +205,7 @@ def test_a_run_without_a_score_is_counted_and_prevents_a_verdict(status):
 
     assert comparison.verdict is Verdict.INSUFFICIENT_EVIDENCE
     assert comparison.n_per_arm == {"baseline": 5, "variant": 4}
-    assert comparison.failed_per_arm == {"baseline": 0, "variant": 1}
+    assert comparison.failed_per_arm == {"baseline": 0, "variant": failed}
     assert comparison.effect is None
     assert comparison.p_value is None
     assert f"1 of 5 variant runs has no score (seed 2: {status})" in comparison.sentence

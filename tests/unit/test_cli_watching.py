@@ -36,7 +36,7 @@ class Recorder:
 def test_the_last_look_is_shown_and_the_terminal_given_back() -> None:
     display, phase = Recorder(), ["running"]
 
-    with Watcher(lambda: Snapshot(phase[0], ()), display, Notices(), stop=lambda: None):
+    with Watcher(lambda: Snapshot(phase[0], ()), display, Notices()):
         assert display.is_open
         phase[0] = "completed"
 
@@ -44,13 +44,21 @@ def test_the_last_look_is_shown_and_the_terminal_given_back() -> None:
     assert not display.is_open
 
 
-def test_a_request_to_stop_reaches_the_runner_also_when_the_view_is_broken() -> None:
-    stopped, display = threading.Event(), Recorder(breaks=True)
+def test_a_terminal_that_takes_nothing_does_not_hold_up_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("src.experiments.cli.watching.PATIENCE_SECONDS", 0.2)
+    frozen, entered = threading.Event(), threading.Event()
 
-    with Watcher(lambda: Snapshot("", ()), display, Notices(), stop=stopped.set) as watcher:
-        assert display.looked.wait(5)
-        watcher.request_stop(2)
-        assert stopped.wait(5)
+    def look() -> Snapshot:
+        entered.set()
+        frozen.wait(30)
+        return Snapshot("", ())
+
+    with Watcher(look, Recorder(), Notices()) as watcher:
+        assert entered.wait(5)
+    assert watcher.is_stuck
+    frozen.set()
 
 
 def test_a_broken_view_is_said_once_and_training_goes_on(
@@ -58,7 +66,7 @@ def test_a_broken_view_is_said_once_and_training_goes_on(
 ) -> None:
     display = Recorder(breaks=True)
 
-    with Watcher(lambda: Snapshot("", ()), display, Notices(), stop=lambda: None):
+    with Watcher(lambda: Snapshot("", ()), display, Notices()):
         assert display.looked.wait(5)
         time.sleep(0.6)  # two more looks would have been due
 

@@ -187,9 +187,9 @@ def test_an_existing_directory_is_not_replaced(tmp_path):
     target.mkdir()
     (target / "kept").touch()
 
-    with pytest.raises(StorageError) as caught, publishing(target) as scratch:
+    with pytest.raises(FileExistsError) as caught, publishing(target) as scratch:
         (scratch / "file").touch()
-    assert caught.value.where == str(target)
+    assert caught.value.filename == str(target)
     assert names(target) == ["kept"]
     assert names(tmp_path) == ["pair"]
 

@@ -300,7 +300,7 @@ def test_several_variants_are_summed_up_together():
 
 
 def test_nothing_planned_is_no_progress():
-    assert progress_info([], "idle") == ProgressInfo(estimated_time_remaining=0.0)
+    assert progress_info([], "idle") == ProgressInfo()
     assert ProgressInfo().overall_progress == 0.0
 
 
