@@ -8,7 +8,7 @@ from unittest.mock import Mock, patch
 import pytest
 
 from src.experiments.config import Configuration
-from src.experiments.domain.errors import ConfigurationError, UsageError
+from src.experiments.domain.errors import ConfigurationError, ExperimentsError, UsageError
 from src.experiments.durability.journal import read_journal, without_wall_clock
 from src.experiments.experiment import Experiment, ExperimentStatus
 from src.experiments.runner import (
@@ -379,3 +379,68 @@ class TestWholeExperiments:
         assert runner.status is RunnerStatus.INTERRUPTED
         assert loaded.status is ExperimentStatus.PAUSED
         assert len(loaded.unfinished_runs()) == 2
+
+    def test_ctrl_c_in_a_program_of_ones_own_leaves_a_paused_experiment(self, experiment):
+        class Impatient(ExperimentRunner):
+            def _look(self):
+                super()._look()
+                raise KeyboardInterrupt
+
+        runner = Impatient(experiment, executor="in_process")
+        with pytest.raises(KeyboardInterrupt):
+            runner.run()
+
+        assert runner.status is RunnerStatus.INTERRUPTED
+        assert Experiment.load(experiment.experiment_dir).status is ExperimentStatus.PAUSED
+        assert experiment.paths.results.is_file()
+
+    def test_a_complete_run_whose_model_was_lost_gets_it_back(self, finished):
+        experiment = Experiment.load(finished.experiment.experiment_dir)
+        model = experiment.paths.models / "baseline_model_final.zip"
+        before = model.read_bytes()
+        model.unlink()
+
+        assert ExperimentRunner(experiment, executor="in_process").run()
+        assert model.read_bytes() == before
+
+
+class TestWhatIsRefused:
+    def test_a_mode_by_its_name_is_as_good_and_an_unknown_one_is_a_value_error(self, experiment):
+        runner = ExperimentRunner(experiment, "validation")
+
+        assert runner.execution_mode is ExecutionMode.VALIDATION
+        with pytest.raises(ValueError, match="garbage"):
+            ExperimentRunner(experiment, "garbage")
+
+    @pytest.mark.parametrize("limits", [{"memory_mb": -5}, {"bogus": 1}])
+    def test_limits_without_sense(self, experiment, limits):
+        with pytest.raises(ConfigurationError, match="resource_limits"):
+            ExperimentRunner(experiment, resource_limits=limits)
+
+    @pytest.mark.parametrize("seeds", [0, []])
+    def test_no_seeds_at_all(self, tmp_path, seeds):
+        with pytest.raises(ConfigurationError, match="seeds"):
+            make_experiment(tmp_path, seeds=seeds)
+
+    def test_a_failed_result_is_never_taken_for_a_complete_one(self, experiment):
+        experiment.add_result("baseline", {"success": False, "error": "boom"})
+
+        assert len(experiment.unfinished_runs()) == 2
+        assert experiment.compare_results()["failed_per_arm"] == {"baseline": 1, "variant": 0}
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"format_version": 99},
+            {"status": "zzz"},
+            {"results": []},
+            {"results": {"q": {}}},
+            {"config": None},
+        ],
+    )
+    def test_a_saved_form_that_was_tampered_with(self, experiment, change):
+        file = experiment.save()
+        file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+
+        with pytest.raises(ExperimentsError, match=r"experiment_.*\.json"):
+            Experiment.load(file)
