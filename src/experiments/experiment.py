@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,23 +20,19 @@ from .config import (
     planned_timesteps,
 )
 from .domain.errors import ExperimentsError, StorageError, UsageError
+from .domain.life import Life
 from .domain.paths import ExperimentPaths, check_experiment_id
 from .domain.records import Comparison, ExperimentStatus, RunKey, RunStatus, TrainingResult
 from .durability.files import publishing, read_json, write_json
-from .durability.lock import is_locked, locked_error
+from .durability.saved_experiments import (
+    FORMAT_VERSION,
+    check_saved,
+    existing_error,
+    find_experiment_file,
+)
 
-FORMAT_VERSION = 1
 DEFAULT_OUTPUT_DIR = "results/experiments"
 TAKING_SECONDS = 0.3
-
-_ALLOWED_CHANGES: Mapping[ExperimentStatus, frozenset[ExperimentStatus]] = {
-    ExperimentStatus.RUNNING: frozenset(set(ExperimentStatus) - {ExperimentStatus.RUNNING}),
-    ExperimentStatus.PAUSED: frozenset({ExperimentStatus.RUNNING}),
-    ExperimentStatus.COMPLETED: frozenset({ExperimentStatus.RUNNING}),
-    ExperimentStatus.FAILED: frozenset(
-        {ExperimentStatus.CREATED, ExperimentStatus.RUNNING, ExperimentStatus.PAUSED}
-    ),
-}
 
 
 class Experiment:
@@ -98,14 +94,14 @@ class Experiment:
         Raises:
             StorageError: when there is none or it cannot be read.
         """
-        file = _experiment_file(Path(path))
+        file = find_experiment_file(Path(path))
         saved = read_json(file)
         try:
             config = parse_experiment(
                 saved["config"], source=str(file), environment_modules=tuple(environment_modules)
             )
             experiment = cls.from_config(config, file.parent.parent)
-            _check_saved(saved, experiment.experiment_id, file)
+            check_saved(saved, experiment.experiment_id, file)
             experiment._restore(saved)
         except ExperimentsError:
             raise
@@ -118,21 +114,28 @@ class Experiment:
         return experiment
 
     def _begin(self, config: ExperimentConfig, output_dir: Path | str) -> None:
-        now = datetime.now(UTC)
-        identifier = config.experiment_id or new_experiment_id(config.hypothesis, config.arms, now)
+        self.life = Life()
+        identifier = config.experiment_id or new_experiment_id(
+            config.hypothesis, config.arms, datetime.fromisoformat(self.life.created_at)
+        )
         self.experiment_id = check_experiment_id(identifier)
         self.config = config.model_copy(update={"experiment_id": identifier})
         self.output_dir = Path(output_dir)
         self.paths = ExperimentPaths.under(self.output_dir, self.experiment_id)
         self.audit: Audit = audit(config)
-        self.status = ExperimentStatus.CREATED
-        self.created_at = now.isoformat(timespec="seconds")
-        self.started_at: str | None = None
-        self.ended_at: str | None = None
-        self.error_message: str | None = None
         self.results: dict[RunKey, TrainingResult] = {}
         self.metrics: dict[RunKey, dict[str, Any]] = {}
         self._is_saved = False
+
+    @property
+    def status(self) -> ExperimentStatus:
+        """Where the experiment stands."""
+        return self.life.status
+
+    @property
+    def error_message(self) -> str | None:
+        """Why it failed; None where it did not."""
+        return self.life.error_message
 
     @property
     def hypothesis(self) -> str:
@@ -218,23 +221,19 @@ class Experiment:
 
     def start(self) -> None:
         """Begin, or begin again after a failure."""
-        self._change_to(ExperimentStatus.RUNNING)
-        self.started_at = self.started_at or _now()
-        self.ended_at = self.error_message = None
+        self.life.start()
 
     def pause(self) -> None:
         """Stop for now; `resume` goes on."""
-        self._change_to(ExperimentStatus.PAUSED)
+        self.life.pause()
 
     def resume(self) -> None:
         """Go on after `pause`."""
-        self._change_to(ExperimentStatus.RUNNING)
+        self.life.start()
 
     def stop(self, failed: bool = False, error_message: str | None = None) -> None:
         """End, completed or failed."""
-        self._change_to(ExperimentStatus.FAILED if failed else ExperimentStatus.COMPLETED)
-        self.ended_at = _now()
-        self.error_message = error_message
+        self.life.stop(failed, error_message)
 
     def add_result(
         self,
@@ -312,12 +311,6 @@ class Experiment:
             with publishing(self.paths.root) as scratch:
                 write_json(scratch / self.paths.experiment.name, self._saved_form())
         except FileExistsError as error:
-            if not self.paths.experiment.exists():
-                raise UsageError(
-                    "something that is no experiment stands in its place",
-                    where=str(self.paths.root),
-                    remedy="choose another experiment_id or --output-dir",
-                ) from error
             time.sleep(TAKING_SECONDS)  # whoever was faster takes the lock in this time
             raise existing_error(self.paths) from error
         self._is_saved = True
@@ -338,11 +331,7 @@ class Experiment:
             "format_version": FORMAT_VERSION,
             "experiment_id": self.experiment_id,
             "hypothesis": self.hypothesis,
-            "status": self.status.value,
-            "created_at": self.created_at,
-            "started_at": self.started_at,
-            "ended_at": self.ended_at,
-            "error_message": self.error_message,
+            **self.life.to_dict(),
             "config": self.saved_config(),
             "audit": asdict(self.audit),
             "results": {run.name: result.to_dict() for run, result in self.results.items()},
@@ -350,11 +339,7 @@ class Experiment:
         }
 
     def _restore(self, saved: Mapping[str, Any]) -> None:
-        self.status = ExperimentStatus(saved["status"])
-        self.created_at = saved["created_at"]
-        self.started_at = saved["started_at"]
-        self.ended_at = saved["ended_at"]
-        self.error_message = saved["error_message"]
+        self.life = Life.from_dict(saved)
         self.results = {
             RunKey.from_name(name): TrainingResult.from_dict(result)
             for name, result in saved["results"].items()
@@ -390,59 +375,8 @@ class Experiment:
         result = self.results.get(run)
         return result is not None and result.success and result.status is RunStatus.COMPLETED
 
-    def _change_to(self, status: ExperimentStatus) -> None:
-        if self.status not in _ALLOWED_CHANGES[status]:
-            raise UsageError(
-                f"the experiment is {self.status.value} and cannot become {status.value}",
-                where=self.experiment_id,
-            )
-        self.status = status
-
-
-def _check_saved(saved: Mapping[str, Any], experiment_id: str, file: Path) -> None:
-    if saved["format_version"] != FORMAT_VERSION:
-        raise StorageError(
-            f"format {saved['format_version']!r} is not {FORMAT_VERSION}",
-            where=str(file),
-            remedy="read it with the version that wrote it",
-        )
-    if file.name != f"experiment_{experiment_id}.json":
-        raise StorageError(
-            f"it holds experiment {experiment_id}",
-            where=str(file),
-            remedy="restore the file from a copy",
-        )
-
-
-def existing_error(paths: ExperimentPaths) -> ExperimentsError:
-    """Why an experiment cannot begin whose id exists: it is at work, or has to be continued."""
-    if is_locked(paths.lock):
-        return locked_error(paths.lock)
-    experiment_id = paths.experiment_id
-    return UsageError(
-        f"experiment {experiment_id} exists already",
-        where=str(paths.root),
-        remedy=f"continue it with --experiment-id {experiment_id}, or with --resume;"
-        " another experiment_id starts anew",
-    )
-
 
 def _as_mapping(config: Configuration | Mapping[str, Any]) -> Mapping[str, Any]:
     if isinstance(config, Configuration):
         return config.model_dump(mode="json", by_alias=True, exclude_unset=True)
     return config
-
-
-def _experiment_file(path: Path) -> Path:
-    file = path / f"experiment_{path.resolve().name}.json" if path.is_dir() else path
-    if not file.is_file():
-        raise StorageError(
-            "no saved experiment here",
-            where=str(path),
-            remedy="name the experiment's directory; `experiments list` shows what there is",
-        )
-    return file
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

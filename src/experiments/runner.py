@@ -39,10 +39,10 @@ from .durability.lock import FileLock
 from .execution import (
     Executor,
     FailedRun,
-    InProcessExecutor,
-    ProcessPoolExecutor,
     Recovery,
     RecoveryStrategy,
+    check_executor,
+    create_executor,
     parse_strategy,
 )
 from .execution.adjustments import less_memory, smaller_batch
@@ -70,7 +70,6 @@ __all__ = [
     "TrainingResult",
 ]
 
-EXECUTORS = ("process", "in_process")
 DEFAULT_WORKERS = 2
 _PACKAGE = __name__.rpartition(".")[0]
 
@@ -106,9 +105,6 @@ class ExperimentRunner:
     ) -> None:
         _check_positive("max_workers", max_workers)
         _check_positive("checkpoint_frequency", checkpoint_frequency)
-        if executor not in EXECUTORS:
-            allowed = ", ".join(EXECUTORS)
-            raise UsageError(f"executor {executor!r} is unknown", remedy=f"use one of: {allowed}")
         self.experiment = experiment
         self.execution_mode = ExecutionMode(execution_mode)
         self.max_workers = max_workers or DEFAULT_WORKERS
@@ -117,7 +113,7 @@ class ExperimentRunner:
         self.resource_limits = check_resource_limits(
             experiment.config.limits if resource_limits is None else resource_limits
         )
-        self.executor = executor
+        self.executor = check_executor(executor)
         self.command_line = tuple(command_line)
         self.logger = logging.getLogger(__name__)
         self.status = RunnerStatus.IDLE
@@ -433,10 +429,8 @@ class ExperimentRunner:
         return self._executor, self._campaign
 
     def _make_executor(self) -> Executor:
-        if self.executor == "in_process":
-            return InProcessExecutor()
         threads = self.experiment.config.torch_threads
-        return ProcessPoolExecutor(self._slots, [WARM_UP], threads)
+        return create_executor(self.executor, self._slots, [WARM_UP], threads)
 
 
 def _running_status(arms: set[str]) -> RunnerStatus | None:

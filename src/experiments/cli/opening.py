@@ -10,7 +10,8 @@ from typing import Any
 from ..config import ExperimentConfig, load_experiment_file
 from ..domain.errors import UsageError
 from ..domain.paths import ExperimentPaths
-from ..experiment import Experiment, existing_error
+from ..durability.saved_experiments import existing_error
+from ..experiment import Experiment
 from . import stored, wording
 from .arguments import check_overrides, override
 

@@ -5,6 +5,7 @@ from .in_process import InProcessExecutor
 from .job import Executor, Job, JobStarted, Outcome, OutcomeKind
 from .process_pool import ProcessPoolExecutor
 from .recovery import FailedRun, Recovery, RecoveryStrategy, parse_strategy
+from .registry import check_executor, create_executor
 
 __all__ = [
     "Executor",
@@ -18,5 +19,7 @@ __all__ = [
     "Recovery",
     "RecoveryStrategy",
     "RunAttempts",
+    "check_executor",
+    "create_executor",
     "parse_strategy",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from types import TracebackType
 from typing import Self
@@ -16,9 +16,13 @@ from .job import Job, JobStarted, Outcome, OutcomeKind
 
 
 class InProcessExecutor:
-    """Calls each job when its outcome is asked for; a crash takes this process with it."""
+    """Calls each job when its outcome is asked for; a crash takes this process with it.
 
-    def __init__(self) -> None:
+    It has one slot, imports nothing beforehand and has the threads of this process.
+    """
+
+    def __init__(self, slots: int = 1, preload: Sequence[str] = (), threads: int = 1) -> None:
+        del slots, preload, threads
         self._queue: deque[Job] = deque()
         self._current: Job | None = None
         self._cancelled: deque[Outcome] = deque()
