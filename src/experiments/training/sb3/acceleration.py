@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.policies import BasePolicy
 from torch.distributions import Distribution
+
+from .patching import wrapped
 
 FOREACH_IS_EXACT = (torch.optim.Adam, torch.optim.AdamW)
 """Optimisers whose grouped form gives the same bits as the plain one."""
@@ -15,7 +19,10 @@ FOREACH_IS_EXACT = (torch.optim.Adam, torch.optim.AdamW)
 
 @contextmanager
 def accelerated(model: BaseAlgorithm, *, enabled: bool) -> Iterator[None]:
-    """Train without argument checks (finiteness is checked by us) and with Adam's grouped form."""
+    """Train without argument checks, with Adam's grouped form, and with fewer walks over modules.
+
+    What the argument checks would have found, the checks of finiteness find.
+    """
     if not enabled:
         yield
         return
@@ -27,11 +34,25 @@ def accelerated(model: BaseAlgorithm, *, enabled: bool) -> Iterator[None]:
     for group in groups:
         group["foreach"] = True
     try:
-        yield
+        with wrapped(model.policy, "set_training_mode", partial(_only_changes, model.policy)):
+            yield
     finally:
         Distribution.set_default_validate_args(validate)
         for group, foreach in zip(groups, before, strict=True):
             group["foreach"] = foreach
+
+
+def _only_changes(policy: BasePolicy, set_mode: Callable[[bool], None]) -> Callable[[bool], None]:
+    """Set the mode only where it changes: each `predict` sets it, in a walk over all modules."""
+    last: bool | None = None
+
+    def set_changed_mode(mode: bool) -> None:
+        nonlocal last
+        if last is not mode or policy.training is not mode:
+            set_mode(mode)
+            last = mode
+
+    return set_changed_mode
 
 
 def optimizers(model: BaseAlgorithm) -> list[torch.optim.Optimizer]:
