@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ..domain.records import ExecutionMode
+from ..execution.process_pool import warm_up
 from . import options
 from .arguments import chosen_recovery, described, file_and_overrides
 
@@ -20,6 +21,10 @@ class Recovery(StrEnum):
     ABORT = "abort"
     RETRY = "retry"
     SKIP = "skip"
+
+
+WARM_UP = f"{__package__.rpartition('.')[0]}.training.warmup"
+"""`training.WARM_UP`, without the wait for `training`."""
 
 
 def run(
@@ -92,10 +97,13 @@ def run(
     verbose: options.Verbose = 0,
 ) -> int:
     """Train the baseline and the variant, compare them, and leave a report."""
+    file, bare = file_and_overrides(words or [], config, file_expected=experiment_id is None)
+    if executor == "process" and (file is None or file.is_file()):
+        warm_up([WARM_UP])  # its imports go on beside ours, and end with this process
+
     from .opening import Question
     from .running import RunRequest, carry_out
 
-    file, bare = file_and_overrides(words or [], config, file_expected=experiment_id is None)
     choice = chosen_recovery(recovery, max_retries)
     starts = choice if experiment_id is None else None
     flags = described(comment=comment, run_name=run_name, recovery=starts, device=device)

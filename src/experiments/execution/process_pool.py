@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import pickle  # between this program's own processes only
 import signal
@@ -174,7 +175,43 @@ class ProcessPoolExecutor:
         self._connected().close()
 
     def _new_server(self) -> ForkServer:
-        return ForkServer(self._preload, thread_environment(self._threads))
+        return _take_spare(self._preload, self._threads) or _start(self._preload, self._threads)
+
+
+_spare: tuple[tuple[str, ...], int, ForkServer] | None = None
+
+
+def warm_up(preload: Sequence[str], threads: int = 1) -> None:
+    """Start to import what training needs before a pool asks for it: seconds are saved.
+
+    The next pool of the same modules and threads takes the server over; one that nobody takes
+    ends with this process.
+    """
+    global _spare
+    if _spare is None:
+        _spare = (tuple(preload), threads, _start(preload, threads))
+        atexit.register(discard_spare)
+
+
+def discard_spare() -> None:
+    """End a server that was started ahead and that no pool has taken over."""
+    global _spare
+    if _spare is not None:
+        _spare[-1].close()
+        _spare = None
+
+
+def _take_spare(preload: tuple[str, ...], threads: int) -> ForkServer | None:
+    global _spare
+    if _spare is None or _spare[:2] != (preload, threads):
+        discard_spare()
+        return None
+    server, _spare = _spare[-1], None
+    return server
+
+
+def _start(preload: Sequence[str], threads: int) -> ForkServer:
+    return ForkServer(preload, thread_environment(threads))
 
 
 def thread_environment(threads: int) -> dict[str, str]:
