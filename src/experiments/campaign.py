@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from .config import trainer_config
 from .derived import adopt_run
-from .domain.errors import ExperimentsError, described
+from .domain.errors import ExperimentsError, ProcessDiedError, described
 from .domain.paths import AttemptPaths
 from .domain.records import (
     ENDED_RUNS,
-    RunEstimate,
+    ResourceSample,
     RunKey,
     RunProgress,
     RunStatus,
@@ -23,21 +23,28 @@ from .domain.records import (
     TrainingResult,
 )
 from .execution import (
+    Event,
     Executor,
     FailedRun,
     Job,
     JobStarted,
+    Needs,
     Outcome,
     OutcomeKind,
     RunAttempts,
+    Sampled,
 )
 from .experiment import Experiment
-from .monitoring import JournalProgress
+from .guard import Guard, Watched
+from .monitoring import JournalProgress, MachineMeter, device_inside
+from .placing import Placing
 
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.2
 """How long an executor is waited for before anything else is looked at."""
+MOST_LOSSES = 5
+"""How often a run may lose its machine before that counts as its own failure."""
 
 Train = Callable[[TrainerConfig], TrainingResult]
 Recover = Callable[[FailedRun], bool]
@@ -63,10 +70,17 @@ class Campaign:
         self._recover = recover
         self._adjust = adjust
         self._executor: Executor | None = None
+        self._guard: Guard | None = None
+        self._placing = Placing({})
         self._pending: set[RunKey] = set()
-        self._guard = threading.Lock()
+        self._running: dict[RunKey, Watched] = {}
+        self._pids: dict[RunKey, int] = {}
+        self._lost: dict[RunKey, int] = {}
+        self._lock = threading.Lock()
         self._ended: dict[RunKey, RunProgress] = {}
         """What is not read again: with many runs, most have ended."""
+        self._ended_steps = 0
+        self._next_look = 0.0
         self.outcomes = 0
         """How many jobs have ended."""
         self.failures: tuple[str, ...] = ()
@@ -74,15 +88,17 @@ class Campaign:
         self.attempts = {
             run: RunAttempts(run, experiment.paths.run(run)) for run in experiment.runs()
         }
-        planned = experiment.planned_timesteps()
+        self._planned = experiment.planned_timesteps()
         self._readers = {
-            run: JournalProgress(attempts.paths, run, planned[run.arm])
+            run: JournalProgress(attempts.paths, run, self._planned[run.arm])
             for run, attempts in self.attempts.items()
         }
 
     def carry_out(
         self,
         executor: Executor,
+        guard: Guard,
+        placing: Placing,
         order: list[RunKey],
         interrupted: Callable[[], bool],
         on_look: Callable[[], None],
@@ -91,7 +107,7 @@ class Campaign:
 
         `on_look` is called several times a second meanwhile.
         """
-        self._executor = executor
+        self._executor, self._guard, self._placing = executor, guard, placing
         unfinished = set(self._experiment.unfinished_runs())
         for run in order:
             if run not in unfinished and self._is_kept(run):
@@ -103,12 +119,20 @@ class Campaign:
                 if interrupted():
                     executor.cancel()
                 self._take_in(executor.next_event(LOOK_SECONDS))
-                on_look()
+                guard.look(executor, self._running)
+                self._look_sometimes(on_look)
         except KeyboardInterrupt:
             executor.cancel()
             while self._pending:
                 self._take_in(executor.next_event(LOOK_SECONDS))
             raise
+
+    def _look_sometimes(self, on_look: Callable[[], None]) -> None:
+        """Not after each of many events that come at once."""
+        now = time.monotonic()
+        if now >= self._next_look:
+            self._next_look = now + LOOK_SECONDS
+            on_look()
 
     def _is_kept(self, run: RunKey) -> bool:
         """Whether a complete run has everything that it left, its model under the final name."""
@@ -120,12 +144,7 @@ class Campaign:
         attempt = paths.run(run).attempt(self._experiment.results[run].attempts)
         return adopt_run(self._experiment, run, attempt) is not None
 
-    def _take_in(self, event: JobStarted | Outcome | None) -> None:
-        match event:
-            case JobStarted():
-                self._on_started(event)
-            case Outcome():
-                self._on_outcome(event)
+    # ---- how far it is, for any thread
 
     def progress(self) -> tuple[RunProgress, ...]:
         """How far each planned run is; safe to call from any thread."""
@@ -133,27 +152,47 @@ class Campaign:
 
     def progress_of(self, run: RunKey) -> RunProgress:
         """How far one run is; safe to call from any thread."""
-        with self._guard:
-            if run not in self._ended:
-                progress = self._readers[run].read()
-                if progress.status not in ENDED_RUNS or self.attempts[run].status not in ENDED_RUNS:
-                    return progress
+        with self._lock:
+            if run in self._ended:
+                return self._ended[run]
+            attempts = self.attempts[run]
+            if attempts.status is RunStatus.QUEUED:
+                steps = self._planned[run.arm]
+                return RunProgress(run, RunStatus.QUEUED, 0, steps, attempt=max(1, attempts.number))
+            progress = self._readers[run].read()
+            if progress.status in ENDED_RUNS and attempts.status in ENDED_RUNS:
                 self._ended[run] = progress
-            return self._ended[run]
+                self._ended_steps += progress.step
+            return progress
+
+    def steps(self) -> int:
+        """Timesteps of all runs together so far."""
+        under_way = sum(self.progress_of(run).step for run in list(self._running))
+        return self._ended_steps + under_way
+
+    def pids(self) -> dict[RunKey, int]:
+        """The process that trains each run on this machine; safe to call from any thread."""
+        with self._lock:
+            return dict(self._pids)
+
+    def sampled(self, run: RunKey, sample: ResourceSample) -> None:
+        """Take note of what a run's processes use; safe to call from any thread."""
+        self.attempts[run].sampled(sample, self.progress_of(run).step)
+        if self._guard is not None:
+            self._guard.sampled(run, sample)
 
     def arms_running(self) -> set[str]:
         """The arms of which a run trains just now."""
-        return {
-            run.arm
-            for run, attempts in self.attempts.items()
-            if attempts.status is RunStatus.RUNNING
-        }
+        return {run.arm for run in list(self._running)}
+
+    # ---- what happens
 
     def _submit(self, run: RunKey, *, first: bool = False) -> bool:
         attempts = self.attempts[run]
-        with self._guard:
+        with self._lock:
             number = attempts.prepare()
-            self._ended.pop(run, None)
+            ended = self._ended.pop(run, None)
+            self._ended_steps -= ended.step if ended else 0
         config = trainer_config(
             self._experiment.config.arms[run.arm],
             seed=run.seed,
@@ -164,27 +203,77 @@ class Campaign:
         )
         config, attempts.deviations = self._adjust(run.arm, config)
         self._pending.add(run)
-        job = Job(run.name, (run,), partial(self._train, config), attempts.current.log)
-        self._running_executor.submit(job, first=first)
+        self._running_executor.submit(self._job(run, config, attempts.current), first=first)
         return True
+
+    def _job(self, run: RunKey, config: TrainerConfig, attempt: AttemptPaths) -> Job:
+        needs, gpus = self._placing.needs.get(run.arm, Needs()), self._placing.gpus
+        environment = None
+        if gpus is not None:
+            environment = partial(gpus.place, run, config.device, needs.gpu_memory_mb)
+        if gpus is not None or needs.gpus:
+            config = replace(config, device=device_inside(config.device))
+        return Job(
+            run.name,
+            (run,),
+            partial(self._train, config),
+            attempt.log,
+            environment=environment,
+            needs=needs,
+            meter=MachineMeter,
+        )
+
+    def _take_in(self, event: Event | None) -> None:
+        match event:
+            case JobStarted():
+                self._on_started(event)
+            case Sampled(job, sample):
+                for run in job.runs:
+                    self.sampled(run, sample)
+            case Outcome():
+                self._on_outcome(event)
 
     def _on_started(self, event: JobStarted) -> None:
         for run in event.job.runs:
-            self.attempts[run].started(event.pid)
-            logger.info("%s: attempt %d begins", run.name, self.attempts[run].number)
+            attempts = self.attempts[run]
+            self._running[run] = Watched(event.job, attempts.current.heartbeat)
+            attempts.started(event.pid, host=event.host, gpu=self._gpu_of(run))
+            if event.host is None:
+                with self._lock:
+                    self._pids[run] = event.pid
+            where = f" on {event.host}" if event.host else ""
+            logger.info("%s: attempt %d begins%s", run.name, attempts.number, where)
+
+    def _gpu_of(self, run: RunKey) -> int | None:
+        gpus = self._placing.gpus
+        return None if gpus is None else gpus.device_of(run)
 
     def _on_outcome(self, outcome: Outcome) -> None:
         for run in outcome.job.runs:
-            self._pending.discard(run)
+            self._forget(run)
             match outcome.kind:
                 case OutcomeKind.FINISHED:
                     self._on_finished(run, outcome.value)
                 case OutcomeKind.CANCELLED:
                     self._on_cancelled(run)
+                case OutcomeKind.LOST:
+                    self._on_lost(run, outcome.as_exception())
                 case _:
-                    self._on_failed(run, outcome.as_exception())
-        self._experiment.save()
+                    self._on_failed(run, outcome.as_exception(), outcome.kind)
+            if run in self._experiment.results:
+                self._experiment.save_result(run)
         self.outcomes += 1
+
+    def _forget(self, run: RunKey) -> None:
+        """Nothing of the run's last attempt is in use any more."""
+        self._pending.discard(run)
+        watched = self._running.pop(run, None)
+        with self._lock:
+            self._pids.pop(run, None)
+        if self._placing.gpus is not None:
+            self._placing.gpus.release(run)
+        if self._guard is not None and watched is not None:
+            self._guard.ended(run, watched.heartbeat)
 
     def _on_finished(self, run: RunKey, result: TrainingResult) -> None:
         attempts = self.attempts[run]
@@ -199,11 +288,23 @@ class Campaign:
             step = self.progress_of(run).step
             self.attempts[run].ended(RunStatus.INTERRUPTED, step, "stopped before it was complete")
 
-    def _on_failed(self, run: RunKey, error: Exception) -> None:
+    def _on_lost(self, run: RunKey, error: Exception) -> None:
+        """Its machine is gone, which says nothing about the run: it is trained again elsewhere."""
+        self._lost[run] = self._lost.get(run, 0) + 1
+        if self._lost[run] > MOST_LOSSES:
+            cause = ProcessDiedError(f"{described(error)}, {self._lost[run]} times")
+            self._on_failed(run, cause, OutcomeKind.LOST)
+            return
+        step = self.progress_of(run).step
+        self.attempts[run].ended(RunStatus.INTERRUPTED, step, described(error))
+        logger.warning("%s: %s at step %d; it is run again", run.name, described(error), step)
+        self._submit(run, first=True)
+
+    def _on_failed(self, run: RunKey, error: Exception, kind: OutcomeKind) -> None:
         attempts = self.attempts[run]
         step = self.progress_of(run).step
         cause, remedy = described(error), _remedy(error, attempts.current)
-        attempts.ended(RunStatus.FAILED, step, cause, remedy)
+        attempts.ended(RunStatus.FAILED, step, cause, remedy, kind=kind)
         logger.info("%s: failed at step %d: %s", run.name, step, cause)
         self._record_failure(run, cause, step)
         again = partial(self._submit, run, first=True)
@@ -235,35 +336,6 @@ class Campaign:
         if self._executor is None:
             raise RuntimeError("no run was carried out yet")
         return self._executor
-
-
-def rehearse_arms(
-    experiment: Experiment,
-    executor: Executor,
-    rehearse: Callable[[RunKey, TrainerConfig], RunEstimate],
-    interrupted: Callable[[], bool],
-    scratch: Path,
-) -> tuple[tuple[RunEstimate, ...], tuple[str, ...]]:
-    """Train a handful of steps of each arm: the estimates, and what failed, a line each.
-
-    What the runs print goes to files in `scratch`.
-    """
-    seed = experiment.config.seed_list[0]
-    runs = [RunKey(arm, seed) for arm in experiment.config.arms]
-    for run in runs:
-        arm = experiment.config.arms[run.arm]
-        config = trainer_config(arm, seed=seed, experiment=experiment.config)
-        log = scratch / f"{run.name}.log"
-        executor.submit(Job(run.name, (run,), partial(rehearse, run, config), log))
-    estimates: tuple[RunEstimate, ...] = ()
-    failures: tuple[str, ...] = ()
-    while len(estimates) + len(failures) < len(runs) and not interrupted():
-        event = executor.next_event(LOOK_SECONDS)
-        if isinstance(event, Outcome) and event.kind is OutcomeKind.FINISHED:
-            estimates += (event.value,)
-        elif isinstance(event, Outcome):
-            failures += (f"{event.job.name}: {described(event.as_exception())}",)
-    return estimates, failures
 
 
 def _remedy(error: Exception, attempt: AttemptPaths) -> str:

@@ -5,25 +5,26 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from .domain.paths import AttemptPaths
+from .analysis import aggregate, over_seeds
+from .domain.paths import AttemptPaths, RunPaths
 from .domain.records import (
     ExecutionMode,
-    ResourceSample,
     RunKey,
+    RunStatus,
     TrainingResult,
 )
 from .domain.redaction import scrub, secrets_of
 from .domain.storage_policy import Storage, StoragePolicy
 from .durability.files import read_json, replacing, write_atomically, write_json
-from .durability.journal import Record, read_journal
+from .durability.journal import read_journal
 from .experiment import Experiment
 from .tracking.local_store import StoreInput, write_local_store
 
@@ -74,8 +75,12 @@ def write_report(experiment: Experiment, conditions: Conditions) -> Path:
     # imported here because figures take a second to load, and only the end needs them
     from .analysis.content import ReportContent
     from .analysis.report import write_report as write_page
+    from .analysis.streams import StreamFacts
 
-    streams = {run: read_journal(experiment.paths.run(run).events) for run in experiment.runs()}
+    facts = StreamFacts(experiment.runs())
+    for run in experiment.runs():
+        files = experiment.paths.run(run)
+        facts.add(run, read_journal(files.journal), read_journal(files.events))
     content = ReportContent(
         experiment_id=experiment.experiment_id,
         hypothesis=experiment.hypothesis,
@@ -90,11 +95,9 @@ def write_report(experiment: Experiment, conditions: Conditions) -> Path:
         differences=experiment.audit.differences,
         warnings=experiment.audit.warnings,
         notices=experiment.audit.notices,
-        journals={
-            run: read_journal(experiment.paths.run(run).journal) for run in experiment.runs()
-        },
-        resources={run: _samples(events) for run, events in streams.items()},
-        remedies=_remedies(streams),
+        curves=facts.curves,
+        resources=facts.resources,
+        remedies=facts.remedies,
         provenance=_provenance(experiment),
         command=shlex.join(conditions.command_line) or None,
         secrets=frozenset(secrets_of(os.environ)),
@@ -132,16 +135,20 @@ def write_store(experiment: Experiment, conditions: Conditions) -> None:
 
 
 def write_training_logs(experiment: Experiment) -> None:
-    """Join what every attempt of an arm's runs printed into the arm's log."""
+    """Join what every attempt of an arm's runs printed into the arm's log, one log at a time.
+
+    Raises:
+        StorageError: when the disk refuses.
+    """
     secrets = secrets_of(os.environ)
     for arm in experiment.config.arms:
-        parts = []
-        for run in (run for run in experiment.runs() if run.arm == arm):
-            for log in sorted(experiment.paths.run(run).root.glob("attempt-*/training.log")):
-                text = scrub(log.read_text(encoding="utf-8", errors="replace"), secrets)
-                write_atomically(log, text)
-                parts.append(f"=== {run.name} {log.parent.name}\n{text}")
-        write_atomically(experiment.paths.training_log(arm), "".join(parts))
+        with (
+            replacing(experiment.paths.training_log(arm)) as temporary,
+            temporary.open("w", encoding="utf-8", newline="\n") as file,
+        ):
+            for run in (run for run in experiment.runs() if run.arm == arm):
+                for log in _attempt_logs(experiment.paths.run(run)):
+                    file.write(f"=== {run.name} {log.parent.name}\n{_scrubbed(log, secrets)}")
 
 
 def write_final_state(experiment: Experiment, state: Mapping[str, Any]) -> None:
@@ -157,9 +164,8 @@ def results_document(experiment: Experiment) -> dict[str, Any]:
         "status": experiment.status.value,
         "runs": [run_document(experiment.result_of(run)) for run in experiment.runs()],
         "arms": {
-            arm: _arm_document(experiment, arm, result)
-            for arm in experiment.config.arms
-            if (result := experiment.arm_result(arm)) is not None
+            arm: _arm_document(experiment, result)
+            for arm, result in _arm_results(experiment).items()
         },
         "comparison": experiment.compare_results(),
     }
@@ -167,8 +173,7 @@ def results_document(experiment: Experiment) -> dict[str, Any]:
 
 def run_document(result: TrainingResult) -> dict[str, Any]:
     """One run as `results.json` holds it."""
-    data = result.to_dict()
-    return {name: data[name] for name in _RUN_FIELDS}
+    return {name: getattr(result, name) for name in _RUN_FIELDS}
 
 
 def storage_policy(experiment: Experiment) -> StoragePolicy:
@@ -177,45 +182,48 @@ def storage_policy(experiment: Experiment) -> StoragePolicy:
     return StoragePolicy(Storage(experiment.config.storage), wandb)
 
 
+def _attempt_logs(paths: RunPaths) -> list[Path]:
+    """What each attempt printed, in the order of the attempts."""
+    logs = paths.root.glob("attempt-*/training.log")
+    return sorted(logs, key=lambda log: (len(log.parent.name), log.parent.name))
+
+
+def _scrubbed(log: Path, secrets: Collection[str]) -> str:
+    """A log's text without secrets, which is also what the file holds from now on."""
+    raw = log.read_bytes()
+    lines = raw.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")
+    text = scrub(lines, secrets)
+    if text.encode() != raw:
+        write_atomically(log, text)
+    return text
+
+
 def _copy(source: Path, target: Path) -> None:
     with replacing(target) as temporary:
         shutil.copyfile(source, temporary)
 
 
-def _arm_document(experiment: Experiment, arm: str, result: TrainingResult) -> dict[str, Any]:
+def _arm_document(experiment: Experiment, arm: TrainingResult) -> dict[str, Any]:
+    """An aggregate as `results.json` holds it; deviations are those over completed seeds."""
+    name = arm.arm or ""
     return {
-        **run_document(result),
-        "algorithm": result.algorithm,
-        "environment": result.environment_name,
-        "seeds": [run.seed for run in experiment.results_of(arm)],
-        "planned_timesteps": experiment.planned_timesteps()[arm],
+        **run_document(arm),
+        "algorithm": arm.algorithm,
+        "environment": arm.environment_name,
+        "seeds": [run.seed for run in arm.runs],
+        "planned_timesteps": experiment.planned_timesteps()[name],
+        "runs_completed": sum(run.status is RunStatus.COMPLETED for run in arm.runs),
+        "final_return_std": over_seeds(arm.runs, "final_return")[1],
+        "auc_std": over_seeds(arm.runs, "auc")[1],
     }
 
 
 def _arm_results(experiment: Experiment) -> dict[str, TrainingResult]:
+    """The aggregates of the arms that have begun; runs that are still to come count as queued."""
     return {
-        arm: result
+        arm: aggregate(arm, experiment.planned_results_of(arm))
         for arm in experiment.config.arms
-        if (result := experiment.arm_result(arm)) is not None
-    }
-
-
-def _samples(events: Sequence[Record]) -> list[ResourceSample]:
-    names = {field.name for field in fields(ResourceSample)}
-    return [
-        ResourceSample(**{name: value for name, value in event.items() if name in names})
-        for event in events
-        if event["kind"] == "resources"
-    ]
-
-
-def _remedies(streams: Mapping[RunKey, Sequence[Record]]) -> dict[RunKey, str]:
-    """The remedy that the last failure of each run named, where it named one."""
-    return {
-        run: event["remedy"]
-        for run, events in streams.items()
-        for event in events
-        if event["kind"] == "attempt_ended" and event.get("remedy")
+        if experiment.results_of(arm)
     }
 
 

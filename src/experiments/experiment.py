@@ -26,9 +26,13 @@ from .domain.records import Comparison, ExperimentStatus, RunKey, RunStatus, Tra
 from .durability.files import publishing, read_json, write_json
 from .durability.saved_experiments import (
     FORMAT_VERSION,
+    SavedResult,
     check_saved,
     existing_error,
     find_experiment_file,
+    read_result,
+    results_inside,
+    write_result,
 )
 
 DEFAULT_OUTPUT_DIR = "results/experiments"
@@ -125,7 +129,13 @@ class Experiment:
         self.audit: Audit = audit(config)
         self.results: dict[RunKey, TrainingResult] = {}
         self.metrics: dict[RunKey, dict[str, Any]] = {}
+        self._seeds = config.seed_list
+        self._known_seeds = frozenset(self._seeds)
         self._is_saved = False
+        self._unsaved: set[RunKey] = set()
+        """Runs whose result is in no file of their own yet."""
+        self._comparison: Comparison | None = None
+        """Of the results so far, once it was asked for."""
 
     @property
     def status(self) -> ExperimentStatus:
@@ -174,15 +184,15 @@ class Experiment:
     @property
     def has_single_seed(self) -> bool:
         """Whether each arm has one run, which names files by the arm alone."""
-        return len(self.config.seed_list) == 1
+        return len(self._seeds) == 1
 
     def runs(self) -> list[RunKey]:
         """The planned runs in the order of sequential mode: arm by arm, seed by seed."""
-        return [RunKey(arm, seed) for arm in self.config.arms for seed in self.config.seed_list]
+        return [RunKey(arm, seed) for arm in self.config.arms for seed in self._seeds]
 
     def interleaved_runs(self) -> list[RunKey]:
         """The planned runs in the order of parallel mode: both arms advance together."""
-        return [RunKey(arm, seed) for seed in self.config.seed_list for arm in self.config.arms]
+        return [RunKey(arm, seed) for seed in self._seeds for arm in self.config.arms]
 
     def unfinished_runs(self) -> list[RunKey]:
         """The planned runs that have no successful result."""
@@ -211,7 +221,8 @@ class Experiment:
         return self.results.get(run) or self._missing_result(run)
 
     def _missing_result(self, run: RunKey) -> TrainingResult:
-        return replace(self.failed_result(run, "not trained yet", 0), status=RunStatus.QUEUED)
+        failed = self.failed_result(run, "not trained yet", 0)
+        return replace(failed, status=RunStatus.QUEUED, attempts=0)
 
     def begin(self) -> None:
         """Start, or go on after a pause, a failure, or a kill, and save."""
@@ -243,6 +254,8 @@ class Experiment:
     ) -> None:
         """Record what one run of an arm came to; a later result of the same seed replaces it.
 
+        `save_result` or `save` writes it.
+
         Args:
             config_type: the arm.
             results: a `TrainingResult`, or some of its fields; the rest comes from the arm.
@@ -252,15 +265,22 @@ class Experiment:
             ValueError: for an unknown arm, seed or field.
         """
         result = self._as_result(self.check_arm(config_type), results)
-        if result.seed not in self.config.seed_list:
-            raise UsageError(f"seed {result.seed} is not one of {self.config.seed_list}")
+        if result.seed not in self._known_seeds:
+            raise UsageError(f"seed {result.seed} is not one of {self._seeds}")
         run = RunKey(config_type, result.seed)
         self.results[run] = result
         self.metrics[run] = dict(metrics or {})
+        self._unsaved.add(run)
+        self._comparison = None
 
     def results_of(self, arm: str) -> list[TrainingResult]:
         """The results of an arm's runs so far, in the planned order."""
-        return [self.results[run] for run in self.runs() if run.arm == arm and run in self.results]
+        found = (self.results.get(RunKey(arm, seed)) for seed in self._seeds)
+        return [result for result in found if result is not None]
+
+    def planned_results_of(self, arm: str) -> list[TrainingResult]:
+        """What each of an arm's runs came to; those without a result are queued."""
+        return [self.result_of(RunKey(arm, seed)) for seed in self._seeds]
 
     def arm_result(self, arm: str) -> TrainingResult | None:
         """An arm's aggregate over its seeds; None before its first result."""
@@ -269,11 +289,14 @@ class Experiment:
 
     @property
     def comparison(self) -> Comparison:
-        """The verdict on the results so far; a planned run without one is counted as missing."""
-        results: dict[str, list[TrainingResult]] = {arm: [] for arm in self.config.arms}
-        for run in self.runs():
-            results[run.arm].append(self.result_of(run))
-        return compare(results, self.config.rule)
+        """The verdict on the results so far; a planned run without one is counted as missing.
+
+        Computed once for the same results: a permutation test over many seeds takes a second.
+        """
+        if self._comparison is None:
+            results = {arm: self.planned_results_of(arm) for arm in self.config.arms}
+            self._comparison = compare(results, self.config.rule)
+        return self._comparison
 
     def compare_results(self) -> dict[str, Any]:
         """The verdict on the results so far, as `results.json` holds it."""
@@ -291,10 +314,38 @@ class Experiment:
         return config_type
 
     def save(self) -> Path:
-        """Write ``experiment_{id}.json``; the directory appears with it inside, by one rename."""
+        """Write ``experiment_{id}.json``; the directory appears with it inside, by one rename.
+
+        Results that are in no file yet go before, each into a file of its own.
+        """
         self.publish()
+        self._write_results(self.paths)
+        self._unsaved.clear()
         write_json(self.paths.experiment, self._saved_form())
         return self.paths.experiment
+
+    def save_result(self, run: RunKey) -> Path:
+        """Write one run's result alone: what it costs does not depend on the other runs.
+
+        Raises:
+            KeyError: when the run has no result.
+            StorageError: when the disk refuses.
+        """
+        saved = self._saved_result(run)
+        self.publish()
+        path = self.paths.run(run).result
+        if run in self._unsaved:
+            write_result(path, run, saved)
+            self._unsaved.discard(run)
+        return path
+
+    def _write_results(self, paths: ExperimentPaths) -> None:
+        """Write the results that are in no file yet."""
+        for run in sorted(self._unsaved):
+            write_result(paths.run(run).result, run, self._saved_result(run))
+
+    def _saved_result(self, run: RunKey) -> SavedResult:
+        return SavedResult(self.results[run], self.metrics.get(run, {}))
 
     def publish(self) -> None:
         """Make the directory of a new experiment appear; one that was saved or loaded is there.
@@ -309,10 +360,13 @@ class Experiment:
             raise existing_error(self.paths)
         try:
             with publishing(self.paths.root) as scratch:
-                write_json(scratch / self.paths.experiment.name, self._saved_form())
+                paths = ExperimentPaths(scratch, self.experiment_id)
+                self._write_results(paths)
+                write_json(paths.experiment, self._saved_form())
         except FileExistsError as error:
             time.sleep(TAKING_SECONDS)  # whoever was faster takes the lock in this time
             raise existing_error(self.paths) from error
+        self._unsaved.clear()
         self._is_saved = True
 
     def reload(self) -> None:
@@ -334,25 +388,30 @@ class Experiment:
             **self.life.to_dict(),
             "config": self.saved_config(),
             "audit": asdict(self.audit),
-            "results": {run.name: result.to_dict() for run, result in self.results.items()},
-            "metrics": {run.name: metrics for run, metrics in self.metrics.items()},
         }
 
     def _restore(self, saved: Mapping[str, Any]) -> None:
+        """Take over what was saved; a run's own file is newer than what format 1 holds of it."""
         self.life = Life.from_dict(saved)
-        self.results = {
-            RunKey.from_name(name): TrainingResult.from_dict(result)
-            for name, result in saved["results"].items()
+        inside = results_inside(saved)
+        own = {
+            run: found
+            for run in self.runs()
+            if (found := read_result(self.paths.run(run).result, run)) is not None
         }
-        self.metrics = {RunKey.from_name(name): m for name, m in saved["metrics"].items()}
+        known = inside | own
+        self.results = {run: each.result for run, each in known.items()}
+        self.metrics = {run: dict(each.metrics) for run, each in known.items()}
+        self._unsaved = inside.keys() - own.keys()
+        self._comparison = None
         self._is_saved = True
 
     def _as_result(self, arm: str, results: TrainingResult | Mapping[str, Any]) -> TrainingResult:
         if isinstance(results, TrainingResult):
-            return results
-        blank = self._blank_result(RunKey(arm, self.config.seed_list[0]))
+            return results if results.arm == arm else replace(results, arm=arm)
+        blank = self._blank_result(RunKey(arm, self._seeds[0]))
         try:
-            return TrainingResult.from_dict({**blank.to_dict(), **results})
+            return TrainingResult.from_dict({**blank.to_dict(), **results, "arm": arm})
         except TypeError as error:
             raise UsageError(f"results of {arm}: {error}") from error
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from .campaign import Campaign, rehearse_arms
+from .campaign import Campaign
 from .config import check_configuration, check_resource_limits
 from .config import trainer_config as trainer_config_for
 from .derived import Conditions, write_final_state, write_report, write_store
@@ -36,8 +36,10 @@ from .domain.records import (
 )
 from .durability.checkpoints import CheckpointManager
 from .durability.lock import FileLock
+from .estimates import estimate_arms, rehearse_arms
 from .execution import (
     Executor,
+    ExecutorSettings,
     FailedRun,
     Recovery,
     RecoveryStrategy,
@@ -46,17 +48,22 @@ from .execution import (
     parse_strategy,
 )
 from .execution.adjustments import less_memory, smaller_batch
+from .execution.admission import Admission, admit
 from .experiment import Experiment
+from .guard import Guard, check_free_disk
 from .monitoring import (
+    GpuPlacement,
+    Limits,
     ProgressInfo,
     ResourceMonitor,
     ResourceUsage,
     Stopwatch,
     progress_info,
 )
+from .placing import Placing, gpus_for, needs_of, room_for
 from .provenance import collect_provenance, write_provenance
 from .tracking.log_files import log_files
-from .training import WARM_UP, Trainer, rehearse_run, train_run
+from .training import WARM_UP, Trainer, probe_run, rehearse_run, train_run
 
 __all__ = [
     "CheckpointManager",
@@ -84,7 +91,8 @@ class ExperimentRunner:
         enable_monitoring: whether a thread samples what the runs use.
         checkpoint_frequency: timesteps of all runs together between the runner's checkpoints.
         resource_limits: as the experiment file's key of that name.
-        executor: ``process`` (a process of its own for each run) or ``in_process``.
+        executor: ``process`` (a process of its own for each run), ``in_process``, or ``ray``.
+        ray_address: of the Ray cluster to connect to; None starts one on this machine.
         command_line: recorded as provenance.
 
     Raises:
@@ -101,6 +109,7 @@ class ExperimentRunner:
         resource_limits: Mapping[str, float | None] | None = None,
         *,
         executor: str = "process",
+        ray_address: str | None = None,
         command_line: Sequence[str] = (),
     ) -> None:
         _check_positive("max_workers", max_workers)
@@ -114,19 +123,22 @@ class ExperimentRunner:
             experiment.config.limits if resource_limits is None else resource_limits
         )
         self.executor = check_executor(executor)
+        self.ray_address = ray_address
         self.command_line = tuple(command_line)
         self.logger = logging.getLogger(__name__)
         self.status = RunnerStatus.IDLE
         self.progress = ProgressInfo()
         self.resource_usage = ResourceUsage()
-        self.baseline_result: TrainingResult | None = None
-        self.variant_result: TrainingResult | None = None
+        self._trained_here: dict[str, TrainingResult] = {}
         self.comparison: Comparison | None = None
         self.estimates: tuple[RunEstimate, ...] = ()
+        self.admission: Admission | None = None
         self.failures: tuple[str, ...] = ()
         self._open = ExitStack()
         self._executor: Executor | None = None
         self._campaign: Campaign | None = None
+        self._guard: Guard | None = None
+        self._gpus: GpuPlacement | None = None
         self._recovery = Recovery(experiment.config.recovery.max_retries)
         self._is_interrupted = False
         self._stopwatch = Stopwatch()
@@ -134,7 +146,21 @@ class ExperimentRunner:
             experiment.paths.checkpoints, keep=experiment.config.checkpoint.keep
         )
         self._checkpointed_step = 0
-        self._seen_outcomes = -1
+
+    @property
+    def baseline_result(self) -> TrainingResult | None:
+        """The baseline's result so far; with several seeds the aggregate over them."""
+        return self._arm_result("baseline")
+
+    @property
+    def variant_result(self) -> TrainingResult | None:
+        """The variant's result so far; with several seeds the aggregate over them."""
+        return self._arm_result("variant")
+
+    def _arm_result(self, arm: str) -> TrainingResult | None:
+        if arm in self._trained_here:
+            return self._trained_here[arm]
+        return self.experiment.arm_result(arm) if self._campaign else None
 
     # ---- lifecycle
 
@@ -149,6 +175,7 @@ class ExperimentRunner:
             if self.execution_mode is ExecutionMode.VALIDATION:
                 return self._rehearse()
             self.setup_environment()
+            self._admit()
             self._start_monitoring()
             self._train()
             return self._conclude()
@@ -169,6 +196,8 @@ class ExperimentRunner:
             return
         self.status = RunnerStatus.INITIALIZING
         paths = self.experiment.paths
+        check_free_disk(self.experiment.output_dir, self._limits)
+        self._gpus = gpus_for(self.experiment, self.executor)
         # first, because its imports go on while the rest is set up
         self._executor = self._open.enter_context(self._make_executor())
         self.experiment.publish()
@@ -180,13 +209,14 @@ class ExperimentRunner:
             self.experiment, train_run, self._recover, self._recovery.adjusted
         )
         self.experiment.begin()
-        if self.resource_limits != self.experiment.config.limits:  # of the file, the audit has told
-            self.logger.warning("resource_limits are recorded and not acted on by this version")
         self.logger.info("experiment %s begins in %s", self.experiment.experiment_id, paths.root)
 
     def interrupt(self) -> None:
         """Ask a running experiment to stop; safe in a signal handler and from any thread."""
         self._is_interrupted = True  # no lock that the interrupted code could hold
+
+    def _asked_to_stop(self) -> bool:
+        return self._is_interrupted
 
     def cleanup(self) -> None:
         """End every process and thread of this runner, release the lock, close the logs."""
@@ -198,30 +228,48 @@ class ExperimentRunner:
         self.status = RunnerStatus.INITIALIZING
         with self._make_executor() as executor, TemporaryDirectory() as scratch:
             self.estimates, self.failures = rehearse_arms(
-                self.experiment, executor, rehearse_run, lambda: self._is_interrupted, Path(scratch)
+                self.experiment, executor, rehearse_run, self._asked_to_stop, Path(scratch)
             )
         succeeded = not self.failures and not self._is_interrupted
         self.status = RunnerStatus.COMPLETED if succeeded else RunnerStatus.FAILED
         return succeeded
+
+    def _admit(self) -> None:
+        """Find out what a run takes, and with that how many fit at once."""
+        executor, _ = self._active()
+        wanted = min(self._wanted_slots, len(self.experiment.unfinished_runs()))
+        threads = self.experiment.config.torch_threads
+        if wanted > 1 and self.executor != "in_process":
+            with TemporaryDirectory() as scratch:
+                self.estimates = estimate_arms(
+                    self.experiment, executor, probe_run, self._asked_to_stop, Path(scratch)
+                )
+            room = room_for(self._limits, is_here=self.executor == "process")
+            self.admission = admit(self.estimates, wanted, room, threads)
+            executor.resize(self.admission.slots)
+            self.logger.info("%s", self.admission.line)
 
     def _train(self) -> None:
         executor, campaign = self._active()
         experiment = self.experiment
         parallel = self.execution_mode is ExecutionMode.PARALLEL
         order = experiment.interleaved_runs() if parallel else experiment.runs()
-        campaign.carry_out(executor, order, lambda: self._is_interrupted, self._look)
+        guard = self._guard = Guard(
+            self._limits,
+            None if self.executor == "in_process" else experiment.config.hang_seconds,
+            experiment.paths.root,
+            self.slots,
+        )
+        placing = Placing(needs_of(experiment, self.estimates, self.executor), self._gpus)
+        campaign.carry_out(executor, guard, placing, order, self._asked_to_stop, self._look)
         self._look()
 
     def _look(self) -> None:
         """Bring what others read up to date, several times a second."""
         _, campaign = self._active()
         self.failures = campaign.failures
-        if campaign.outcomes != self._seen_outcomes:
-            self._seen_outcomes = campaign.outcomes
-            self.baseline_result = self.experiment.arm_result("baseline")
-            self.variant_result = self.experiment.arm_result("variant")
         self.status = _running_status(campaign.arms_running()) or self.status
-        step = sum(progress.step for progress in campaign.progress())
+        step = campaign.steps()
         if step // self.checkpoint_frequency > self._checkpointed_step // self.checkpoint_frequency:
             self._checkpoint(step)
 
@@ -250,7 +298,7 @@ class ExperimentRunner:
         conditions = Conditions(self.execution_mode, self._stopwatch.seconds, self.command_line)
         if status is not RunnerStatus.INTERRUPTED:
             write_report(self.experiment, conditions)
-        self._checkpoint(sum(progress.step for progress in campaign.progress()))
+        self._checkpoint(campaign.steps())
         write_final_state(self.experiment, {**self.get_status(), "status": status.value})
         write_store(self.experiment, conditions)
 
@@ -292,7 +340,7 @@ class ExperimentRunner:
             again = partial(self._train_again, config_type, config, trainer_config)
             self._recover(FailedRun(config_type, config_type, error, failures, again))
             return None
-        setattr(self, f"{config_type}_result", result)
+        self._trained_here[config_type] = result
         return result
 
     def _train_here(
@@ -366,7 +414,7 @@ class ExperimentRunner:
 
     def monitor_progress(self) -> ProgressInfo:
         """How far the experiment is, with the time that is left; safe to call from any thread."""
-        self.progress = progress_info(self.run_progress(), self.status.value, slots=self._slots)
+        self.progress = progress_info(self.run_progress(), self.status.value, slots=self.slots)
         return self.progress
 
     def run_progress(self) -> tuple[RunProgress, ...]:
@@ -391,11 +439,16 @@ class ExperimentRunner:
 
     def _start_monitoring(self) -> None:
         """Begin to sample the runs' processes; nothing starts where monitoring is off."""
-        executor, _ = self._active()
+        _, campaign = self._active()
         if self.enable_monitoring:
             root = self.experiment.paths.root
-            monitor = ResourceMonitor(executor.pids, self._record_sample, disk_root=root)
+            monitor = ResourceMonitor(campaign.pids, self._record_sample, disk_root=root)
             self._open.enter_context(monitor)
+        elif self.resource_limits:
+            self.logger.warning(
+                "without monitoring no run is held to resource_limits; what is free on the disk "
+                "and signs of life are watched all the same"
+            )
 
     def _start_gpu_monitoring(self) -> None:
         """A hook for subclasses: GPUs are part of the ordinary samples already."""
@@ -408,7 +461,7 @@ class ExperimentRunner:
         if run is None:
             self.resource_usage = ResourceUsage.current()
         else:
-            campaign.attempts[run].sampled(sample, campaign.progress_of(run).step)
+            campaign.sampled(run, sample)
 
     def _runs_state(self) -> dict[str, Any]:
         attempts = self._campaign.attempts if self._campaign else {}
@@ -420,8 +473,19 @@ class ExperimentRunner:
     # ---- parts
 
     @property
-    def _slots(self) -> int:
+    def _wanted_slots(self) -> int:
         return self.max_workers if self.execution_mode is ExecutionMode.PARALLEL else 1
+
+    @property
+    def slots(self) -> int:
+        """Runs at the same time just now: what was asked for, as far as it fits."""
+        if self._guard is not None:
+            return self._guard.slots
+        return self.admission.slots if self.admission else self._wanted_slots
+
+    @property
+    def _limits(self) -> Limits:
+        return Limits.of(self.resource_limits)
 
     def _active(self) -> tuple[Executor, Campaign]:
         if self._executor is None or self._campaign is None:
@@ -429,8 +493,14 @@ class ExperimentRunner:
         return self._executor, self._campaign
 
     def _make_executor(self) -> Executor:
-        threads = self.experiment.config.torch_threads
-        return create_executor(self.executor, self._slots, [WARM_UP], threads)
+        settings = ExecutorSettings(
+            slots=self._wanted_slots,
+            preload=(WARM_UP,),
+            threads=self.experiment.config.torch_threads,
+            address=self.ray_address,
+            shared_directory=self.experiment.output_dir,
+        )
+        return create_executor(self.executor, settings)
 
 
 def _running_status(arms: set[str]) -> RunnerStatus | None:

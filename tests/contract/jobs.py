@@ -1,9 +1,12 @@
 """What the executors' contract has them carry out: importable by name in any process."""
 
+import ctypes
 import os
 import signal
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 
 def answer():
@@ -16,6 +19,10 @@ def nothing():
 
 def raise_memory_error():
     raise MemoryError("no room for the buffer")
+
+
+def raise_key_error():
+    raise KeyError("reward")
 
 
 def kill_itself():
@@ -38,6 +45,26 @@ def sleep_long():
     time.sleep(600)
 
 
+def sleep_stopped():
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def sleep_in_c():
+    """Never gives Python a chance to handle a signal."""
+    ctypes.PyDLL(None).sleep(600)
+
+
+def sleep_stubbornly():
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(600)
+
+
+def sleep_beside_a_helper(pid_file):
+    helper = subprocess.Popen(["sleep", "600"])
+    pid_file.write_text(str(helper.pid))
+    time.sleep(600)
+
+
 def leave_a_grandchild(pid_file):
     pid = os.fork()
     if pid == 0:
@@ -52,6 +79,14 @@ def print_and_raise():
 
 def thread_settings():
     return os.environ.get("OMP_NUM_THREADS"), os.getpid() == os.getsid(0)
+
+
+def variable(name):
+    return os.environ.get(name)
+
+
+def where():
+    return str(Path.cwd()), os.getpid(), os.getppid()
 
 
 def leave_quietly():

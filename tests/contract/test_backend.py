@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Any, ClassVar
 
+import gymnasium as gym
 import pytest
+from gymnasium.envs.classic_control import CartPoleEnv
 
 from src.experiments.domain.errors import UsageError
 from src.experiments.domain.paths import AttemptPaths
@@ -29,6 +34,20 @@ CONFIG = TrainerConfig(
     hyperparameters={"policy_kwargs": {"net_arch": [8]}},
     evaluation=EvaluationProtocol(30, 1, final_episodes=1),
 )
+
+
+class Listening(CartPoleEnv):
+    """Notes, at each of its steps, what it is told to ask."""
+
+    ask: ClassVar[Callable[[], int]] = staticmethod(lambda: 0)
+    heard: ClassVar[list[int]] = []
+
+    def step(self, action: Any) -> Any:
+        self.heard.append(type(self).ask())
+        return super().step(action)
+
+
+gym.register("Listening-v0", Listening, max_episode_steps=500)
 
 
 class Watching:
@@ -109,6 +128,91 @@ def test_it_saves_a_model_under_its_final_name(backend: Backend, tmp_path: Path)
     backend.save(AttemptPaths(tmp_path))
 
     assert [file.name for file in tmp_path.iterdir()] == ["model_final.zip"]
+
+
+ALGORITHMS: dict[str, dict[str, Any]] = {
+    "A2C": {},
+    "PPO": {"n_steps": 30, "batch_size": 10, "n_epochs": 4},
+    "RecurrentPPO": {"n_steps": 30, "batch_size": 10, "n_epochs": 1},
+    "TRPO": {"n_steps": 30, "batch_size": 10},
+    "DQN": {"learning_starts": 10, "buffer_size": 100, "batch_size": 4},
+    "QRDQN": {"learning_starts": 10, "buffer_size": 100, "batch_size": 4},
+    "ARS": {"n_delta": 2},
+}
+
+
+@pytest.fixture
+def listening(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, int], Backend]]:
+    """Backends whose environments hear of their activity; closed with the test."""
+    monkeypatch.setattr(Listening, "heard", [])
+    created: list[Backend] = []
+
+    def create(algorithm: str, n_envs: int) -> Backend:
+        config = replace(
+            CONFIG,
+            algorithm=algorithm,
+            environment="Listening-v0",
+            hyperparameters=ALGORITHMS[algorithm],
+            n_envs=n_envs,
+        )
+        created.append(create_backend("sb3", config))
+        monkeypatch.setattr(Listening, "ask", staticmethod(created[-1].activity))
+        return created[-1]
+
+    yield create
+    for each in created:
+        each.close()
+
+
+@pytest.mark.parametrize("n_envs", [1, 2])
+@pytest.mark.parametrize("algorithm", list(ALGORITHMS))
+def test_every_step_of_an_environment_is_activity(
+    listening: Callable[[str, int], Backend], algorithm: str, n_envs: int
+) -> None:
+    backend = listening(algorithm, n_envs)
+    backend.build()
+    Listening.heard.clear()
+    backend.train(Watching(1000))
+    trained = len(Listening.heard)
+    backend.evaluate([1, 2, 3], deterministic=True)
+
+    assert trained >= 60
+    assert len(Listening.heard) > trained
+    assert Listening.heard == sorted(set(Listening.heard))
+
+
+def test_every_gradient_step_is_activity(listening: Callable[[str, int], Backend]) -> None:
+    backend = listening("PPO", 1)
+    backend.build()
+    Listening.heard.clear()
+    backend.train(Watching(1000))
+    leaps = [after - before for before, after in pairwise(Listening.heard)]
+
+    # between two of the rollouts lies one update: 4 passes over 3 minibatches
+    assert sum(leap > 12 for leap in leaps) == 1
+
+
+def test_what_is_built_and_what_is_saved_is_activity(backend: Backend, tmp_path: Path) -> None:
+    at_first = backend.activity()
+    backend.build()
+    built = backend.activity()
+    backend.save(AttemptPaths(tmp_path))
+
+    assert at_first < built < backend.activity()
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "at_least"),
+    # a 32-bit observation of four numbers, kept once or twice
+    [("PPO", 30 * 16), ("DQN", 100 * 32), ("ARS", 0)],
+)
+def test_it_tells_what_its_experience_weighs(
+    listening: Callable[[str, int], Backend], algorithm: str, at_least: int
+) -> None:
+    backend = listening(algorithm, 1)
+    backend.build()
+
+    assert at_least <= backend.experience_bytes() <= 3 * at_least
 
 
 def test_an_unknown_backend_is_refused() -> None:

@@ -2,19 +2,31 @@
 
 import os
 import sys
+import time
 
 import gymnasium
 from gymnasium.envs.classic_control import CartPoleEnv
 
 
 class BrokenCartPole(CartPoleEnv):
-    """Balances a pole until step `at`, then does what `kind` says."""
+    """Balances a pole until step `at`, then does what `kind` says; a step takes `seconds`."""
 
-    def __init__(self, kind="raise", at=100, **kwargs):
+    def __init__(self, kind="raise", at=100, seconds=0.0, **kwargs):
         super().__init__(**kwargs)
-        self.kind, self.at, self.steps_taken = kind, at, 0
+        self.kind, self.at, self.seconds, self.steps_taken = kind, at, seconds, 0
+
+    def reset(self, **kwargs):
+        if self.kind == "sleep in reset":
+            sleep_for_ever()
+        return super().reset(**kwargs)
+
+    def close(self):
+        super().close()
+        if self.kind == "sleep in close":
+            sleep_for_ever()
 
     def step(self, action):
+        time.sleep(self.seconds)
         self.steps_taken += 1
         if self.steps_taken == self.at:
             self.break_down()
@@ -24,12 +36,22 @@ class BrokenCartPole(CartPoleEnv):
         match self.kind:
             case "raise":
                 raise RuntimeError("joint 3 exploded \x1b[31m")
+            case "sleep":
+                sleep_for_ever()
+            case "spin":
+                while True:
+                    pass
             case "exit":
                 sys.exit(0)
             case "leak":
                 secret = os.environ["CANARY_API_KEY"]
                 print("the key is", secret, "\x1b[2J")
                 raise RuntimeError(f"refused: {secret}")
+
+
+def sleep_for_ever():
+    while True:
+        time.sleep(60)
 
 
 gymnasium.register(

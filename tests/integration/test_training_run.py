@@ -5,19 +5,26 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import gymnasium as gym
 import pytest
 import torch
+from gymnasium.envs.classic_control import CartPoleEnv
 
 from src.experiments.domain.paths import RunPaths
-from src.experiments.domain.records import EvaluationProtocol, RunKey, TrainerConfig
+from src.experiments.domain.records import EvaluationProtocol, RunEstimate, RunKey, TrainerConfig
 from src.experiments.durability.journal import Record, read_journal, without_wall_clock
-from src.experiments.training import Trainer
-from src.experiments.training.rehearsal import rehearse
+from src.experiments.training import Trainer, rehearsal
+from src.experiments.training.rehearsal import probe, rehearse
 
 pytestmark = pytest.mark.integration
+
+Estimate = Callable[[RunKey, TrainerConfig], RunEstimate]
 
 SMALL = {"net_arch": [8]}
 OFF_POLICY = {"learning_starts": 20, "batch_size": 8, "buffer_size": 500, "policy_kwargs": SMALL}
@@ -45,8 +52,8 @@ def config(algorithm: str, run_dir: Path | None = None, **fields: Any) -> Traine
         "evaluation": PROTOCOL,
         "run_dir": run_dir,
     }
-    environment = "Pendulum-v1" if continuous else "CartPole-v1"
-    return TrainerConfig(algorithm, environment, 256, seed=5, **{**defaults, **fields})
+    defaults["environment"] = "Pendulum-v1" if continuous else "CartPole-v1"
+    return TrainerConfig(algorithm, total_timesteps=256, seed=5, **{**defaults, **fields})
 
 
 def journal(directory: Path) -> list[Record]:
@@ -184,16 +191,76 @@ def test_predictions_and_normalisation_are_saved(tmp_path: Path) -> None:
     assert len(statistics["observation"]["mean"]) == 4
 
 
+@pytest.mark.parametrize("estimate_run", [rehearse, probe])
 @pytest.mark.parametrize("algorithm", ["PPO", "DQN", "ARS"])
 def test_a_rehearsal_estimates_the_whole_run_and_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, algorithm: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, algorithm: str, estimate_run: Estimate
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     run = RunKey("baseline", 5)
-    estimate = rehearse(run, config(algorithm, tmp_path / "run", hyperparameters={}))
+    estimate = estimate_run(run, config(algorithm, tmp_path / "run", hyperparameters={}))
 
     assert list(tmp_path.iterdir()) == []
     assert estimate.run == run
     assert estimate.planned_timesteps == (2048 if algorithm == "PPO" else 256)
     assert min(estimate.steps_per_second, estimate.memory_mb, estimate.disk_mb) > 0
+    assert 0 <= estimate.shared_mb < estimate.memory_mb
+    assert estimate.gpu_memory_mb is None
+
+
+@pytest.mark.parametrize("algorithm", ["PPO", "A2C", "TRPO", "RecurrentPPO", "SAC", "TD3"])
+def test_a_probe_takes_no_more_than_it_must(algorithm: str) -> None:
+    long = replace(config(algorithm, n_envs=2), total_timesteps=10**6)
+    began = time.perf_counter()
+    estimate = probe(RunKey("baseline", 5), long)
+
+    assert time.perf_counter() - began < 5
+    assert estimate.planned_timesteps >= 10**6
+    assert estimate.training_seconds > 10
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "small", "large", "mib"),
+    [
+        # 16 bytes of observation, 8 of action, 24 of numbers
+        ("PPO", {"n_steps": 256}, {"n_steps": 10**6}, 48e6 / 2**20),
+        # two observations of 16 bytes, 8 of action, 12 of numbers; a third of the room is used
+        ("DQN", {"buffer_size": 3000}, {"buffer_size": 3 * 10**6}, 52e6 / 2**20),
+    ],
+)
+def test_the_whole_buffer_counts_as_far_as_it_will_be_filled(
+    algorithm: str, small: dict[str, Any], large: dict[str, Any], mib: float
+) -> None:
+    def memory_mb(settings: dict[str, Any]) -> float:
+        given = config(algorithm, hyperparameters=settings)
+        return probe(RunKey("baseline", 5), replace(given, total_timesteps=10**6)).memory_mb
+
+    memory_mb(small)  # what is imported and allocated once
+
+    assert memory_mb(large) - memory_mb(small) == pytest.approx(mib, abs=6)
+
+
+class Slow(CartPoleEnv):
+    """Takes its time."""
+
+    steps: ClassVar[int] = 0
+
+    def step(self, action: Any) -> Any:
+        time.sleep(0.02)
+        Slow.steps += 1
+        return super().step(action)
+
+
+gym.register("SlowCartPole-v0", Slow, max_episode_steps=500)
+
+
+def test_a_slow_environment_is_probed_with_fewer_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rehearsal, "LAP_SECONDS", 0.2)
+    monkeypatch.setattr(Slow, "steps", 0)
+    protocol = EvaluationProtocol(1000, 1, final_episodes=1)
+    slow = config("PPO", environment="SlowCartPole-v0", hyperparameters={}, evaluation=protocol)
+    estimate = probe(RunKey("baseline", 5), slow)
+
+    assert Slow.steps < 40
+    assert 20 < estimate.steps_per_second < 50

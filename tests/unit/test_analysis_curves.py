@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from src.experiments.analysis.curves import MAX_POINTS, Source, arm_curves, run_curve
+from src.experiments.analysis.curves import (
+    MAX_LINES,
+    MAX_POINTS,
+    Source,
+    arm_curves,
+    evenly,
+    run_curve,
+)
 from src.experiments.domain.records import RunKey
 
 RUN = RunKey("baseline", 1)
@@ -13,6 +20,10 @@ RUN = RunKey("baseline", 1)
 def evaluation(step, value, *, final=False):
     metrics = {"eval/return_mean": value}
     return {"kind": "evaluation", "step": step, "final": final, "metrics": metrics}
+
+
+def curves(journals, source):
+    return [run_curve(run, records, source) for run, records in journals.items()]
 
 
 def training(step, value):
@@ -51,7 +62,7 @@ def test_a_long_curve_is_thinned_and_keeps_its_ends():
 
 
 def test_a_single_run_has_no_range():
-    curve = arm_curves({RUN: [evaluation(1, 1.0), evaluation(2, 2.0)]}, Source.EVALUATION)
+    curve = arm_curves(curves({RUN: [evaluation(1, 1.0), evaluation(2, 2.0)]}, Source.EVALUATION))
 
     assert curve["baseline"].lowest is None
     assert curve["baseline"].highest is None
@@ -65,7 +76,7 @@ def test_several_runs_have_a_mean_and_a_range_on_the_steps_they_share():
         RunKey("baseline", 2): [evaluation(50, 15.0), evaluation(150, 25.0)],
     }
 
-    curve = arm_curves(journals, Source.EVALUATION)["baseline"]
+    curve = arm_curves(curves(journals, Source.EVALUATION))["baseline"]
     assert curve.steps.tolist() == [50, 100, 150]
     assert curve.mean.tolist() == [10, 15, 20]
     assert curve.lowest.tolist() == [5, 10, 15]
@@ -80,13 +91,13 @@ def test_an_unfinished_run_is_drawn_and_is_no_part_of_the_mean():
         failed: [evaluation(100, -500.0)],
     }
 
-    curve = arm_curves(journals, Source.EVALUATION, {failed})["variant"]
+    curve = arm_curves(curves(journals, Source.EVALUATION), {failed})["variant"]
     assert curve.mean.tolist() == [10.0, 20.0]
     assert [run.run for run in curve.unfinished] == [failed]
 
 
 def test_an_arm_with_only_unfinished_runs_has_no_mean():
-    curve = arm_curves({RUN: [evaluation(100, 1.0)]}, Source.EVALUATION, {RUN})["baseline"]
+    curve = arm_curves(curves({RUN: [evaluation(100, 1.0)]}, Source.EVALUATION), {RUN})["baseline"]
 
     assert len(curve.mean) == 0
     assert curve.label == "baseline, seed 1"
@@ -99,8 +110,8 @@ def test_arms_keep_their_order_and_arms_without_points_are_absent():
         RunKey("other", 1): [],
     }
 
-    assert list(arm_curves(journals, Source.EVALUATION)) == ["variant", "baseline"]
-    assert arm_curves(journals, Source.TRAINING) == {}
+    assert list(arm_curves(curves(journals, Source.EVALUATION))) == ["variant", "baseline"]
+    assert arm_curves(curves(journals, Source.TRAINING)) == {}
 
 
 def test_runs_without_a_common_step_have_an_empty_mean():
@@ -109,4 +120,30 @@ def test_runs_without_a_common_step_have_an_empty_mean():
         RunKey("a", 2): [evaluation(3, 1.0), evaluation(4, 1.0)],
     }
 
-    assert len(arm_curves(journals, Source.EVALUATION)["a"].mean) == 0
+    assert len(arm_curves(curves(journals, Source.EVALUATION))["a"].mean) == 0
+
+
+def test_of_many_runs_some_are_drawn_and_all_count():
+    journals = {
+        RunKey("baseline", seed): [evaluation(100, float(seed)), evaluation(200, float(seed))]
+        for seed in range(100)
+    }
+
+    curve = arm_curves(curves(journals, Source.EVALUATION))["baseline"]
+    assert len(curve.thin) == MAX_LINES
+    assert [run.run.seed for run in (curve.thin[0], curve.thin[-1])] == [0, 99]
+    assert (curve.mean.tolist(), curve.highest.tolist()) == ([49.5, 49.5], [99.0, 99.0])
+    assert curve.label == "baseline, mean of 100 seeds"
+
+
+def test_of_many_unfinished_runs_some_are_drawn():
+    journals = {RunKey("baseline", seed): [evaluation(100, 1.0)] for seed in range(100)}
+
+    curve = arm_curves(curves(journals, Source.EVALUATION), set(journals))["baseline"]
+    assert len(curve.dotted) == MAX_LINES
+    assert curve.thin == ()
+
+
+def test_items_are_chosen_evenly():
+    assert evenly([1, 2, 3], 3) == [1, 2, 3]
+    assert evenly(list(range(11)), 3) == [0, 5, 10]

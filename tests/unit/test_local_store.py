@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from src.experiments.domain.errors import StorageError
 from src.experiments.domain.paths import ExperimentPaths
 from src.experiments.domain.records import RunKey
-from src.experiments.durability.files import write_json
-from src.experiments.durability.journal import JournalWriter
+from src.experiments.durability.files import json_text, read_json, write_json
+from src.experiments.durability.journal import JournalWriter, read_journal
+from src.experiments.tracking import log_lines, metric_files
 from src.experiments.tracking.local_store import StoreInput, write_local_store
 from src.experiments.tracking.manifest import write_manifest
 from src.experiments.tracking.metric_files import csv_name
@@ -203,7 +204,56 @@ def test_memory_is_told_with_peak_mean_and_samples(finished):
     baseline = memory["runs"]["baseline_seed42"]
     assert (memory["peak_mb"], baseline["peak_mb"], baseline["mean_mb"]) == (300.0, 300.0, 200.0)
     assert [sample["step"] for sample in baseline["samples"]] == [0, 128]
-    assert memory["runs"]["variant_seed42"] == {"peak_mb": None, "mean_mb": None, "samples": []}
+    variant = memory["runs"]["variant_seed42"]
+    assert variant.pop("samples") == []
+    assert set(variant.values()) == {None}
+
+
+def resources(paths, run, samples):
+    """Resource events of a run: time, memory, proportional memory, memory on the GPU."""
+    for moment, *measured in samples:
+        with JournalWriter(paths.run(run).events, lambda moment=moment: moment) as events:
+            names = ("memory_mb", "pss_mb", "gpu_memory_mb")
+            events.append("resources", 1, **dict(zip(names, measured, strict=True)))
+
+
+def test_the_total_is_the_sum_over_the_runs_at_each_look(paths):
+    resources(paths, BASELINE, [(10.2, 100.0, 60.0, None), (11.3, 200.0, 90.0, None)])
+    resources(paths, VARIANT, [(11.3, 300.0, 110.0, None), (12.4, 150.0, 80.0, None)])
+    write_local_store(store_input(paths, adopted_attempts={}))
+
+    total = content(paths.memory_usage)["total"]
+    assert [list(sample.values())[:4] for sample in total["samples"]] == [
+        [10, 1, 100.0, 60.0],
+        [11, 2, 500.0, 200.0],
+        [12, 1, 150.0, 80.0],
+    ]
+    assert (total["peak_mb"], total["mean_mb"]) == (500.0, 250.0)
+    assert (total["peak_pss_mb"], total["mean_pss_mb"]) == (200.0, pytest.approx(340 / 3))
+    assert (total["peak_gpu_memory_mb"], total["mean_gpu_memory_mb"]) == (None, None)
+
+
+def test_a_run_that_was_looked_at_twice_in_a_second_counts_once_in_the_total(paths):
+    resources(paths, BASELINE, [(10.1, 100.0, 60.0, None), (10.8, 130.0, 70.0, None)])
+    resources(paths, VARIANT, [(10.4, 50.0, 20.0, None)])
+    write_local_store(store_input(paths, adopted_attempts={}))
+
+    memory = content(paths.memory_usage)
+    assert [sample["memory_mb"] for sample in memory["total"]["samples"]] == [180.0]
+    assert len(memory["runs"]["baseline_seed42"]["samples"]) == 2
+
+
+def test_an_unknown_part_makes_a_sum_unknown_but_a_run_without_a_gpu_uses_none(paths):
+    resources(paths, BASELINE, [(10.0, 100.0, None, None), (11.0, 100.0, 60.0, None)])
+    resources(paths, VARIANT, [(10.0, 100.0, 60.0, 512.0), (11.0, 100.0, 60.0, 256.0)])
+    write_local_store(store_input(paths, adopted_attempts={}))
+
+    memory = content(paths.memory_usage)
+    total = memory["total"]
+    assert [sample["pss_mb"] for sample in total["samples"]] == [None, 120.0]
+    assert (total["peak_gpu_memory_mb"], total["mean_gpu_memory_mb"]) == (512.0, 384.0)
+    assert memory["runs"]["baseline_seed42"]["peak_gpu_memory_mb"] is None
+    assert memory["runs"]["baseline_seed42"]["mean_pss_mb"] == 60.0
 
 
 def test_text_logs_hold_texts_events_and_the_log_in_order_of_time(finished):
@@ -252,6 +302,16 @@ def test_tables_hold_the_runs_and_all_evaluations(finished):
     assert tables["evaluations"] == {
         "columns": ["arm", "seed", "step", "final", "episodes", "eval/return_mean"],
         "rows": [["baseline", 42, 256, True, 3, 2.0]],
+    }
+
+
+def test_tables_hold_the_arms_where_there_are_some(finished):
+    results = {"runs": [], "arms": {"baseline": {"seeds": [1, 2]}, "variant": {"auc": 1.5}}}
+    write_local_store(store_input(finished, results=results))
+
+    assert content(finished.metrics / "tables.json")["arms"] == {
+        "columns": ["seeds", "auc"],
+        "rows": [[[1, 2], None], [None, 1.5]],
     }
 
 
@@ -409,3 +469,165 @@ def test_journal_csv_and_json_agree_in_every_number(tmp_path_factory, baseline, 
 
 def same(left, right):
     return left == right or (math.isnan(left) and math.isnan(right))
+
+
+# --- many runs: written run by run, and the same bytes as if everything had been held at once
+
+
+SEEDS = (1, 2, 3)
+RUNS = [RunKey(arm, seed) for arm in ("baseline", "variant") for seed in SEEDS]
+
+
+@pytest.fixture
+def several(paths):
+    """Three seeds of two arms, with metrics that not every run has, NaN, texts and evaluations."""
+    for index, run in enumerate(RUNS):
+        moment = MOMENT + 7 * (index % 4)
+        with JournalWriter(paths.run(run).journal, lambda moment=moment: moment) as journal:
+            for step in range(10, 60, 10):
+                metrics = {"train/x": step / (index + 3), f"own/{index % 2}": index, "é": math.nan}
+                journal.append("metrics", step, metrics=metrics)
+                evaluated = {"eval/return_mean": step * 0.1, **({"more": 1} if index == 4 else {})}
+                journal.append("evaluation", step, final=step == 50, metrics=evaluated, episodes=2)
+            journal.append("text", 50, name="note", text=f"run {index} \udcff\n")
+            if index != 2:
+                journal.append("finished", 50, metrics={"final/total_steps": 50}, training_time=1.5)
+        with JournalWriter(paths.run(run).events, lambda moment=moment: moment + 1) as events:
+            events.append("resources", 5, cpu_percent=1.5, memory_mb=100.0 + index)
+        predictions = {"episodes": [{"seed": index, "actions": [[0.5], []]}], "none": {}}
+        write_json(paths.run(run).attempt(1).predictions, predictions)
+    return store_input(paths, runs=RUNS, adopted_attempts=dict.fromkeys(RUNS[1:], 1))
+
+
+def all_at_once(store):
+    """The same documents, made from all streams in memory, by path below the experiment."""
+    paths = store.paths
+    streams = {
+        run: (read_journal(paths.run(run).journal), read_journal(paths.run(run).events))
+        for run in store.runs
+    }
+    points, single, evaluations = {}, {}, []
+    for run, (journal, events) in streams.items():
+        for record in (*journal, *events):
+            values = dict(record.get("metrics", {}))
+            if record["kind"] == "resources":
+                values = {f"system/{name}": record[name] for name in ("cpu_percent", "memory_mb")}
+            for name, value in values.items():
+                points.setdefault(name, []).append((run, record["step"], value))
+            if record["kind"] == "evaluation":
+                evaluations.append((run, record))
+            if record["kind"] == "finished" or record.get("final"):
+                extra = {"training_time": 1.5} if record["kind"] == "finished" else {}
+                for name, value in (values | extra).items():
+                    single.setdefault(name, {})[run.name] = value
+    scalars = {
+        name: {
+            run.name: [{"step": step, "value": value} for of, step, value in found if of == run]
+            for run in dict.fromkeys(run for run, _, _ in found)
+        }
+        for name, found in sorted(points.items())
+    }
+    names = sorted({name for _, record in evaluations for name in record["metrics"]})
+    return {
+        "metrics/scalar_metrics.json": json_text(scalars, indent=2),
+        "metrics/single_values.json": json_text(dict(sorted(single.items())), indent=2),
+        "metrics/tables.json": json_text(
+            {
+                "runs": content(paths.metrics / "tables.json")["runs"],
+                "arms": {"columns": [], "rows": []},
+                "evaluations": {
+                    "columns": ["arm", "seed", "step", "final", "episodes", *names],
+                    "rows": [
+                        [run.arm, run.seed, record["step"], record["final"], record["episodes"]]
+                        + [record["metrics"].get(name) for name in names]
+                        for run, record in evaluations
+                    ],
+                },
+            },
+            indent=2,
+        ),
+        "predictions.json": json_text(
+            {
+                "experiment_id": "pair",
+                "runs": {
+                    run.name: read_json(paths.run(run).attempt(1).predictions)
+                    if run in store.adopted_attempts
+                    else None
+                    for run in store.runs
+                },
+            },
+            indent=2,
+        ),
+        **{
+            f"metrics/{csv_name(name)}": "\n".join(
+                ["arm,seed,step,value"]
+                + [f"{run.arm},{run.seed},{step},{value!r}" for run, step, value in found]
+            )
+            for name, found in points.items()
+        },
+    }
+
+
+@pytest.mark.parametrize("waiting", [1, 300, 4_000_000])
+def test_files_are_written_run_by_run_as_if_all_runs_were_held_at_once(
+    several, monkeypatch, waiting
+):
+    monkeypatch.setattr(metric_files, "MOST_WAITING_CHARACTERS", waiting)
+    write_local_store(several)
+
+    expected = all_at_once(several)
+    written = tree(several.paths.root)
+    assert {name: written[name].decode() for name in expected} == {
+        name: f"{text}\n" for name, text in expected.items()
+    }
+    csv_files = {name for name in written if name.endswith(".csv")}
+    assert csv_files == {name for name in expected if name.endswith(".csv")}
+
+
+def test_texts_of_all_runs_are_in_order_of_time_and_of_equal_times_in_that_of_the_runs(several):
+    write_local_store(several)
+
+    lines = content(several.paths.text_logs)
+    moments = [line["timestamp"] for line in lines]
+    assert moments == sorted(moments)
+    first = [line["run"] for line in lines if line["timestamp"] == moments[0]]
+    assert list(dict.fromkeys(first)) == [RUNS[0].name, RUNS[4].name]
+
+
+def test_artifacts_hold_what_they_are_copies_of(several):
+    write_local_store(several)
+
+    for kind, source in (
+        ("experiment_results", several.paths.results),
+        ("model_predictions", several.paths.predictions),
+        ("memory_usage", several.paths.memory_usage),
+    ):
+        (copy,) = several.paths.artifacts.glob(f"{kind}_*.json")
+        assert copy.read_bytes() == source.read_bytes()
+
+
+def test_a_damaged_stream_of_a_later_run_leaves_earlier_metric_files_as_they_were(several):
+    write_local_store(several)
+    before = tree(several.paths.metrics)
+    with JournalWriter(several.paths.run(RUNS[0]).journal) as journal:
+        journal.append("metrics", 60, metrics={"train/x": 1.0, "new": 2.0})
+    damaged = several.paths.run(RUNS[3]).journal
+    damaged.write_bytes(b"no record\n" + damaged.read_bytes())
+
+    with pytest.raises(StorageError) as caught:
+        write_local_store(several)
+    assert caught.value.where == str(damaged)
+    assert tree(several.paths.metrics) == before
+    assert not [name for name in tree(several.paths.root) if name.endswith(".tmp")]
+
+
+def test_a_log_longer_than_is_told_is_told_from_its_end(finished, monkeypatch):
+    monkeypatch.setattr(log_lines, "MOST_LINES_OF_A_FILE", 2)
+    finished.logs.mkdir()
+    finished.experiment_log.write_text(
+        "".join(f"2020-01-01T00:00:0{second}Z INFO x: {second}\nmore\n" for second in range(5))
+    )
+    write_local_store(store_input(finished))
+
+    told = [line["text"] for line in content(finished.text_logs) if line["run"] is None]
+    assert told == ["x: 3\nmore", "x: 4\nmore"]

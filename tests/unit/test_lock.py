@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -41,6 +42,26 @@ def test_a_second_process_is_refused_within_two_seconds_and_told_who(tmp_path, h
     with pytest.raises(ExperimentLockedError, match=str(holder.pid)), FileLock(tmp_path / ".lock"):
         pass
     assert time.monotonic() - begun < 2.0
+
+
+def test_who_has_patience_waits_for_the_holder_to_go(tmp_path, holder):
+    threading.Timer(0.3, holder.kill).start()
+    begun = time.monotonic()
+    with FileLock(tmp_path / ".lock", patience_seconds=10.0):
+        waited = time.monotonic() - begun
+
+    assert 0.2 < waited < 5.0
+
+
+def test_who_has_none_is_refused_at_once(tmp_path, holder):
+    begun = time.monotonic()
+    with (
+        pytest.raises(ExperimentLockedError),
+        FileLock(tmp_path / ".lock", patience_seconds=0.0),
+    ):
+        pass
+
+    assert time.monotonic() - begun < 1.0
 
 
 def test_a_killed_holder_leaves_no_lock(tmp_path, holder):

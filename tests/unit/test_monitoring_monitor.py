@@ -51,6 +51,17 @@ def test_every_target_and_the_whole_are_told_again_and_again(tmp_path):
         assert sample.disk_free_mb > 0.0
 
 
+def test_all_samples_of_one_look_have_the_same_time():
+    sink = Sink()
+    targets = {RUN: os.getpid(), OTHER: os.getpid()}
+
+    with ResourceMonitor(lambda: targets, sink, 0.02):
+        wait_until(lambda: len(sink.of(None)) >= 3)
+
+    times = [sample.time for _, sample in sink.samples[:9]]
+    assert times[0] == times[1] == times[2] < times[3] == times[4] == times[5] < times[6]
+
+
 def test_a_monitor_stops_promptly_however_long_its_interval():
     sink = Sink()
     with ResourceMonitor(lambda: {RUN: os.getpid()}, sink, 3600.0):

@@ -2,21 +2,25 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import psutil
 import pytest
 
+from src.experiments.monitoring import GpuDevice, directory_size_mb, free_disk_mb
+from src.experiments.monitoring.looks import Look, ProcessWatch
+from src.experiments.monitoring.processes import HAS_PROC, ProcessReading
 from src.experiments.monitoring.resources import (
     MachineCpu,
-    ProcessTable,
+    MachineMeter,
     ResourceUsage,
     TreeMeter,
-    directory_size_mb,
     sample_fields,
     sample_tree,
 )
-from src.experiments.monitoring.sparing import Sparing
 
+MIB = 2**20
+needs_pss = pytest.mark.skipif(not HAS_PROC, reason="this system does not tell it")
 BUSY_WITH_MEMORY = """
 import time
 ballast = bytearray(120 * 2**20)
@@ -35,6 +39,23 @@ sys.stdin.read()
 child.kill()
 child.wait()
 """
+PARENT_OF_FORKED = """
+import os, signal, sys
+common = bytearray(60 * 2**20)
+for page in range(0, len(common), 4096):
+    common[page] = 1
+children = []
+for _ in range(3):
+    child = os.fork()
+    if child == 0:
+        signal.pause()
+    children.append(child)
+print("ready", flush=True)
+sys.stdin.read()
+for child in children:
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+"""
 
 
 @pytest.fixture
@@ -48,9 +69,20 @@ def idle_parent_of_a_busy_child():
         parent.wait(10)
 
 
+@pytest.fixture
+def forked_with_common_memory():
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT_OF_FORKED], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as parent:
+        parent.stdout.readline()
+        yield parent.pid
+        parent.stdin.close()
+        parent.wait(10)
+
+
 def test_a_childs_cpu_and_memory_count_for_its_parents_tree(idle_parent_of_a_busy_child):
     parent, child = idle_parent_of_a_busy_child
-    meter = TreeMeter(parent)
+    meter = MachineMeter(parent)
 
     first = meter.sample()
     cpu_before = sum(psutil.Process(child).cpu_times()[:2])
@@ -65,6 +97,25 @@ def test_a_childs_cpu_and_memory_count_for_its_parents_tree(idle_parent_of_a_bus
     assert second.memory_mb > 120
     assert second.cpu_percent == pytest.approx(share, rel=0.3)
     assert second.time > first.time
+
+
+@needs_pss
+def test_a_trees_proportional_memory_is_not_more_than_its_resident(idle_parent_of_a_busy_child):
+    sample = sample_tree(idle_parent_of_a_busy_child[0])
+
+    assert sample is not None
+    assert sample.pss_mb is not None
+    assert sample.memory_mb >= sample.pss_mb > 120
+    assert sample.cpu_percent > 0.0
+
+
+@needs_pss
+def test_what_forked_processes_share_counts_once(forked_with_common_memory):
+    sample = sample_tree(forked_with_common_memory)
+
+    assert sample is not None
+    assert sample.memory_mb > 4 * 60
+    assert 60 < sample.pss_mb < 60 + 60
 
 
 def test_what_cannot_be_measured_is_none_not_zero(idle_parent_of_a_busy_child):
@@ -102,10 +153,74 @@ def test_a_zombie_has_no_sample():
 
 
 def test_a_tree_holds_no_strangers():
-    tree = ProcessTable().tree(os.getpid())
+    tree = ProcessWatch().look([os.getpid()]).trees[os.getpid()]
 
     assert tree[0].pid == os.getpid()
     assert os.getppid() not in {process.pid for process in tree}
+
+
+def test_trees_within_one_another_are_seen_at_the_same_moment(idle_parent_of_a_busy_child):
+    parent, child = idle_parent_of_a_busy_child
+
+    look = ProcessWatch().look([parent, child])
+
+    assert [reading.pid for reading in look.trees[parent]] == [parent, child]
+    assert look.trees[child] == [look.trees[parent][1]]
+
+
+def reading(pid, cpu_seconds, age_seconds, started=1.0):
+    return ProcessReading(pid, 1, started, age_seconds, cpu_seconds, MIB)
+
+
+def look_at(moment, *readings):
+    return Look(1e9, moment, {7: readings}, {each.pid: None for each in readings}, ())
+
+
+def test_cpu_use_is_what_was_used_between_two_looks():
+    meter = TreeMeter(7)
+    meter.sample(look_at(100.0, reading(7, 50.0, 60.0), reading(8, 20.0, 40.0)))
+
+    sample = meter.sample(look_at(110.0, reading(7, 51.0, 70.0), reading(8, 24.0, 50.0)))
+
+    assert sample.cpu_percent == pytest.approx(50.0)
+
+
+def test_a_process_that_is_noticed_late_has_not_used_all_of_it_just_now():
+    meter = TreeMeter(7)
+    meter.sample(look_at(100.0, reading(7, 0.0, 60.0)))
+
+    sample = meter.sample(look_at(101.0, reading(7, 0.0, 61.0), reading(8, 5.0, 10.0)))
+
+    assert sample.cpu_percent == pytest.approx(50.0)
+
+
+def test_a_pid_that_is_used_again_is_another_process():
+    meter = TreeMeter(7)
+    meter.sample(look_at(100.0, reading(7, 0.0, 60.0), reading(8, 50.0, 60.0)))
+
+    sample = meter.sample(
+        look_at(102.0, reading(7, 0.0, 62.0), reading(8, 1.0, 1.0, started=161.0))
+    )
+
+    assert sample.cpu_percent == pytest.approx(50.0)
+
+
+def test_a_tree_has_what_its_processes_use_of_the_devices():
+    device = GpuDevice(0, "device", 90.0, None, None, {8: 300.0, 9: 50.0}, {8: 40.0, 9: 50.0})
+    look = look_at(100.0, reading(7, 0.0, 1.0), reading(8, 0.0, 1.0))
+
+    sample = TreeMeter(7).sample(replace(look, devices=(device,)))
+
+    assert (sample.gpu_percent, sample.gpu_memory_mb) == (40.0, 300.0)
+
+
+def test_proportional_memory_is_none_where_one_process_hides_it():
+    look = look_at(100.0, reading(7, 0.0, 1.0), reading(8, 0.0, 1.0))
+
+    sample = TreeMeter(7).sample(replace(look, pss_bytes={7: MIB, 8: None}))
+
+    assert sample.memory_mb == 2.0
+    assert sample.pss_mb is None
 
 
 def test_the_fields_of_a_sample_leave_its_time_to_the_event():
@@ -177,28 +292,9 @@ def test_a_directorys_size_counts_its_files_and_follows_no_link(tmp_path):
     assert directory_size_mb(tmp_path / "absent") == 0.0
 
 
-def test_a_costly_measurement_is_repeated_only_as_often_as_it_may_cost():
-    clock = Clock()
-    calls = []
-
-    def measure():
-        calls.append(clock.now)
-        clock.now += 0.010
-        return len(calls)
-
-    sparing = Sparing(measure, share=0.01, clock=lambda: clock.now)
-    values = []
-    while clock.now < 3.5:
-        values.append(sparing.value())
-        clock.now += 0.1
-
-    assert values[0] == 1
-    assert len(calls) == 4  # 10 ms at one percent: once a second
-    assert values[-1] == 4
-
-
-class Clock:
-    now = 0.0
+def test_what_is_free_is_told_and_nothing_where_nothing_is(tmp_path):
+    assert free_disk_mb(tmp_path) == pytest.approx(psutil.disk_usage(tmp_path).free / MIB, rel=0.1)
+    assert free_disk_mb(tmp_path / "absent") is None
 
 
 def wait_until(condition, seconds=10.0):

@@ -7,12 +7,14 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 import pytest
 
 from src.experiments.analysis import ReportContent, aggregate, compare, write_report
+from src.experiments.analysis.curves import Source, run_curve
 from src.experiments.domain.paths import ExperimentPaths
 from src.experiments.domain.records import (
     DecisionRule,
@@ -82,6 +84,13 @@ def journal(value):
     ]
 
 
+def curves(journals):
+    return {
+        source: [run_curve(run, records, source) for run, records in journals.items()]
+        for source in Source
+    }
+
+
 def content(values, rule=None, **changes):
     rule = rule or DecisionRule()
     runs = {
@@ -100,11 +109,13 @@ def content(values, rule=None, **changes):
         "created": datetime(2025, 11, 21, 7, 30, tzinfo=UTC),
         "differences": (Difference("/hyperparameters/learning_rate", 3e-4, 1e-3, True, False),),
         "notices": ("CartPole-v0 runs as CartPole-v1.",),
-        "journals": {
-            RunKey(arm, run.seed): journal(run.final_return or 0.0)
-            for arm, each in runs.items()
-            for run in each
-        },
+        "curves": curves(
+            {
+                RunKey(arm, run.seed): journal(run.final_return or 0.0)
+                for arm, each in runs.items()
+                for run in each
+            }
+        ),
         "resources": {
             RunKey("baseline", 42): [ResourceSample(1e9 + s, 99.0, 300.0 + s) for s in range(4)]
         },
@@ -151,7 +162,7 @@ def single_page(tmp_path_factory):
     return write_report(paths, content(SINGLE), StoragePolicy()).read_text(encoding="utf-8")
 
 
-FEW_FIGURES: dict[str, dict[RunKey, list[object]]] = {"journals": {}, "resources": {}}
+FEW_FIGURES: dict[str, dict[RunKey, list[object]]] = {"curves": {}, "resources": {}}
 
 
 # --- what is told ------------------------------------------------------------------------------
@@ -275,16 +286,93 @@ def test_an_experiment_without_any_result_still_has_a_report(write):
 
 
 def test_a_run_that_was_cut_short_has_a_report(write):
-    report = content(FIVE, journals={RunKey("baseline", 42): []}, resources={}, provenance={})
+    cut_short = curves({RunKey("baseline", 42): []})
+    report = content(FIVE, curves=cut_short, resources={}, provenance={})
 
     assert "Variant better" in Page(write(report)).text
 
 
 def test_a_non_finite_value_in_a_journal_leaves_a_gap(write):
     journals = {RunKey("baseline", 42): journal(float("nan")), RunKey("variant", 42): journal(1.0)}
-    figures = _figures(write(content(SINGLE, journals=journals)))
+    figures = _figures(write(content(SINGLE, curves=curves(journals))))
 
     assert figures["learning_curves"]["data"][0]["y"] == [None, None, None]
+
+
+# --- many runs ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """The page and the Markdown of a report on 2 x 150 runs, of which 30 failed."""
+    runs = {
+        arm: [
+            result(arm, seed, float(seed), error="boom" if arm == "variant" and seed < 30 else None)
+            for seed in range(150)
+        ]
+        for arm in ("baseline", "variant")
+    }
+    rule = DecisionRule()
+    paths = ExperimentPaths.under(tmp_path_factory.mktemp("results"), "many")
+    report = content(
+        FIVE,
+        comparison=compare(runs, rule),
+        arms={arm: aggregate(arm, each) for arm, each in runs.items()},
+        curves=curves(
+            {RunKey(arm, run.seed): journal(1.0) for arm, each in runs.items() for run in each}
+        ),
+    )
+    page = write_report(paths, report, StoragePolicy()).read_text(encoding="utf-8")
+    return page, (paths.report / "report.md").read_text(encoding="utf-8")
+
+
+def test_of_many_runs_some_are_drawn_and_the_page_says_so(many):
+    traces = _figures(many[0])["learning_curves"]["data"]
+
+    thin = [t for t in traces if t.get("opacity") == 0.4]
+    dotted = [t for t in traces if t["line"].get("dash") == "dot" and t["line"]["width"] == 1]
+    assert (len(thin), len(dotted)) == (40, 20)
+    assert "at most 20 of an arm's seeds" in Page(many[0]).text
+    assert _figures(many[0])["final_returns"]["data"][0]["marker"]["size"] < 11
+
+
+def test_every_one_of_many_runs_is_in_the_table_and_the_arms_come_first(many):
+    table = many[0][many[0].index("Arms and runs") :]
+
+    assert table.count('<span class="seed">') == 300
+    assert 'class="scroll tall"' in many[0]
+    first = table[: table.index('<span class="seed">')]
+    assert first.count("150 of 150 scored") + first.count("120 of 150 scored") >= 2
+    assert many[1].count("| variant, seed ") == 150
+
+
+def test_of_many_failures_some_are_told_one_by_one(many):
+    page, markdown = many
+
+    assert "30 runs did not complete" in Page(page).text
+    assert page.count("<article>") == 20
+    assert "And 10 more:" in Page(page).text
+    assert "And 10 more:" in markdown
+    assert "seed 9: failed, and 20 more" in Page(page).text
+
+
+def test_a_run_that_is_still_to_come_is_queued_in_the_table_and_no_failure(write):
+    runs = {arm: [result(arm, 1, 5.0), result(arm, 2, 6.0)] for arm in ("baseline", "variant")}
+    runs["variant"][1] = replace(runs["variant"][1], success=False, status=RunStatus.QUEUED)
+    report = content(
+        FIVE,
+        comparison=compare(runs, DecisionRule()),
+        arms={arm: aggregate(arm, each) for arm, each in runs.items()},
+        status=ExperimentStatus.FAILED,
+        curves=curves({RunKey("variant", seed): journal(1.0) for seed in (1, 2)}),
+    )
+    page = write(report)
+
+    assert "did not complete" not in Page(page).text
+    assert page.count('<span class="status queued">queued</span>') == 1
+    assert "1 of 2 scored" in Page(page).text
+    names = [trace["name"] for trace in _figures(page)["learning_curves"]["data"]]
+    assert "variant, seed 1" in names  # what seed 2 has trained is no part of a mean
 
 
 # --- hostile text ------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from src.experiments.training.evaluation import (
     play,
     stack,
 )
+from src.experiments.training.pulse import Tally
 
 
 class SeededLength(gym.Env[np.ndarray, int]):
@@ -92,6 +93,14 @@ def test_finished_environments_leave_the_batch() -> None:
     play(policy, metered, SEEDS, deterministic=True)
 
     assert policy.batches == [6, 5, 4, 3, 3, 2, 2, 1, 1]
+
+
+def test_each_reset_step_and_close_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "MAX_PARALLEL", 2)
+    tally = Tally()
+    play(Counting(), metered, SEEDS, deterministic=True, tally=tally)
+
+    assert tally.count == len(SEEDS) + sum(SEEDS) + 2
 
 
 def test_rewards_count_before_any_wrapper_changes_them() -> None:

@@ -9,7 +9,7 @@ from statistics import fmean, stdev
 from ..domain.errors import UsageError
 from ..domain.records import RunStatus, TrainingResult
 from .evidence import score, seed_order
-from .text import plural
+from .text import listed, plural
 
 WORST_FIRST = (
     RunStatus.FAILED,
@@ -37,13 +37,13 @@ def aggregate(arm: str, results: Sequence[TrainingResult]) -> TrainingResult:
     first = runs[0]
     if len(runs) == 1:
         return replace(first, runs=runs)
-    final_rewards = _scores(runs, "final_mean_reward")
+    final_mean_reward, final_std_reward = over_seeds(runs, "final_mean_reward")
     return TrainingResult(
         success=all(run.success for run in runs),
         total_timesteps=sum(run.total_timesteps for run in runs),
         training_time=sum(run.training_time for run in runs),
-        final_mean_reward=_mean(final_rewards),
-        final_std_reward=stdev(final_rewards) if len(final_rewards) > 1 else None,
+        final_mean_reward=final_mean_reward,
+        final_std_reward=final_std_reward,
         experiment_name=first.experiment_name,
         algorithm=first.algorithm,
         environment_name=first.environment_name,
@@ -51,8 +51,8 @@ def aggregate(arm: str, results: Sequence[TrainingResult]) -> TrainingResult:
         error=_error(runs),
         arm=arm,
         status=min((run.status for run in runs), key=WORST_FIRST.index),
-        final_return=_mean(_scores(runs, "final_return")),
-        auc=_mean(_scores(runs, "auc")),
+        final_return=over_seeds(runs, "final_return")[0],
+        auc=over_seeds(runs, "auc")[0],
         evaluation_time=sum(run.evaluation_time for run in runs),
         attempts=sum(run.attempts for run in runs),
         resumed_from_steps=tuple(step for run in runs for step in run.resumed_from_steps),
@@ -62,18 +62,17 @@ def aggregate(arm: str, results: Sequence[TrainingResult]) -> TrainingResult:
     )
 
 
-def _scores(runs: Sequence[TrainingResult], metric: str) -> list[float]:
-    scores = (score(run, metric) for run in runs)
-    return [value for value in scores if value is not None]
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return fmean(values) if values else None
+def over_seeds(runs: Sequence[TrainingResult], metric: str) -> tuple[float | None, float | None]:
+    """Mean and standard deviation (ddof 1) over completed runs; None where they are too few."""
+    values = [value for run in runs if (value := score(run, metric)) is not None]
+    mean = fmean(values) if values else None
+    return mean, stdev(values) if len(values) > 1 else None
 
 
 def _error(runs: Sequence[TrainingResult]) -> str | None:
     failed = [run for run in runs if not run.success]
     if not failed:
         return None
-    reasons = "; ".join(f"seed {run.seed}: {run.error or run.status.value}" for run in failed)
+    each = [f"seed {run.seed}: {run.error or run.status.value}" for run in failed]
+    reasons = listed(each, "; ")
     return f"{len(failed)} of {plural(len(runs), 'run')} did not complete ({reasons})"

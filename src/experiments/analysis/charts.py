@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from . import figures, interactive
 from .content import ReportContent
-from .curves import ArmCurve, Source, arm_curves
+from .curves import MAX_LINES, ArmCurve, Source, arm_curves
 from .text import metric_label
 
 YLABELS = {
@@ -51,7 +51,7 @@ def draw(content: ReportContent) -> tuple[Chart, ...]:
 def _learning_curves(content: ReportContent) -> list[Chart]:
     charts = []
     for source in Source:
-        curves = arm_curves(content.journals, source, content.failures.keys())
+        curves = arm_curves(content.curves.get(source, ()), content.unfinished.keys())
         if curves:
             charts.append(
                 Chart(
@@ -77,7 +77,11 @@ def _caption(curves: Mapping[str, ArmCurve], source: Source) -> str:
     )
     several = any(curve.lowest is not None for curve in curves.values())
     stopped = any(curve.unfinished for curve in curves.values())
-    band = " Thick: mean over seeds; thin: each seed; shaded: lowest to highest seed." * several
+    lines = [(len(curve.thin), len(curve.finished)) for curve in curves.values() if curve.thin]
+    thin = "each seed"
+    if any(drawn < all_ for drawn, all_ in lines):
+        thin = f"at most {MAX_LINES} of an arm's seeds"
+    band = f" Thick: mean over seeds; thin: {thin}; shaded: lowest to highest seed." * several
     cross = " Dotted with a cross: a run that did not finish, left out of the mean." * stopped
     return what + band + cross
 
@@ -105,12 +109,17 @@ def _memory(content: ReportContent) -> list[Chart]:
     samples = {run: taken for run, taken in content.resources.items() if len(taken) > 1}
     if not samples:
         return []
+    some = f" At most {MAX_LINES} runs of an arm are drawn." * _has_many_runs(content)
     return [
         Chart(
             name="memory",
             title="Memory",
-            caption="Resident memory of a run's processes, sampled while it trained.",
+            caption=f"Resident memory of a run's processes, sampled while it trained.{some}",
             figure=figures.memory_over_time(samples),
             interactive=interactive.memory_over_time(samples),
         )
     ]
+
+
+def _has_many_runs(content: ReportContent) -> bool:
+    return any(len(result.runs) > MAX_LINES for result in content.arms.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from ..domain.records import (
@@ -17,6 +18,7 @@ from ..domain.records import (
     RunStatus,
     TrainingResult,
 )
+from .curves import RunCurve, Source
 from .evidence import score
 
 
@@ -38,9 +40,10 @@ class ReportContent:
     differences: Sequence[Difference] = ()
     warnings: Sequence[str] = ()
     notices: Sequence[str] = ()
-    journals: Mapping[RunKey, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
-    """The records of each run's journal, for the learning curves."""
+    curves: Mapping[Source, Sequence[RunCurve]] = field(default_factory=dict)
+    """Of each run that has one, thinned."""
     resources: Mapping[RunKey, Sequence[ResourceSample]] = field(default_factory=dict)
+    """Of the runs whose memory is drawn, thinned."""
     remedies: Mapping[RunKey, str] = field(default_factory=dict)
     """What to do about a failed run, where more is known than its error says."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -52,7 +55,7 @@ class ReportContent:
     commands: Mapping[str, str] = field(default_factory=dict)
     """Commands to offer, by what they do; empty for the usual ones."""
 
-    @property
+    @cached_property
     def runs(self) -> dict[RunKey, TrainingResult]:
         """Every run of every arm."""
         return {
@@ -61,8 +64,8 @@ class ReportContent:
             for run in result.runs or (result,)
         }
 
-    @property
-    def failures(self) -> dict[RunKey, TrainingResult]:
+    @cached_property
+    def unfinished(self) -> dict[RunKey, TrainingResult]:
         """The runs that did not complete."""
         return {
             key: run
@@ -70,7 +73,14 @@ class ReportContent:
             if not run.success or run.status is not RunStatus.COMPLETED
         }
 
-    @property
+    @cached_property
+    def failures(self) -> dict[RunKey, TrainingResult]:
+        """Those of them that have an outcome; the others are still to be trained."""
+        return {
+            key: run for key, run in self.unfinished.items() if run.status is not RunStatus.QUEUED
+        }
+
+    @cached_property
     def scores(self) -> dict[str, dict[int, float]]:
         """The metric of each completed run, by arm and seed."""
         scores: dict[str, dict[int, float]] = {arm: {} for arm in self.arms}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,12 @@ from ..domain.records import RunKey
 
 Record = Mapping[str, Any]
 Values = NDArray[np.float64]
+Item = TypeVar("Item")
 
 MAX_POINTS = 400
 """Points of a drawn curve; a longer one is thinned evenly, its last point kept."""
+MAX_LINES = 20
+"""Runs of an arm that are drawn one by one; the mean and the range cover all of them."""
 
 
 class Source(StrEnum):
@@ -57,6 +60,16 @@ class ArmCurve:
     highest: Values | None
 
     @property
+    def thin(self) -> Sequence[RunCurve]:
+        """The finished runs that are drawn as lines of their own, where there are several."""
+        return evenly(self.finished, MAX_LINES) if len(self.finished) > 1 else ()
+
+    @property
+    def dotted(self) -> Sequence[RunCurve]:
+        """The unfinished runs that are drawn."""
+        return evenly(self.unfinished, MAX_LINES)
+
+    @property
     def label(self) -> str:
         """The arm and what its line is, such as ``baseline, mean of 5 seeds``."""
         if len(self.finished) > 1:
@@ -77,17 +90,21 @@ def run_curve(run: RunKey, records: Sequence[Record], source: Source) -> RunCurv
     return _thinned(RunCurve(run, np.array(steps, float), np.array(returns, float)))
 
 
+def evenly(items: Sequence[Item], most: int) -> Sequence[Item]:
+    """At most so many of the items, evenly chosen, the first and the last among them."""
+    if len(items) <= most:
+        return items
+    return [items[index] for index in np.linspace(0, len(items) - 1, most).round().astype(int)]
+
+
 def arm_curves(
-    journals: Mapping[RunKey, Sequence[Record]],
-    source: Source,
-    unfinished: Collection[RunKey] = (),
+    curves: Iterable[RunCurve], unfinished: Collection[RunKey] = ()
 ) -> dict[str, ArmCurve]:
-    """The curves of all arms that have one, in the order in which they appear in `journals`."""
+    """The curves of all arms that have one, in the order in which they appear in `curves`."""
     by_arm: dict[str, list[RunCurve]] = {}
-    for run, records in journals.items():
-        curve = run_curve(run, records, source)
+    for curve in curves:
         if len(curve.steps):
-            by_arm.setdefault(run.arm, []).append(curve)
+            by_arm.setdefault(curve.run.arm, []).append(curve)
     return {arm: arm_curve(arm, runs, unfinished) for arm, runs in by_arm.items()}
 
 

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from ..domain.records import DecisionRule, TrainingResult
+from ..domain.records import Comparison, DecisionRule, TrainingResult
 from . import statistics
-from .evidence import Evidence, gather
+from .evidence import Evidence, scored
 from .text import interval_text, number, p_value_text, percent
 from .verdict import minimum_detectable_difference
 
 
-def effect_sizes(arms: Mapping[str, TrainingResult], rule: DecisionRule) -> dict[str, str]:
+def effect_sizes(
+    arms: Mapping[str, TrainingResult], comparison: Comparison, rule: DecisionRule
+) -> dict[str, str]:
     """Names and values of the statistics of a comparison; empty where nothing can be compared."""
     if len(arms) != 2:
         return {}
-    evidence = gather({arm: result.runs or (result,) for arm, result in arms.items()}, rule)
+    evidence = scored({arm: result.runs or (result,) for arm, result in arms.items()}, rule)
     if evidence.gap or evidence.n < 2:
         return {}
-    return _differences(evidence) | _sensitivity(evidence)
+    measured = replace(
+        evidence,
+        effect=comparison.effect,
+        interval=comparison.interval,
+        p_value=comparison.p_value,
+    )
+    return _differences(measured) | _sensitivity(measured)
 
 
 def _differences(evidence: Evidence) -> dict[str, str]:

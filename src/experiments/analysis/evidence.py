@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from ..domain.errors import UsageError
 from ..domain.records import DecisionRule, RunStatus, TrainingResult
 from . import statistics
-from .text import plural
+from .text import listed, plural
 
 METRICS = ("final_return", "final_mean_reward", "auc")
 DIRECTIONS = ("maximize", "minimize")
@@ -71,9 +72,19 @@ def gather(results: Results, rule: DecisionRule) -> Evidence:
         UsageError: (a ValueError) for other than two arms, an unknown metric or direction, or two
             results of one arm and seed.
     """
+    evidence = scored(results, rule)
+    return evidence if evidence.gap else _measured(evidence)
+
+
+def scored(results: Results, rule: DecisionRule) -> Evidence:
+    """Score the runs, and measure nothing yet.
+
+    Raises:
+        UsageError: as `gather`.
+    """
     _check(results, rule)
     baseline, variant = results
-    evidence = Evidence(
+    return Evidence(
         rule=rule,
         baseline=baseline,
         variant=variant,
@@ -83,7 +94,6 @@ def gather(results: Results, rule: DecisionRule) -> Evidence:
         failed_per_arm={arm: _failures(results[arm], rule.metric) for arm in results},
         gap=_gap(results, rule),
     )
-    return evidence if evidence.gap else _measured(evidence)
 
 
 def score(result: TrainingResult, metric: str) -> float | None:
@@ -116,8 +126,8 @@ def _check(results: Results, rule: DecisionRule) -> None:
                 f"unknown {value!r} in the decision rule", remedy=f"use one of {allowed}"
             )
     for arm, runs in results.items():
-        seeds = [run.seed for run in runs if run.seed is not None]
-        repeated = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+        counts = Counter(run.seed for run in runs if run.seed is not None)
+        repeated = sorted(seed for seed, count in counts.items() if count > 1)
         if repeated:
             raise UsageError(
                 f"seed {repeated[0]} has more than one result",
@@ -144,7 +154,7 @@ def _gap(results: Results, rule: DecisionRule) -> str | None:
             return f"the {arm} has no finished run"
         missing = _without_score(runs, rule.metric)
         if missing:
-            names = ", ".join(_reason(run) for run in missing)
+            names = listed([_reason(run) for run in missing])
             has = "has" if len(missing) == 1 else "have"
             return f"{len(missing)} of {plural(len(runs), f'{arm} run')} {has} no score ({names})"
     seeds = [{run.seed for run in runs} for runs in results.values()]

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter
 
 from ..domain.records import ResourceSample, RunKey
 from .curves import ArmCurve
-from .palette import INK, MUTED, RULE, arm_colour
+from .palette import INK, MUTED, RULE, arm_colour, dot_size
 
 Format = Literal["png", "svg"]
 
@@ -64,7 +64,8 @@ def final_returns(scores: Mapping[str, Sequence[float]], ylabel: str) -> Figure:
             colour, marker = _look(index)
             spread = np.linspace(-0.12, 0.12, len(values)) if len(values) > 1 else np.zeros(1)
             positions = index + spread[: len(values)]
-            axes.plot(positions, values, marker, color=colour, alpha=0.75, markersize=8)
+            size = dot_size(8, len(values))
+            axes.plot(positions, values, marker, color=colour, alpha=0.75, markersize=size)
             if len(values) > 1:
                 mean = float(np.mean(values))
                 axes.hlines(mean, index - 0.24, index + 0.24, color=colour, linewidth=2.5)
@@ -118,9 +119,9 @@ def _draw_arm(axes: Axes, curve: ArmCurve, index: int) -> None:
         axes.fill_between(
             curve.steps, curve.lowest, curve.highest, color=colour, alpha=0.14, linewidth=0
         )
-        for run in curve.finished:
+        for run in curve.thin:
             axes.plot(run.steps, run.returns, color=colour, alpha=0.35, linewidth=0.8)
-    for run in curve.unfinished:
+    for run in curve.dotted:
         axes.plot(run.steps, run.returns, color=colour, alpha=0.6, linewidth=0.9, linestyle=":")
         axes.plot(run.steps[-1:], run.returns[-1:], "x", color=colour, markersize=8)
     axes.plot(

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..domain.records import ResourceSample, RunKey
 from .curves import ArmCurve, RunCurve
-from .palette import INK, MUTED, RULE, arm_colour
+from .palette import INK, MUTED, RULE, arm_colour, dot_size
 
 Figure = dict[str, Any]
 """``{"data": [...], "layout": {...}}``, as plotly.js takes it."""
@@ -97,15 +97,14 @@ def _range(curve: ArmCurve, index: int) -> list[dict[str, Any]]:
 
 def _runs(curve: ArmCurve, index: int) -> list[dict[str, Any]]:
     thin = {"color": arm_colour(index), "width": 1}
-    several = len(curve.finished) > 1
-    finished = [_run(run, thin) | {"opacity": 0.4} for run in curve.finished if several]
+    finished = [_run(run, thin) | {"opacity": 0.4} for run in curve.thin]
     stopped = [
         _run(run, {**thin, "dash": "dot"})
         | {
             "mode": "lines+markers",
             "marker": {"symbol": "x", "size": [0] * (len(run.steps) - 1) + [9], "opacity": 1},
         }
-        for run in curve.unfinished
+        for run in curve.dotted
     ]
     return finished + stopped
 
@@ -133,7 +132,7 @@ def _quiet(trace: dict[str, Any]) -> dict[str, Any]:
 def _dots(arm: str, by_seed: Mapping[int, float], index: int) -> dict[str, Any]:
     count = len(by_seed)
     offsets = [0.24 * (rank / (count - 1) - 0.5) if count > 1 else 0.0 for rank in range(count)]
-    symbol = SYMBOLS[index % len(SYMBOLS)]
+    colour, symbol = arm_colour(index), SYMBOLS[index % len(SYMBOLS)]
     return {
         "type": "scatter",
         "mode": "markers",
@@ -142,7 +141,7 @@ def _dots(arm: str, by_seed: Mapping[int, float], index: int) -> dict[str, Any]:
         "y": list(by_seed.values()),
         "text": [f"seed {seed}" for seed in by_seed],
         "hovertemplate": f"{arm}, %{{text}}: %{{y:,.4~g}}<extra></extra>",
-        "marker": {"color": arm_colour(index), "size": 11, "opacity": 0.8, "symbol": symbol},
+        "marker": {"color": colour, "size": dot_size(11, count), "opacity": 0.8, "symbol": symbol},
     }
 
 

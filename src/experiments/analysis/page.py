@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -21,6 +20,7 @@ from ..domain.records import Comparison, ExperimentStatus, RunStatus, TrainingRe
 from ..domain.redaction import redact, redact_data
 from ..durability.files import json_text
 from . import text
+from .aggregate import over_seeds
 from .charts import Chart
 from .content import ReportContent
 from .effect_sizes import effect_sizes
@@ -28,6 +28,10 @@ from .palette import ON_DARK, arm_colour
 
 TEMPLATES = Path(__file__).parent / "templates"
 
+MOST_FAILURES = 20
+"""Runs that did not complete and are told one by one; the table has all of them."""
+MOST_ROWS = 60
+"""With more runs the table of runs scrolls in itself, and begins with the arms."""
 MARKDOWN_SIGNS = r"\`*_{}[]#|~!"
 
 BADGES = {
@@ -110,7 +114,7 @@ def usual_commands(content: ReportContent, paths: ExperimentPaths) -> dict[str, 
     run = "python -m src.experiments.runner"
     where = shlex.quote(str(paths.root.parent))
     commands = {}
-    if content.status is not ExperimentStatus.COMPLETED or content.failures:
+    if content.status is not ExperimentStatus.COMPLETED or content.unfinished:
         experiment = shlex.quote(paths.experiment_id)
         commands["Continue"] = f"{run} --experiment-id {experiment} --output-dir {where}"
     config = shlex.quote(str(paths.config))
@@ -120,14 +124,15 @@ def usual_commands(content: ReportContent, paths: ExperimentPaths) -> dict[str, 
 
 def _words(content: ReportContent, paths: ExperimentPaths) -> dict[str, Any]:
     sign, label, tone = BADGES[content.comparison.verdict]
-    scores = content.scores
     return {
         "content": content,
         "comparison": content.comparison,
         "badge": {"sign": sign, "label": label, "tone": tone},
         "colours": {arm: arm_colour(index) for index, arm in enumerate(content.arms)},
-        "effect_sizes": effect_sizes(content.arms, content.rule),
+        "effect_sizes": effect_sizes(content.arms, content.comparison, content.rule),
         "facts": facts(content),
+        "failures": dict(list(content.failures.items())[:MOST_FAILURES]),
+        "more_failures": max(0, len(content.failures) - MOST_FAILURES),
         "commands": {
             purpose: redact(command, content.secrets)
             for purpose, command in (content.commands or usual_commands(content, paths)).items()
@@ -135,7 +140,11 @@ def _words(content: ReportContent, paths: ExperimentPaths) -> dict[str, Any]:
         "provenance": redact_data(content.provenance, content.secrets),
         "command": redact(content.command or "", content.secrets),
         "logs": {arm: str(paths.training_log(arm)) for arm in content.arms},
-        "summaries": {arm: _summary(list(by_seed.values())) for arm, by_seed in scores.items()},
+        "summaries": {
+            arm: over_seeds(result.runs or (result,), content.comparison.metric)
+            for arm, result in content.arms.items()
+        },
+        "many_runs": len(content.runs) > MOST_ROWS,
         "single_seed": all(len(result.runs or (1,)) == 1 for result in content.arms.values()),
     }
 
@@ -153,11 +162,6 @@ def facts(content: ReportContent) -> dict[str, str]:
         "Finished": _moment(content.finished),
     }
     return {name: value for name, value in found.items() if value}
-
-
-def _summary(scores: Sequence[float]) -> tuple[float | None, float | None]:
-    """Mean and standard deviation over seeds, where there are seeds enough."""
-    return fmean(scores) if scores else None, stdev(scores) if len(scores) > 1 else None
 
 
 def _distinct(names: Sequence[str]) -> str:

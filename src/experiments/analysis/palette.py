@@ -1,5 +1,7 @@
 """The colours of every figure: Okabe and Ito's, which colour-blind readers can tell apart."""
 
+import math
+
 ARM_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 """On white: baseline blue, first variant vermilion."""
 INK = "#1b1f24"
@@ -17,7 +19,17 @@ ON_DARK = {
 }
 """The same hues on a dark page."""
 
+MOST_LARGE_DOTS = 20
+"""With more runs in a column dots become smaller, so that they stay apart."""
+
 
 def arm_colour(index: int) -> str:
     """The colour of an arm, the baseline being the first."""
     return ARM_COLOURS[index % len(ARM_COLOURS)]
+
+
+def dot_size(largest: int, count: int) -> float:
+    """The size of dots of which there are so many in a column."""
+    if count <= MOST_LARGE_DOTS:
+        return largest
+    return round(largest * max(0.3, math.sqrt(MOST_LARGE_DOTS / count)), 1)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
-from itertools import combinations, product
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, combinations, product
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,8 @@ MAX_ENUMERATED = 200_000
 """Up to so many relabellings are all visited (10 seeds per arm give 184 756)."""
 RANDOM_DRAWS = 20_000
 """Relabellings drawn where there are too many to visit."""
+CELLS_AT_ONCE = 500_000
+"""Of the table of drawn relabellings, so many numbers are in memory at a time."""
 MAX_SEEDS = 10_000
 """More seeds per arm than this are never asked for."""
 
@@ -114,10 +116,13 @@ def permutation_p(
     if math.comb(len(pooled), n_variant) <= MAX_ENUMERATED:
         orders = _all_relabellings(len(pooled), n_variant)
         return _share_as_extreme(np.abs(_studentised(pooled[orders], n_variant)))
-    keys = generator.random((RANDOM_DRAWS, len(pooled)))
-    observed = np.arange(len(pooled))[np.newaxis]
-    orders = np.concatenate([observed, np.argsort(keys, axis=1)])
-    return _share_as_extreme(np.abs(_studentised(pooled[orders], n_variant)))
+    statistics = [np.abs(_studentised(pooled[np.newaxis], n_variant))]
+    for rows in _pieces(len(pooled)):
+        # which runs come first is all that counts, not their order
+        keys = generator.random((rows, len(pooled)))
+        orders = np.argpartition(keys, n_variant, axis=1)
+        statistics.append(np.abs(_studentised(pooled[orders], n_variant)))
+    return _share_as_extreme(np.concatenate(statistics))
 
 
 def paired_permutation_p(
@@ -132,14 +137,14 @@ def paired_permutation_p(
     n = len(differences)
     if n < 2:
         return None
-    observed = np.ones((1, n))
     if 2**n <= MAX_ENUMERATED:
-        signs = np.array(list(product((1.0, -1.0), repeat=n)))
+        tables: Iterable[NDArray[np.float64]] = [np.array(list(product((1.0, -1.0), repeat=n)))]
     else:
-        signs = np.concatenate([observed, generator.choice((1.0, -1.0), (RANDOM_DRAWS, n))])
+        draws = (generator.choice((1.0, -1.0), (rows, n)) for rows in _pieces(n))
+        tables = chain([np.ones((1, n))], draws)
     scale = np.abs(differences).max()
-    sums = signs @ (differences / scale) if scale else np.zeros(len(signs))
-    return _share_as_extreme(np.abs(sums))
+    scaled = differences / scale if scale else differences
+    return _share_as_extreme(np.abs(np.concatenate([signs @ scaled for signs in tables])))
 
 
 def smallest_attainable_p(n_baseline: int, n_variant: int, *, paired: bool = False) -> float:
@@ -229,6 +234,13 @@ def is_constant(scores: Scores) -> bool:
     """Whether all runs scored the same, but for rounding."""
     values = np.asarray(scores, float)
     return bool(np.ptp(values) <= _RELATIVE * np.abs(values).max())
+
+
+def _pieces(columns: int) -> Iterator[int]:
+    """The random draws in pieces of so many rows each; numbers drawn stay the same ones."""
+    most = max(1, CELLS_AT_ONCE // columns)
+    for start in range(0, RANDOM_DRAWS, most):
+        yield min(most, RANDOM_DRAWS - start)
 
 
 def _interval_without_spread(difference: float, scores: Scores) -> Interval | None:

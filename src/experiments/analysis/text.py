@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections.abc import Sequence
 from datetime import timedelta
 
 METRIC_LABELS = {
@@ -12,6 +13,8 @@ METRIC_LABELS = {
     "auc": "mean of the evaluation curve",
 }
 ABSENT = "–"
+MOST_LISTED = 10
+"""Things that are told one by one in a sentence."""
 _READABLE_WHITESPACE = "\n\t"
 _HIDDEN_CATEGORIES = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 
@@ -65,6 +68,13 @@ def duration(seconds: float | None) -> str:
 def plural(count: int, word: str) -> str:
     """A count with its noun, such as ``1 seed`` or ``5 seeds``."""
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def listed(items: Sequence[str], separator: str = ", ") -> str:
+    """The items in a row; of very many the first, and how many more there are."""
+    if len(items) <= MOST_LISTED:
+        return separator.join(items)
+    return separator.join((*items[:MOST_LISTED], f"and {len(items) - MOST_LISTED} more"))
 
 
 def metric_label(metric: str) -> str:

@@ -19,6 +19,7 @@ from .schema import schema
 from .show import show
 from .signals import Stopped, die_by
 from .validate import validate
+from .watch import watch
 
 _PACKAGE = __package__.rpartition(".")[0]
 _INTERRUPTED = 128 + signal.SIGINT
@@ -29,6 +30,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "validate": validate,
     "list": list_experiments,
     "show": show,
+    "watch": watch,
     "schema": schema,
     "doctor": doctor,
 }

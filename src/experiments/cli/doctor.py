@@ -12,12 +12,11 @@ from . import wording
 from .options import DEFAULT_OUTPUT_DIR, Json, OutputDir, Verbose
 
 if TYPE_CHECKING:
+    from ..monitoring import GpuDevice
     from ..monitoring.machine import Machine
 
 SLOWEST_GOOD_DISK = 20.0
 """MiB per second below which checkpoints and journals would be felt."""
-LEAST_FREE_MB = 512.0
-"""The floor of free disk space below which nothing is started."""
 
 Group = tuple[str, list[tuple[str, str]]]
 
@@ -45,12 +44,14 @@ def doctor(
 
 def problems(machine: Machine) -> Iterator[str]:
     """What keeps experiments from running."""
+    from ..monitoring.limits import FREE_DISK_FLOOR_MB
+
     for package, version in machine.packages.items():
         if version is None:
             yield f"{package} is not installed"
     if machine.disk.write_mb_per_second is None:
         yield f"{machine.disk.folder} cannot be written ({machine.disk.problem})"
-    elif machine.disk.free_mb is not None and machine.disk.free_mb < LEAST_FREE_MB:
+    elif machine.disk.free_mb is not None and machine.disk.free_mb < FREE_DISK_FLOOR_MB:
         yield f"only {wording.megabytes(machine.disk.free_mb)} are free in {machine.disk.folder}"
 
 
@@ -70,6 +71,7 @@ def groups(machine: Machine) -> list[Group]:
     return [
         ("versions", [("python", machine.python), ("platform", machine.platform), *packages]),
         ("threads", _threads(machine)),
+        ("memory", _memory(machine)),
         ("GPU", _gpus(machine)),
         ("disk", _disk(machine)),
         ("extras", [(each.name, _extra(each.missing, each.name)) for each in machine.extras]),
@@ -96,13 +98,31 @@ def _threads(machine: Machine) -> list[tuple[str, str]]:
     ]
 
 
+def _memory(machine: Machine) -> list[tuple[str, str]]:
+    free = wording.megabytes(machine.memory_available_mb)
+    return [("free for runs", f"{free} of {wording.megabytes(machine.memory_mb)}")]
+
+
 def _gpus(machine: Machine) -> list[tuple[str, str]]:
+    """The devices by the names that ``--device`` takes, then those that no run gets."""
+    from ..monitoring.placement import VISIBLE_DEVICES, visible_devices
+
     if not machine.gpus:
         return [("devices", "none; training runs on the CPU")]
-    return [
-        (f"cuda:{gpu.index}", f"{gpu.name}, {wording.megabytes(gpu.memory_total_mb)}")
-        for gpu in machine.gpus
-    ]
+    shown = visible_devices(machine.gpus, machine.visible_devices)
+    hidden = [gpu for gpu in machine.gpus if gpu not in shown]
+    lines = [(f"cuda:{number}", _gpu(gpu)) for number, gpu in enumerate(shown)]
+    lines += [("hidden", f"{_gpu(gpu)} (number {gpu.index} of nvidia-smi)") for gpu in hidden]
+    if machine.visible_devices is not None:
+        lines.append((VISIBLE_DEVICES, machine.visible_devices or "empty: no run gets a GPU"))
+    return lines
+
+
+def _gpu(gpu: GpuDevice) -> str:
+    if gpu.memory_free_mb is None:
+        return f"{gpu.name}, does not tell its memory"
+    free, total = wording.megabytes(gpu.memory_free_mb), wording.megabytes(gpu.memory_total_mb)
+    return f"{gpu.name}, {free} free of {total}"
 
 
 def _disk(machine: Machine) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..domain.paths import ExperimentPaths
 from . import stored
 from .options import DEFAULT_OUTPUT_DIR, Json, OutputDir, Verbose
 from .wording import printable, shortened
@@ -16,9 +17,9 @@ def list_experiments(
 ) -> int:
     """List the experiments below the output directory."""
     found = [
-        stored.read(stored.find(output_dir, each)) for each in stored.experiment_ids(output_dir)
+        ExperimentPaths.under(output_dir, each) for each in stored.experiment_ids(output_dir)
     ]
-    entries = [summary(each) for each in found]
+    entries = [summary(stored.read(paths)) for paths in found]
     if json:
         from .json_output import write_object
 

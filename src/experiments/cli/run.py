@@ -70,10 +70,17 @@ def run(
     executor: Annotated[
         str,
         typer.Option(
-            metavar="process|in_process",
-            help="A process for each run, or this one (for debuggers).",
+            metavar="process|in_process|ray",
+            help="A process for each run, this one (for debuggers), or a Ray cluster.",
         ),
     ] = "process",
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDR",
+            help="Connect to this Ray cluster instead of starting one here; implies --executor ray.",
+        ),
+    ] = None,
     device: Annotated[
         str | None,
         typer.Option(metavar="auto|cpu|cuda[:N]", help="Where both arms train."),
@@ -98,6 +105,7 @@ def run(
 ) -> int:
     """Train the baseline and the variant, compare them, and leave a report."""
     file, bare = file_and_overrides(words or [], config, file_expected=experiment_id is None)
+    executor = "ray" if ray_address is not None and executor == "process" else executor
     if executor == "process" and (file is None or file.is_file()):
         warm_up([WARM_UP])  # its imports go on beside ours, and end with this process
 
@@ -123,6 +131,7 @@ def run(
         mode=mode,
         max_workers=max_workers,
         executor=executor,
+        ray_address=ray_address,
         monitoring=not no_monitoring,
         json=json,
         verbosity=verbose,

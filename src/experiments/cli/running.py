@@ -47,6 +47,7 @@ class RunRequest:
     mode: ExecutionMode = ExecutionMode.SEQUENTIAL
     max_workers: int = DEFAULT_MAX_WORKERS
     executor: str = "process"
+    ray_address: str | None = None
     monitoring: bool = True
     json: bool = False
     verbosity: int = 0
@@ -86,6 +87,10 @@ def resume_command(request: RunRequest, experiment: Experiment) -> str:
         words += ["--mode", request.mode.value]
         if request.max_workers != DEFAULT_MAX_WORKERS:
             words += ["--max-workers", str(request.max_workers)]
+    if request.executor != "process":
+        words += ["--executor", request.executor]
+    if request.ray_address is not None:
+        words += ["--ray-address", request.ray_address]
     for module in request.question.environment_modules:
         words += ["--allow-env-module", module]
     return shlex.join(words)
@@ -108,6 +113,7 @@ def _make_runner(request: RunRequest, experiment: Experiment) -> ExperimentRunne
         enable_monitoring=request.monitoring,
         checkpoint_frequency=experiment.config.checkpoint.frequency,
         executor=request.executor,
+        ray_address=request.ray_address,
         command_line=request.command_line,
     )
 
@@ -147,7 +153,6 @@ def _train(request: RunRequest, runner: ExperimentRunner, people: Console) -> No
 
 def _looker(runner: ExperimentRunner) -> Callable[[], Snapshot]:
     started = time.monotonic()
-    slots = runner.max_workers if runner.execution_mode is ExecutionMode.PARALLEL else 1
 
     def look() -> Snapshot:
         runs = runner.run_progress()
@@ -158,7 +163,9 @@ def _looker(runner: ExperimentRunner) -> Callable[[], Snapshot]:
             resources=runner.resource_usage if is_measured else None,
             disk_free_mb=_free_mb(runner.experiment.output_dir) if is_measured else None,
             elapsed_seconds=time.monotonic() - started,
-            seconds_left=seconds_remaining(runs, slots=slots) if runs else None,
+            seconds_left=seconds_remaining(runs, slots=runner.slots) if runs else None,
+            slots=runner.slots,
+            admission=runner.admission.line if runner.admission else None,
         )
 
     return look

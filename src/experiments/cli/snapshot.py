@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
+from statistics import fmean
 from typing import Protocol
 
 from ..domain.records import ENDED_RUNS, RunKey, RunProgress, RunStatus
@@ -15,22 +18,95 @@ PROGRESS_EVERY_SECONDS = 10.0
 PROGRESS_EVERY_PERCENT = 10.0
 
 
+_WITH_A_RETURN = frozenset({RunStatus.RUNNING, RunStatus.COMPLETED, RunStatus.INTERRUPTED})
+"""A run that failed has a last return too, but none that its arm can be judged by."""
+_UNDER_WAY = frozenset({RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.INTERRUPTED})
+
+
+@dataclass(frozen=True)
+class ArmSummary:
+    """Where the runs of one arm stand."""
+
+    arm: str
+    runs: int
+    counts: Mapping[RunStatus, int]
+    under_way: float
+    """Share of the arm's training, 0 to 1, that runs have done that have not ended yet."""
+    returns: tuple[float, ...]
+    """The latest mean return of each run that trains or has trained and has not failed."""
+
+    @property
+    def return_mean(self) -> float | None:
+        """Mean over the runs; None before the first return."""
+        return fmean(self.returns) if self.returns else None
+
+    @property
+    def return_deviation(self) -> float | None:
+        """Standard deviation over the runs; None for fewer than two."""
+        count = len(self.returns)
+        if count < 2:
+            return None
+        return math.dist(self.returns, [fmean(self.returns)] * count) / math.sqrt(count - 1)
+
+
+@dataclass(frozen=True)
+class RunsUsage:
+    """What the processes of the runs that train use together, as far as it was measured."""
+
+    cpu_percent: float
+    """100 is one core fully used."""
+    memory_mb: float
+    disk_usage_mb: float | None = None
+    """Of the experiment's directory."""
+    disk_free_mb: float | None = None
+    gpu_memory_mb: float | None = None
+
+
 @dataclass(frozen=True)
 class Snapshot:
-    """One look at a runner."""
+    """One look at a runner, or at what it leaves on disk."""
 
     phase: str
     runs: tuple[RunProgress, ...]
     resources: ResourceUsage | None = None
+    """Of the whole machine."""
     disk_free_mb: float | None = None
     """On the file system of the results."""
     elapsed_seconds: float = 0.0
     seconds_left: float | None = None
+    slots: int | None = None
+    """How many runs may train at once; None where that is not known."""
+    admission: str | None = None
+    """In a line, how many runs train at once, and why."""
+    used: RunsUsage | None = None
+    """Of the runs alone, for a view that may stand on another machine."""
 
-    @property
+    @cached_property
     def counts(self) -> Counter[RunStatus]:
         """How many runs stand where."""
-        return Counter(progress.status for progress in self.runs)
+        counts: Counter[RunStatus] = Counter()
+        for arm in self.arms:
+            counts.update(arm.counts)
+        return counts
+
+    @cached_property
+    def arms(self) -> tuple[ArmSummary, ...]:
+        """The arms in the order in which they were planned."""
+        by_arm: dict[str, list[RunProgress]] = {}
+        for progress in self.runs:
+            by_arm.setdefault(progress.run.arm, []).append(progress)
+        return tuple(_summary(arm, runs) for arm, runs in by_arm.items())
+
+
+def _summary(arm: str, runs: Sequence[RunProgress]) -> ArmSummary:
+    returns = (run.returns_mean for run in runs if run.status in _WITH_A_RETURN)
+    return ArmSummary(
+        arm=arm,
+        runs=len(runs),
+        counts=Counter(run.status for run in runs),
+        under_way=sum(run.percent for run in runs if run.status in _UNDER_WAY) / 100 / len(runs),
+        returns=tuple(each for each in returns if each is not None and math.isfinite(each)),
+    )
 
 
 class Display(Protocol):

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..domain.errors import StorageError, UsageError
 from ..domain.paths import EXPERIMENT_ID, ExperimentPaths, check_experiment_id
-from ..domain.records import ExperimentStatus
+from ..domain.records import ExperimentStatus, RunKey
 from ..durability.files import read_json
 from ..durability.lock import is_locked
 
@@ -27,6 +27,8 @@ class StoredExperiment:
     experiment: Data = field(default_factory=dict)
     results: Data = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    is_abandoned: bool = False
+    """Whether it says that it is running while no process works on it."""
 
     @property
     def runs(self) -> Sequence[Data]:
@@ -42,9 +44,7 @@ class StoredExperiment:
     @property
     def status(self) -> str:
         """The experiment's status; ``stopped`` if its process died, ``unreadable`` if damaged."""
-        status = str(self.experiment.get("status", "unreadable"))
-        is_stopped = status == ExperimentStatus.RUNNING.value and not is_locked(self.paths.lock)
-        return "stopped" if is_stopped else status
+        return "stopped" if self.is_abandoned else _status(self.experiment)
 
     @property
     def hypothesis(self) -> str:
@@ -66,17 +66,33 @@ class StoredExperiment:
     @property
     def runs_planned(self) -> int | None:
         """Arms times seeds; None where the file does not say."""
+        seeds = self._seeds
+        return None if seeds is None else len(ARMS) * len(seeds)
+
+    @property
+    def planned_timesteps(self) -> Mapping[RunKey, int]:
+        """The planned runs, arm by arm, with the timesteps that were asked for; rounding is not."""
+        config = self.experiment.get("config")
+        arms = {arm: _mapping(_mapping(config).get(f"{arm}_config")) for arm in ARMS}
+        return {
+            RunKey(arm, seed): _whole(arms[arm].get("training_steps"))
+            for arm in ARMS
+            for seed in self._seeds or ()
+        }
+
+    @property
+    def _seeds(self) -> Sequence[int] | None:
         config = self.experiment.get("config")
         if not isinstance(config, Mapping):
             return None
-        seeds = config.get("seeds")
-        match seeds:
-            case list():
-                return len(ARMS) * len(seeds)
-            case int():
-                return len(ARMS) * seeds
+        first = _whole(_mapping(config.get("baseline_config")).get("seed"))
+        match config.get("seeds"):
+            case list() as seeds:
+                return [_whole(seed) for seed in seeds]
+            case int() as count:
+                return range(first, first + count)
             case _:
-                return len(ARMS)
+                return [first]
 
     @property
     def runs_done(self) -> int:
@@ -116,8 +132,13 @@ def read(paths: ExperimentPaths) -> StoredExperiment:
     """What the files of an experiment say; what cannot be read becomes a problem, not an error."""
     problems: list[str] = []
     experiment = _read_mapping(paths.experiment, problems)
+    is_free = _is_running(experiment) and not is_locked(paths.lock)
+    if is_free:  # it may have come to its end in between: its last word counts
+        problems.clear()
+        experiment = _read_mapping(paths.experiment, problems)
     results = _read_mapping(paths.results, problems) if paths.results.exists() else {}
-    return StoredExperiment(paths, experiment, results, tuple(problems))
+    is_abandoned = is_free and _is_running(experiment)
+    return StoredExperiment(paths, experiment, results, tuple(problems), is_abandoned)
 
 
 def _read_mapping(path: Path, problems: list[str]) -> Data:
@@ -141,5 +162,21 @@ def _nearest(experiment_id: str, existing: Sequence[str]) -> str:
     return f"{near}--config FILE starts a new experiment; `experiments list` shows what there is"
 
 
+def _status(experiment: Data) -> str:
+    return str(experiment.get("status", "unreadable"))
+
+
+def _is_running(experiment: Data) -> bool:
+    return _status(experiment) == ExperimentStatus.RUNNING.value
+
+
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
+
+
+def _mapping(value: Any) -> Data:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) else 0

@@ -1,24 +1,19 @@
-"""The live view: one bar per run, one line of resources, as many as the terminal holds."""
+"""The live view: each arm in sum, a bar per run, one line of resources, as the terminal holds."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import compress
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from ..domain.records import RunProgress, RunStatus
 from ..monitoring import ResourceUsage
 from . import wording
-from .snapshot import Snapshot
-
-LINES_AROUND_THE_BARS = 5
-"""Heading, column names, the collapsed runs, resources, and the cursor's own line."""
-FULL_WIDTH = 60
-"""Columns from which there is room for the bar itself."""
+from .grid import Line, Lines, Row, cut, fits, grid
+from .snapshot import ArmSummary, RunsUsage, Snapshot
 
 STATUS_STYLE = {
     RunStatus.QUEUED: "dim",
@@ -28,20 +23,27 @@ STATUS_STYLE = {
     RunStatus.SKIPPED: "yellow",
     RunStatus.INTERRUPTED: "yellow",
 }
-_FIGURES = {"done": 5, "steps/s": 7, "return": 7, "left": 7}
-"""Columns that do not shift while their figures change."""
+_BAR_STYLE = {**STATUS_STYLE, RunStatus.RUNNING: "cyan", RunStatus.QUEUED: "cyan"}
 _SHOWN_FIRST = (
     RunStatus.RUNNING,
     RunStatus.FAILED,
     RunStatus.INTERRUPTED,
     RunStatus.SKIPPED,
-    RunStatus.QUEUED,
     RunStatus.COMPLETED,
 )
+_SEPARATOR = " · "
+
+# headings are as wide as figures get, so that columns stay where they are
+_RUN_HEADINGS = ("done".rjust(5), "steps/s".rjust(7), "return".rjust(7), "left".rjust(7))
+_RUN_SHEDS = (1, 2, 3, 0)
+_ARM_HEADINGS = ("queued", "running", "done", "failed", "mean return".rjust(17))
+_ARM_SHEDS = (0, 1, 3, 2, 4)
+WIDEST = 120
+"""Columns after which a longer bar only parts names from figures."""
 
 
 class LiveView:
-    """Draws each look at the runner over the last one; notices scroll by above."""
+    """Draws each look over the last one; notices scroll by above."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -56,12 +58,12 @@ class LiveView:
 
     def update(self, snapshot: Snapshot, notices: Sequence[str]) -> None:
         """Redraw once where there is something new, which a second is too."""
-        seen = (snapshot.phase, snapshot.runs, int(snapshot.elapsed_seconds))
+        size = self._console.size
+        seen = (size, snapshot.phase, snapshot.runs, int(snapshot.elapsed_seconds))
         if seen == self._seen and not notices:
             return
         self._seen = seen
-        width, height = self._console.size
-        self._live.update(render(snapshot, width=width, height=height))
+        self._live.update(render(snapshot, width=size.width, height=size.height))
         if notices:
             # what is printed through the console redraws the view below it
             self._console.print(Text("\n".join(notices)), soft_wrap=True)
@@ -73,99 +75,185 @@ class LiveView:
         self._live.stop()
 
 
-def render(snapshot: Snapshot, *, width: int, height: int) -> RenderableType:
-    """The whole view for a terminal of `width` columns and `height` lines."""
-    shown = fitting(snapshot.runs, max(height - LINES_AROUND_THE_BARS, 1))
-    parts: list[RenderableType] = [_heading(snapshot)]
-    if shown:
-        parts.append(_bars(shown, width))
-    if hidden := _hidden(snapshot.runs, shown):
-        parts.append(hidden)
-    if snapshot.resources is not None:
-        parts.append(_machine(snapshot.resources, snapshot.disk_free_mb))
-    return Group(*parts)
+def render(snapshot: Snapshot, *, width: int, height: int) -> Lines:
+    """The whole view for a terminal of `width` columns and `height` lines, the cursor's included.
+
+    Where lines are few, the heading and the runs that train stay longest.
+    """
+    room = max(height - 1, 1)
+    above = [_heading(snapshot, width)]
+    resources = _resources(snapshot, width) if room > 4 else None
+    below = [resources] if resources else []
+    arms = _arm_rows(snapshot.arms)
+    if room - len(above) - len(below) < len(arms) + 3:
+        arms = []
+    room -= len(above) + len(arms) + len(below)
+    if snapshot.admission and room > 4:
+        above.append([(wording.printable(snapshot.admission), "dim")])
+        room -= 1
+    shown = fitting(snapshot.runs, room - 1)
+    hidden = _hidden(snapshot, shown)
+    table = _table(arms, _run_rows(shown), width)
+    after = [*([hidden] if hidden else []), *below]
+    return Lines([*(cut(line, width) for line in above), *table, *(cut(line, width) for line in after)])
 
 
-def fitting(runs: Sequence[RunProgress], room: int) -> list[RunProgress]:
-    """The runs that matter most, in their own order, no more than there is room for."""
-    if len(runs) <= room:
+def fitting(runs: Sequence[RunProgress], lines: int) -> list[RunProgress]:
+    """All runs where there are lines for them, else those with something to tell, these first.
+
+    One line is then left to sum up the others: the queued ones, and those that are too many. Of the
+    completed runs the last are taken.
+    """
+    if len(runs) <= lines:
         return list(runs)
-    by_interest = sorted(runs, key=lambda progress: _SHOWN_FIRST.index(progress.status))
-    chosen = {progress.run for progress in by_interest[:room]}
-    return [progress for progress in runs if progress.run in chosen]
+    chosen: list[RunProgress] = []
+    for status in _SHOWN_FIRST:
+        group = [progress for progress in runs if progress.status is status]
+        room = max(lines - 1 - len(chosen), 0)
+        is_newest_last = status is RunStatus.COMPLETED
+        chosen += group[max(0, len(group) - room) :] if is_newest_last else group[:room]
+    return chosen
 
 
-def _heading(snapshot: Snapshot) -> Text:
-    done = snapshot.counts[RunStatus.COMPLETED]
-    parts = [snapshot.phase.replace("_", " ")]
-    if snapshot.runs:
-        parts.append(f"{done}/{len(snapshot.runs)} runs done")
-    parts.append(wording.duration(snapshot.elapsed_seconds))
-    if snapshot.seconds_left is not None:
-        parts.append(f"about {wording.duration(snapshot.seconds_left)} left")
-    return Text(" · ".join(parts), style="bold", no_wrap=True, overflow="ellipsis")
+def _heading(snapshot: Snapshot, width: int) -> Line:
+    done = f"{snapshot.counts[RunStatus.COMPLETED]}/{len(snapshot.runs)}"
+    elapsed = wording.duration(snapshot.elapsed_seconds)
+    left = f"{wording.duration(snapshot.seconds_left)} left"
+    long = [snapshot.phase.replace("_", " "), f"{done} runs done", elapsed, f"about {left}"]
+    short = [long[0], done, elapsed, left]
+    is_known = [True, bool(snapshot.runs), True, snapshot.seconds_left is not None]
+    text, fallback = (_SEPARATOR.join(compress(parts, is_known)) for parts in (long, short))
+    return [(text if len(text) <= width else fallback, "bold")]
 
 
-def _bars(runs: Sequence[RunProgress], width: int) -> Table:
-    with_bar = width >= FULL_WIDTH
-    table = Table(box=None, expand=with_bar, padding=(0, 1, 0, 0), pad_edge=False)
-    table.header_style = "dim"
-    table.add_column("run", no_wrap=True, overflow="ellipsis", max_width=24 if width > 70 else 17)
-    if with_bar:
-        table.add_column("", ratio=1, min_width=6)
-    for heading, columns in _FIGURES.items():
-        table.add_column(heading, justify="right", no_wrap=True, min_width=columns)
-    for progress in runs:
-        bar = [_bar(progress)] if with_bar else []
-        table.add_row(_name(progress), *bar, *_figures(progress))
-    return table
+def _table(arms: Sequence[Row], runs: Sequence[Row], width: int) -> list[Line]:
+    """Arms and runs in common columns where there is room, else each in its own."""
+    width = min(width, WIDEST)
+    widest_name = 24 if width > 70 else 17
+    if arms and runs and fits([*arms, *runs], width, widest_name=widest_name):
+        return grid([*arms, *runs], width, widest_name=widest_name, sheds=())
+    parts = ((arms, _ARM_SHEDS), (runs, _RUN_SHEDS))
+    return [
+        line
+        for rows, sheds in parts
+        if rows
+        for line in grid(rows, width, widest_name=widest_name, sheds=sheds)
+    ]
 
 
-def _bar(progress: RunProgress) -> ProgressBar:
-    style = STATUS_STYLE[progress.status] or "cyan"
-    return ProgressBar(
-        total=100,
-        completed=progress.percent,
-        complete_style=style,
-        finished_style=style,
-        style="bright_black",
+def _arm_rows(arms: Sequence[ArmSummary]) -> list[Row]:
+    """Nothing where each arm has one run, whose own row says it all."""
+    if all(arm.runs == 1 for arm in arms):
+        return []
+    return [_headings("arm", _ARM_HEADINGS), *map(_arm_row, arms)]
+
+
+def _arm_row(arm: ArmSummary) -> Row:
+    counts = arm.counts
+    done = counts.get(RunStatus.COMPLETED, 0)
+    # a run that was skipped is one that failed, an interrupted one is to be trained again
+    failed = counts.get(RunStatus.FAILED, 0) + counts.get(RunStatus.SKIPPED, 0)
+    queued = counts.get(RunStatus.QUEUED, 0) + counts.get(RunStatus.INTERRUPTED, 0)
+    return Row(
+        (wording.printable(arm.arm), ""),
+        (
+            (str(queued), "dim" if not queued else ""),
+            (str(counts.get(RunStatus.RUNNING, 0)), ""),
+            (f"{done}/{arm.runs}", ""),
+            (str(failed), "red" if failed else "dim"),
+            (_return_so_far(arm), ""),
+        ),
+        bar=(
+            (done / arm.runs, "green"),
+            (failed / arm.runs, "red"),
+            (arm.under_way, "cyan"),
+        ),
     )
 
 
-def _name(progress: RunProgress) -> Text:
+def _return_so_far(arm: ArmSummary) -> str:
+    if not arm.returns:
+        return wording.UNKNOWN
+    return f"{wording.spread(arm.return_mean, arm.return_deviation)} ({len(arm.returns)})"
+
+
+def _run_rows(runs: Sequence[RunProgress]) -> list[Row]:
+    return [_headings("run", _RUN_HEADINGS), *map(_run_row, runs)] if runs else []
+
+
+def _run_row(progress: RunProgress) -> Row:
+    style = STATUS_STYLE[progress.status]
+    figures = "dim" if progress.status is RunStatus.QUEUED else ""
     attempt = f" #{progress.attempt}" if progress.attempt > 1 else ""
-    name = wording.printable(progress.run.name) + attempt
-    return Text(name, style=STATUS_STYLE[progress.status])
-
-
-def _figures(progress: RunProgress) -> tuple[Text, Text, Text, Text]:
-    left = progress.status.value
-    if progress.status is RunStatus.RUNNING:
-        left = wording.duration(progress.seconds_left)
-    if progress.status is RunStatus.COMPLETED:
-        left = "done"
-    return (
-        Text(f"{progress.percent:.0f} %"),
-        Text(wording.rate(progress.steps_per_second)),
-        Text(wording.measured(progress.returns_mean)),
-        Text(left, style=STATUS_STYLE[progress.status]),
+    error = progress.error if progress.status is not RunStatus.RUNNING else None
+    return Row(
+        (wording.printable(progress.run.name) + attempt, style),
+        (
+            (f"{progress.percent:.0f} %", figures),
+            (wording.rate(progress.steps_per_second), figures),
+            (wording.measured(progress.returns_mean), figures),
+            (_left(progress), style),
+        ),
+        bar=() if error else ((progress.percent / 100, _BAR_STYLE[progress.status]),),
+        text=(wording.printable(error), style) if error else None,
     )
 
 
-def _hidden(runs: Sequence[RunProgress], shown: Sequence[RunProgress]) -> Text | None:
-    seen = {progress.run for progress in shown}
-    hidden = Snapshot("", tuple(each for each in runs if each.run not in seen)).counts
-    if not hidden:
+def _left(progress: RunProgress) -> str:
+    match progress.status:
+        case RunStatus.RUNNING:
+            return wording.duration(progress.seconds_left)
+        case RunStatus.COMPLETED:
+            return "done"
+        case RunStatus.INTERRUPTED:
+            return "stopped"
+        case _:
+            return progress.status.value
+
+
+def _headings(name: str, figures: Sequence[str]) -> Row:
+    return Row((name, "dim"), [(heading, "dim") for heading in figures])
+
+
+def _hidden(snapshot: Snapshot, shown: Sequence[RunProgress]) -> Line | None:
+    counts = snapshot.counts.copy()
+    counts.subtract(progress.status for progress in shown)
+    order = (*_SHOWN_FIRST, RunStatus.QUEUED)
+    parts = [f"{counts[status]:,} {status}" for status in order if counts[status]]
+    if not parts:
         return None
-    counts = ", ".join(f"{hidden[status]} {status}" for status in _SHOWN_FIRST if hidden[status])
-    return Text(f"and {counts}", style="dim", no_wrap=True, overflow="ellipsis")
+    return [(f"{'and ' if shown else ''}{', '.join(parts)}", "dim")]
 
 
-def _machine(resources: ResourceUsage, disk_free_mb: float | None) -> Text:
+def _resources(snapshot: Snapshot, width: int) -> Line | None:
+    """As many figures as there is room for."""
+    if snapshot.resources is not None:
+        parts = list(_machine(snapshot.resources, snapshot.disk_free_mb))
+    elif snapshot.used is not None:
+        parts = list(_runs_usage(snapshot.used))
+    else:
+        return None
+    while len(parts) > 1 and len(_SEPARATOR.join(parts)) > width:
+        del parts[-1]
+    return [(_SEPARATOR.join(parts), "dim")]
+
+
+def _machine(resources: ResourceUsage, disk_free_mb: float | None) -> Iterator[str]:
     memory = f"{wording.megabytes(resources.memory_mb)} ({resources.memory_percent:.0f} %)"
-    parts = [f"machine: CPU {resources.cpu_percent:.0f} %", f"memory {memory}"]
+    yield f"machine: CPU {resources.cpu_percent:.0f} %"
+    yield f"memory {memory}"
     if resources.gpu_usage is not None:
-        parts.append(f"GPU {resources.gpu_usage:.0f} %")
+        yield f"GPU {resources.gpu_usage:.0f} %"
     if disk_free_mb is not None:
-        parts.append(f"disk {wording.megabytes(disk_free_mb)} free")
-    return Text(" · ".join(parts), style="dim", no_wrap=True, overflow="ellipsis")
+        yield f"disk {wording.megabytes(disk_free_mb)} free"
+
+
+def _runs_usage(used: RunsUsage) -> Iterator[str]:
+    yield f"runs: CPU {used.cpu_percent / 100:.1f} cores"
+    yield f"memory {wording.megabytes(used.memory_mb)}"
+    if used.gpu_memory_mb is not None:
+        yield f"GPU memory {wording.megabytes(used.gpu_memory_mb)}"
+    if used.disk_usage_mb is not None:
+        yield f"disk {wording.megabytes(used.disk_usage_mb)}"
+    if used.disk_free_mb is not None:
+        yield f"{wording.megabytes(used.disk_free_mb)} free"

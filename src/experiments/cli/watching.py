@@ -1,10 +1,12 @@
-"""Watching a runner from a thread of this process, four looks a second."""
+"""Watching from a thread of this process: at most four looks a second and a share of one core."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Self
@@ -14,9 +16,14 @@ from .wording import printable
 
 logger = logging.getLogger(__name__)
 
-LOOK_EVERY_SECONDS = 0.25
+SHORTEST_PAUSE_SECONDS = 0.25
+LONGEST_PAUSE_SECONDS = 3.0
+"""A look so seldom still shows life, whatever it costs."""
+SHARE_OF_A_CORE = 0.008
+"""What looking and drawing take together; the rest up to a hundredth is for waking up."""
 PATIENCE_SECONDS = 2.0
 """How long the end waits for a terminal that takes nothing more."""
+_PACKAGE = __package__.rpartition(".")[0]
 
 
 class Notices(logging.Handler):
@@ -34,6 +41,11 @@ class Notices(logging.Handler):
         """Keep a message."""
         self._waiting.put(printable(text, keep_newlines=True))
 
+    @property
+    def are_waiting(self) -> bool:
+        """Whether there is something to take."""
+        return not self._waiting.empty()
+
     def take(self) -> list[str]:
         """What has come since the last call."""
         taken = []
@@ -44,18 +56,69 @@ class Notices(logging.Handler):
             return taken
 
 
+@contextmanager
+def logged_to(notices: Notices) -> Iterator[None]:
+    """Collect what the package logs while the with block lasts."""
+    package = logging.getLogger(_PACKAGE)
+    package.addHandler(notices)
+    try:
+        yield
+    finally:
+        package.removeHandler(notices)
+
+
+class Pace:
+    """How long to pause after a look, so that all looks take a small share of one core.
+
+    The first look does not count: it is the start, and slower than any other.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float] = time.thread_time, share: float = SHARE_OF_A_CORE
+    ) -> None:
+        """`clock`: seconds of processor time that the calling thread has used."""
+        self._clock = clock
+        self._share = share
+        self._begun = 0.0
+        self._cost: float | None = None
+
+    def __enter__(self) -> Self:
+        self._begun = self._clock()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        cost = self._clock() - self._begun
+        # half of each look and half of those before it: looks that draw and looks that do not
+        self._cost = 0.0 if self._cost is None else (self._cost + cost) / 2
+
+    @property
+    def pause_seconds(self) -> float:
+        """Until the next look."""
+        affordable = (self._cost or 0.0) / self._share
+        return min(max(affordable, SHORTEST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
+
+
 class Watcher:
-    """A thread that shows a runner's progress and passes on a request to stop."""
+    """A thread that looks again and again, and shows what it sees."""
 
     def __init__(
         self,
         look: Callable[[], Snapshot],
         display: Display,
         notices: Notices,
+        on_failure: Callable[[Exception], None] | None = None,
     ) -> None:
+        """`on_failure`: called in the thread when the view has failed; by default a warning."""
         self._look = look
         self._display = display
         self._notices = notices
+        self._on_failure = on_failure or _warn_of
+        self._pace = Pace()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="view", daemon=True)
         self._showing = False
@@ -82,8 +145,17 @@ class Watcher:
             self._guarded(self._display.close)
 
     def _watch(self) -> None:
-        while not self._done.wait(LOOK_EVERY_SECONDS):
-            self._guarded(self._show)
+        next_look = time.monotonic()
+        while True:
+            now = time.monotonic()
+            if self._notices.are_waiting or now >= next_look:
+                with self._pace:
+                    self._guarded(self._show)
+                now = time.monotonic()
+                next_look = now + self._pace.pause_seconds
+            # notices, such as the answer to Ctrl-C, do not wait until a look can be afforded
+            if self._done.wait(min(next_look - now, SHORTEST_PAUSE_SECONDS)):
+                return
 
     def _show(self) -> None:
         if self._showing:
@@ -93,7 +165,11 @@ class Watcher:
         """Training goes on without a view when the view fails, say because a pipe was closed."""
         try:
             action()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whoever is called back decides what it means
             if self._showing:
-                logger.warning("the progress view has stopped (%r)", error, exc_info=error)
+                self._on_failure(error)
             self._showing = False
+
+
+def _warn_of(error: Exception) -> None:
+    logger.warning("the progress view has stopped (%r)", error, exc_info=error)

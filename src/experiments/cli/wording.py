@@ -17,7 +17,10 @@ _JOINERS = "\u200c\u200d"
 
 def printable(text: object, *, keep_newlines: bool = False) -> str:
     """`text` with everything that could steer a terminal or reorder a line written as escapes."""
-    return "".join(_printable(character, keep_newlines) for character in str(text))
+    plain = str(text)
+    if plain.isascii() and plain.isprintable():
+        return plain
+    return "".join(_printable(character, keep_newlines) for character in plain)
 
 
 def _printable(character: str, keep_newlines: bool) -> str:

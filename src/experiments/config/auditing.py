@@ -98,10 +98,6 @@ def _without_effect(config: ExperimentConfig) -> Iterator[str]:
         yield f"tracker {tracker!r} {later}: nothing is sent"
     for diagnostic in config.diagnostics:
         yield f"diagnostic {diagnostic!r} {later}: it is not measured"
-    if config.resource_limits is not None:
-        yield f"resource_limits {later}: no run is stopped or slowed down"
-    if config.hang_seconds != ExperimentConfig.model_fields["hang_seconds"].default:
-        yield f"hang_seconds {later}"
     if config.checkpoint != ExperimentConfig.model_fields["checkpoint"].default:
         yield "checkpoint: this version saves the runner's own state only, none of a run's"
     if config.storage != "standard":

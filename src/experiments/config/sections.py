@@ -118,13 +118,13 @@ class ResourceLimits(Section):
     """What the experiment may use; null sets no limit."""
 
     memory_mb: Annotated[Number, Field(ge=256)] | None = None
-    """Resident memory of all training processes, in MiB; one alone takes some 400."""
+    """Memory of all training processes together, shared memory once, in MiB; one takes some 400."""
     cpu_percent: Annotated[Number, Field(ge=1, le=100)] | None = None
     """Share of the whole machine's processor time, in percent."""
     disk_gb: Annotated[Number, Field(gt=0)] | None = None
     """Size of the experiment's directory, in GiB."""
     gpu_memory_mb: Annotated[Number, Field(ge=1)] | None = None
-    """Memory on the GPU, in MiB."""
+    """Memory of all runs together on the GPUs, in MiB."""
 
 
 class CheckpointPlan(Section):

@@ -8,7 +8,10 @@ ExperimentsError                  1   something failed that the user can act on
 ├── MissingExtraError             2   an optional package is not installed
 └── TrainingError                 1   a run failed
     ├── NonFiniteError                a NaN or an infinity, with its step
-    └── ProcessDiedError              killed by a signal or left without a word
+    ├── ProcessDiedError              killed by a signal or left without a word
+    ├── OutOfMemoryError              also a MemoryError
+    ├── HangError                     also a TimeoutError
+    └── ResourceLimitError            a limit other than memory
 """
 
 from __future__ import annotations
@@ -47,9 +50,7 @@ class ExperimentsError(Exception):
 def _rebuild(
     kind: type[ExperimentsError], what: str, where: str | None, remedy: str | None
 ) -> ExperimentsError:
-    error = kind.__new__(kind)
-    ExperimentsError.__init__(error, what, where=where, remedy=remedy)
-    return error
+    return kind(what, where=where, remedy=remedy)
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,18 @@ class NonFiniteError(TrainingError):
 
 class ProcessDiedError(TrainingError):
     """A training process was killed, or left without reporting an outcome."""
+
+
+class OutOfMemoryError(TrainingError, MemoryError):
+    """A run was ended because memory ran out, or its limit was reached."""
+
+
+class HangError(TrainingError, TimeoutError):
+    """A run gave no sign of life for too long."""
+
+
+class ResourceLimitError(TrainingError):
+    """A run was ended because a limit other than memory was reached."""
 
 
 def error_record(error: BaseException) -> ErrorRecord:

@@ -39,6 +39,11 @@ class RunPaths:
         return self.root / "events.jsonl"
 
     @property
+    def result(self) -> Path:
+        """What the run came to, written by the orchestrator when it is recorded."""
+        return self.root / "result.json"
+
+    @property
     def lock(self) -> Path:
         """Held by the attempt that trains."""
         return self.root / ".lock"
@@ -73,6 +78,11 @@ class AttemptPaths:
     def log(self) -> Path:
         """Standard output, standard error and log lines of the training process."""
         return self.root / "training.log"
+
+    @property
+    def heartbeat(self) -> Path:
+        """Touched while training advances; gone when the attempt has ended by itself."""
+        return self.root / "heartbeat"
 
 
 @dataclass(frozen=True)

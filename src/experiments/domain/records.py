@@ -230,7 +230,9 @@ class ResourceSample:
     cpu_percent: float
     """100 is one core fully used."""
     memory_mb: float
-    """Resident memory of the whole tree, in MiB."""
+    """Resident memory (RSS) of the whole tree, in MiB; what processes share counts in each."""
+    pss_mb: float | None = None
+    """Proportional memory (PSS), in MiB: what processes share is divided among them."""
     disk_usage_mb: float | None = None
     """Bytes under the experiment's directory, in MiB."""
     disk_free_mb: float | None = None
@@ -319,3 +321,7 @@ class RunEstimate:
     planned_timesteps: int
     parameters: int
     """Trainable parameters of the policy."""
+    shared_mb: float = 0.0
+    """Of `memory_mb`, what runs of one machine have in common, such as the imported libraries."""
+    gpu_memory_mb: float | None = None
+    """Memory on the GPU, in MiB; None where none is used or it cannot be told."""

@@ -20,18 +20,23 @@ _POLL_SECONDS = 0.05
 class FileLock:
     """An exclusive `flock` on a file, held between `__enter__` and `__exit__`.
 
+    Args:
+        path: the file, created where it is absent.
+        patience_seconds: how long entering waits for another holder to go.
+
     Raises:
-        ExperimentLockedError: when another process still holds it after `PATIENCE_SECONDS`.
+        ExperimentLockedError: when another process still holds it after that.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self._path = path
+        self._patience_seconds = patience_seconds
         self._descriptor: int | None = None
 
     def __enter__(self) -> Self:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         descriptor = os.open(self._path, flags, 0o600)
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + self._patience_seconds
         while not _try_lock(descriptor):
             if time.monotonic() >= deadline:
                 os.close(descriptor)

@@ -11,6 +11,7 @@ from typing import Any
 from ..domain.paths import AttemptPaths, RunPaths
 from ..domain.records import ResourceSample, RunKey, RunStatus
 from ..durability.journal import JournalWriter, read_journal
+from .job import OutcomeKind
 
 
 class RunAttempts:
@@ -48,20 +49,32 @@ class RunAttempts:
             self.record("rewound", 0, attempt=self._number)
         return self._number
 
-    def started(self, pid: int) -> None:
-        """The attempt's process began."""
+    def started(self, pid: int, host: str | None = None, gpu: int | None = None) -> None:
+        """The attempt's process began, on another machine if `host` names one."""
         self.status = RunStatus.RUNNING
-        self.record("attempt_started", 0, attempt=self._number, pid=pid)
+        where = {"host": host, "gpu": gpu}
+        known = {name: value for name, value in where.items() if value is not None}
+        self.record("attempt_started", 0, attempt=self._number, pid=pid, **known)
 
     def ended(
-        self, status: RunStatus, step: int, cause: str | None = None, remedy: str | None = None
+        self,
+        status: RunStatus,
+        step: int,
+        cause: str | None = None,
+        remedy: str | None = None,
+        kind: OutcomeKind | None = None,
     ) -> None:
-        """The attempt ended; a failure names its cause and what helps."""
+        """The attempt ended; a failure names its cause, what helps, and how the process ended."""
         self.status = status
         self._failures += status is RunStatus.FAILED
-        number, outcome = self._number, status.value
         self.record(
-            "attempt_ended", step, attempt=number, outcome=outcome, cause=cause, remedy=remedy
+            "attempt_ended",
+            step,
+            attempt=self._number,
+            outcome=status.value,
+            cause=cause,
+            remedy=remedy,
+            **({} if kind is None else {"ended_by": kind.value}),
         )
 
     def sampled(self, sample: ResourceSample, step: int) -> None:

@@ -22,6 +22,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,8 +32,11 @@ from typing import Any, NoReturn
 from ..domain.errors import error_record, exit_code_of
 from ..domain.records import ErrorRecord
 
+_ENDING_SECONDS = 2.0
+"""How long what the runs started is looked for when the orchestrator has gone."""
 _LENGTH = struct.Struct("!Q")
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Start:
     ticket: int
     target: bytes
     log: Path | None
+    environment: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -165,8 +170,7 @@ class _Server:
         except (EOFError, OSError):
             pass  # the orchestrator is gone
         finally:
-            for child in self._children.values():
-                _signal_group(child.pid, signal.SIGKILL)
+            self._end_everything()
 
     def _handle(self, descriptor: int) -> None:
         if descriptor == self._connection.fileno():
@@ -224,24 +228,60 @@ class _Server:
         # reaped a moment ago, in the same batch of events
 
     def _reap(self) -> None:
-        while self._children:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
-                return
+        while (ended := _next_ended()) is not None:
+            pid, status = ended
             child = self._children.pop(pid, None)
             if child is None:
-                continue  # something that a preloaded module started
+                continue  # what an ended run had left behind
             _drain(child)
             with suppress(KeyError):
                 self._selector.unregister(child.report)
             os.close(child.report)
             _signal_group(pid, signal.SIGKILL)  # what the child started and left behind
             _send(self._connection, Ended(child.ticket, status, bytes(child.received)))
+        if not self._children:  # while a run is left, a stray may be a part of it
+            _kill_all(_own_children())
+
+    def _end_everything(self) -> None:
+        """Kill the runs and all that they started, also in sessions of their own."""
+        for child in self._children.values():
+            _signal_group(child.pid, signal.SIGKILL)
+        deadline = time.monotonic() + _ENDING_SECONDS
+        while (left := _own_children()) and time.monotonic() < deadline:
+            _kill_all(left)  # what they started becomes ours, and is found in the next round
+            while _next_ended() is not None:
+                pass
+            time.sleep(0.01)
+
+
+def _next_ended() -> tuple[int, int] | None:
+    """A child that has ended, and its wait status."""
+    try:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return None
+    return (pid, status) if pid else None
+
+
+def _own_children() -> list[int]:
+    """The children of this process, orphans that it was given included (Linux)."""
+    own = os.getpid()
+    try:
+        return [int(pid) for pid in Path(f"/proc/{own}/task/{own}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _kill_all(pids: Sequence[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def serve(descriptor: int, preload: Sequence[str]) -> None:
     """Import the modules named by `preload`, then fork children until the orchestrator goes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _adopt_orphans()
     with socket.socket(fileno=descriptor) as connection:
         try:
             for module in preload:
@@ -275,6 +315,7 @@ def _work(request: Start, server: int, write_end: int) -> bytes:
     """Carry the request out; the pickled report says how that went."""
     try:
         _leave_the_server(server, keep=write_end)
+        os.environ.update(request.environment)
         if request.log is not None:
             _redirect_output(request.log)
         value = pickle.loads(request.target)()  # noqa: S301 - sent by who started us
@@ -306,6 +347,12 @@ def die_with_parent(parent: int) -> None:
             os._exit(1)
 
 
+def _adopt_orphans() -> None:
+    """Become the parent of whatever a run leaves behind (Linux; elsewhere nothing)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
 def _redirect_output(log: Path) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -317,6 +364,9 @@ def _redirect_output(log: Path) -> None:
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
     )
     faulthandler.enable()
+    faulthandler.register(
+        signal.SIGQUIT, all_threads=True
+    )  # where a run hangs, told before it ends
 
 
 def _drain(child: _Child) -> bool:

@@ -5,24 +5,23 @@ from __future__ import annotations
 import os
 import sys
 from collections import deque
-from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from types import TracebackType
 from typing import Self
 
 from ..domain.errors import error_record, exit_code_of
-from ..domain.records import RunKey
-from .job import Job, JobStarted, Outcome, OutcomeKind
+from .job import Event, Job, JobStarted, Outcome, OutcomeKind, kind_of_error
+from .registry import ExecutorSettings
 
 
 class InProcessExecutor:
     """Calls each job when its outcome is asked for; a crash takes this process with it.
 
-    It has one slot, imports nothing beforehand and has the threads of this process.
+    It has one slot, imports nothing beforehand and has the threads and variables of this process.
     """
 
-    def __init__(self, slots: int = 1, preload: Sequence[str] = (), threads: int = 1) -> None:
-        del slots, preload, threads
+    def __init__(self, settings: ExecutorSettings) -> None:
+        del settings
         self._queue: deque[Job] = deque()
         self._current: Job | None = None
         self._cancelled: deque[Outcome] = deque()
@@ -46,7 +45,7 @@ class InProcessExecutor:
         else:
             self._queue.append(job)
 
-    def next_event(self, timeout_seconds: float) -> JobStarted | Outcome | None:  # noqa: ARG002
+    def next_event(self, timeout_seconds: float) -> Event | None:  # noqa: ARG002
         """Start the next job, or carry the started one out; blocks until it ends."""
         if self._cancelled:
             return self._cancelled.popleft()
@@ -60,6 +59,19 @@ class InProcessExecutor:
         self._current = self._queue.popleft()
         return JobStarted(self._current, os.getpid())
 
+    def stop(self, job: Job, kind: OutcomeKind, cause: Exception) -> None:
+        """Drop a job that has not begun; while one runs, nobody can ask for its end."""
+        if job is self._current:
+            self._current = None
+        elif job in self._queue:
+            self._queue.remove(job)
+        else:
+            return
+        self._cancelled.append(Outcome(job, kind, cause=cause))
+
+    def resize(self, slots: int) -> None:
+        """There is one slot."""
+
     def cancel(self) -> None:
         """Drop the jobs that have not begun."""
         waiting = [self._current] if self._current else []
@@ -67,11 +79,6 @@ class InProcessExecutor:
             self._cancelled.append(Outcome(job, OutcomeKind.CANCELLED))
         self._queue.clear()
         self._current = None
-
-    def pids(self) -> Mapping[RunKey, int]:
-        """This process, for the runs of the current job."""
-        job = self._current
-        return {run: os.getpid() for run in job.runs} if job else {}
 
 
 def _call(job: Job) -> Outcome:
@@ -81,5 +88,6 @@ def _call(job: Job) -> Outcome:
     except SystemExit as leaving:
         return Outcome(job, OutcomeKind.EXIT_CODE, exit_code=exit_code_of(leaving))
     except Exception as error:  # noqa: BLE001 - whatever a job raises is its outcome
-        return Outcome(job, OutcomeKind.EXCEPTION, error=error_record(error))
+        record = error_record(error)
+        return Outcome(job, kind_of_error(record), error=record)
     return Outcome(job, OutcomeKind.FINISHED, value=value)

@@ -10,8 +10,27 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from ..domain.errors import ProcessDiedError, error_from_record
-from ..domain.records import ErrorRecord, RunKey
+from ..domain.errors import OutOfMemoryError, ProcessDiedError, error_from_record
+from ..domain.records import ErrorRecord, ResourceSample, RunKey
+
+
+class Meter(Protocol):
+    """Measures one process and all that it started."""
+
+    def sample(self) -> ResourceSample | None:
+        """One look; None when the process has ended."""
+        ...
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a job takes of a machine, as far as an executor must know to place it."""
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+    memory_mb: float | None = None
+    """None where nothing is known."""
+    gpu_memory_mb: float | None = None
 
 
 @dataclass(frozen=True)
@@ -24,6 +43,11 @@ class Job:
     """Picklable: it may be called in another process, on another machine."""
     log: Path | None = None
     """Where the call's standard output and error go; None leaves them where they are."""
+    environment: Callable[[], Mapping[str, str]] | None = None
+    """Called in this process when the job leaves the queue: variables for the job's own process."""
+    needs: Needs = Needs()
+    meter: Callable[[int], Meter] | None = None
+    """Makes a meter for a process id where that process runs; used on other machines only."""
 
 
 class OutcomeKind(StrEnum):
@@ -33,6 +57,13 @@ class OutcomeKind(StrEnum):
     EXCEPTION = "exception"
     SIGNAL = "signal"
     EXIT_CODE = "exit_code"
+    OUT_OF_MEMORY = "out_of_memory"
+    """It found no memory, the kernel ended it for memory, or a limit on memory did."""
+    HANG = "hang"
+    LIMIT = "limit"
+    """It was stopped because of a limit other than memory."""
+    LOST = "lost"
+    """The machine that it ran on is gone; the job itself may be as good as any."""
     CANCELLED = "cancelled"
 
 
@@ -42,6 +73,16 @@ class JobStarted:
 
     job: Job
     pid: int
+    host: str | None = None
+    """The machine on which it runs; None for this one."""
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """A look at the processes of a job that runs on another machine."""
+
+    job: Job
+    sample: ResourceSample
 
 
 @dataclass(frozen=True)
@@ -54,15 +95,28 @@ class Outcome:
     error: ErrorRecord | None = None
     signal_number: int | None = None
     exit_code: int | None = None
+    cause: Exception | None = None
+    """Why it was stopped, where `Executor.stop` ended it."""
 
     def as_exception(self) -> Exception:
         """The failure as an exception, of the original built-in type where there is one."""
+        if self.cause is not None:
+            return self.cause
         if self.error is not None:
-            return error_from_record(self.error)
+            return self._reported(self.error)
         return ProcessDiedError(
             describe_death(self.signal_number, self.exit_code),
             remedy=f"the end of its output is in {self.job.log}" if self.job.log else None,
         )
+
+    def _reported(self, record: ErrorRecord) -> Exception:
+        error = error_from_record(record)
+        if self.kind is OutcomeKind.OUT_OF_MEMORY and not isinstance(error, MemoryError):
+            return OutOfMemoryError(f"{record.type_name}: {record.message}")
+        return error
+
+
+Event = JobStarted | Sampled | Outcome
 
 
 class Executor(Protocol):
@@ -89,17 +143,32 @@ class Executor(Protocol):
         """Queue a job behind those that wait, or before them; it starts in a later `next_event`."""
         ...
 
-    def next_event(self, timeout_seconds: float) -> JobStarted | Outcome | None:
-        """The next start or outcome; None when nothing happened in time."""
+    def next_event(self, timeout_seconds: float) -> Event | None:
+        """The next start, sample or outcome; None when nothing happened in time."""
+        ...
+
+    def stop(self, job: Job, kind: OutcomeKind, cause: Exception) -> None:
+        """End one job, which need not be running; does not wait.
+
+        Its outcome, in a later `next_event`, has this kind and cause, unless it finished before.
+        """
+        ...
+
+    def resize(self, slots: int) -> None:
+        """Let so many jobs run at once from now on, at least 1; those that run go on."""
         ...
 
     def cancel(self) -> None:
         """Drop the queue and end the running jobs; their outcomes are `CANCELLED`."""
         ...
 
-    def pids(self) -> Mapping[RunKey, int]:
-        """The process that trains each run just now; safe to call from any thread."""
-        ...
+
+def kind_of_error(error: ErrorRecord) -> OutcomeKind:
+    """Whether an exception says that memory ran out, in the libraries' several ways."""
+    is_named_so = error.type_name.endswith(("MemoryError", "OutOfMemoryError"))
+    if is_named_so or "can't allocate memory" in error.message:  # PyTorch's, a RuntimeError
+        return OutcomeKind.OUT_OF_MEMORY
+    return OutcomeKind.EXCEPTION
 
 
 def describe_death(signal_number: int | None, exit_code: int | None) -> str:
@@ -110,5 +179,4 @@ def describe_death(signal_number: int | None, exit_code: int | None) -> str:
         name = signal.Signals(signal_number).name
     except ValueError:
         name = f"signal {signal_number}"
-    hint = " (the kernel's out-of-memory killer does this)" if name == "SIGKILL" else ""
-    return f"the process was killed by {name}{hint}"
+    return f"the process was killed by {name}"

@@ -6,46 +6,59 @@ import atexit
 import os
 import pickle  # between this program's own processes only
 import signal
-import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from ..domain.errors import ProcessDiedError, TrainingError, error_record
-from ..domain.records import RunKey
+from ..domain.errors import OutOfMemoryError, ProcessDiedError, TrainingError, error_record
+from ..domain.records import ErrorRecord
 from .fork_server import Broken, Ended, ForkServer, Kill, Start, Started
-from .job import Job, JobStarted, Outcome, OutcomeKind
+from .job import Event, Job, JobStarted, Outcome, OutcomeKind, kind_of_error
+from .kernel_oom import kernel_oom_kills
+from .registry import ExecutorSettings
 
 GRACE_SECONDS = 5.0
-"""How long a cancelled job may take to end before it is killed."""
+"""How long a job that is to end may take before it is killed."""
+LAST_WORDS_SECONDS = 1.0
+"""How long a job that hangs may take to write its stacks to its log before it is killed."""
+
+
+@dataclass
+class _Stop:
+    """Why a job is being ended, and when patience ends."""
+
+    kind: OutcomeKind
+    cause: Exception | None
+    kill_at: float
+
+
+@dataclass
+class _Running:
+    """A job that left the queue."""
+
+    job: Job
+    kernel_kills: int | None
+    """Processes that the kernel had ended for want of memory when this one began."""
+    pid: int | None = None
+    stop: _Stop | None = None
 
 
 class ProcessPoolExecutor:
-    """At most `slots` jobs at once, each in a child of one warm fork server.
+    """At most `slots` jobs at once, each in a child of one warm fork server."""
 
-    Args:
-        slots: jobs that run at the same time.
-        preload: modules that the fork server imports before it forks.
-        threads: threads of OpenMP and BLAS in every child.
-    """
-
-    def __init__(self, slots: int, preload: Sequence[str] = (), threads: int = 1) -> None:
-        if slots < 1:
-            raise ValueError(f"slots: need at least 1, got {slots}")
-        self._slots = slots
-        self._preload = tuple(preload)
-        self._threads = threads
+    def __init__(self, settings: ExecutorSettings) -> None:
+        self._slots = settings.slots
+        self._preload = settings.preload
+        self._threads = settings.threads
         self._server: ForkServer | None = None
         self._queue: deque[Job] = deque()
-        self._jobs: dict[int, Job] = {}
-        self._cancelled: set[int] = set()
-        self._ready: deque[JobStarted | Outcome] = deque()
+        self._running: dict[int, _Running] = {}
+        self._ready: deque[Event] = deque()
         self._tickets = 0
-        self._pids: dict[RunKey, int] = {}
-        self._pids_lock = threading.Lock()
 
     def __enter__(self) -> Self:
         self._server = self._new_server()
@@ -68,14 +81,34 @@ class ProcessPoolExecutor:
         else:
             self._queue.append(job)
 
-    def next_event(self, timeout_seconds: float) -> JobStarted | Outcome | None:
+    def next_event(self, timeout_seconds: float) -> Event | None:
         """The next start or outcome; None when nothing happened in time.
 
         Free slots are filled here and not when a job ends, so that what its outcome leads to (a
         retry, an end of it all) comes before the next job.
         """
         self._fill_slots()
+        self._kill_overdue()
         return self._ready.popleft() if self._ready else self._poll(timeout_seconds)
+
+    def stop(self, job: Job, kind: OutcomeKind, cause: Exception) -> None:
+        """End one job: politely first; one that hangs is asked only for its stacks."""
+        if job in self._queue:
+            self._queue.remove(job)
+            self._ready.append(Outcome(job, kind, cause=cause))
+        for ticket, running in self._running.items():
+            if running.job is job and running.stop is None:
+                hangs = kind is OutcomeKind.HANG
+                patience = LAST_WORDS_SECONDS if hangs else GRACE_SECONDS
+                running.stop = _Stop(kind, cause, time.monotonic() + patience)
+                number = signal.SIGQUIT if hangs else signal.SIGTERM
+                self._connected().send(Kill(ticket, number))
+
+    def resize(self, slots: int) -> None:
+        """Let so many jobs run at once from now on."""
+        if slots < 1:
+            raise ValueError(f"slots: need at least 1, got {slots}")
+        self._slots = slots
 
     def cancel(self) -> None:
         """Drop the queue and end the running jobs, by force after `GRACE_SECONDS`."""
@@ -83,23 +116,18 @@ class ProcessPoolExecutor:
             self._ready.append(Outcome(self._queue.popleft(), OutcomeKind.CANCELLED))
         if not self._connected().is_serving:  # it still imports: nothing has begun
             self._abandon_jobs()
-        self._cancelled |= set(self._jobs)
-        self._signal_all(signal.SIGTERM)
-        deadline = time.monotonic() + GRACE_SECONDS
-        while self._jobs:
-            if time.monotonic() > deadline:
-                self._signal_all(signal.SIGKILL)
-                deadline += GRACE_SECONDS
+        kill_at = time.monotonic() + GRACE_SECONDS
+        for ticket, running in self._running.items():
+            if running.stop is None:
+                running.stop = _Stop(OutcomeKind.CANCELLED, None, kill_at)
+                self._connected().send(Kill(ticket, signal.SIGTERM))
+        while self._running:
+            self._kill_overdue()
             event = self._poll(0.1)
             if event is not None:
                 self._ready.append(event)
 
-    def pids(self) -> Mapping[RunKey, int]:
-        """The process that trains each run just now."""
-        with self._pids_lock:
-            return dict(self._pids)
-
-    def _poll(self, timeout_seconds: float) -> JobStarted | Outcome | None:
+    def _poll(self, timeout_seconds: float) -> Event | None:
         try:
             event = self._connected().receive(timeout_seconds)
         except EOFError:
@@ -124,55 +152,62 @@ class ProcessPoolExecutor:
         return self._server
 
     def _fill_slots(self) -> None:
-        while self._queue and len(self._jobs) < self._slots:
+        while self._queue and len(self._running) < self._slots:
             job = self._queue.popleft()
+            try:
+                target = pickle.dumps(job.target)
+                environment = dict(job.environment()) if job.environment else {}
+            except Exception as error:  # noqa: BLE001 - what a job is made of may fail in any way
+                self._ready.append(Outcome(job, OutcomeKind.EXCEPTION, error=error_record(error)))
+                continue
             self._tickets += 1
-            self._jobs[self._tickets] = job
-            target = pickle.dumps(job.target)
-            self._connected().send(Start(self._tickets, target, job.log))
+            self._running[self._tickets] = _Running(job, kernel_oom_kills())
+            self._connected().send(Start(self._tickets, target, job.log, environment))
 
-    def _signal_all(self, number: int) -> None:
-        for ticket in self._jobs:
-            self._connected().send(Kill(ticket, number))
+    def _kill_overdue(self) -> None:
+        now = time.monotonic()
+        for ticket, running in self._running.items():
+            if running.stop is not None and now >= running.stop.kill_at:
+                running.stop.kill_at = now + GRACE_SECONDS
+                self._connected().send(Kill(ticket, signal.SIGKILL))
 
     def _started(self, event: Started) -> JobStarted:
-        job = self._jobs[event.ticket]
-        with self._pids_lock:
-            self._pids.update(dict.fromkeys(job.runs, event.pid))
-        return JobStarted(job, event.pid)
+        running = self._running[event.ticket]
+        running.pid = event.pid
+        return JobStarted(running.job, event.pid)
 
     def _ended(self, event: Ended) -> Outcome:
-        job = self._forget(event.ticket)
-        outcome = _outcome(job, event)
-        if event.ticket in self._cancelled and outcome.kind is not OutcomeKind.FINISHED:
-            return Outcome(job, OutcomeKind.CANCELLED)
+        running = self._running.pop(event.ticket)
+        outcome = _outcome(running, event)
+        stop = running.stop
+        if stop is not None and outcome.kind is not OutcomeKind.FINISHED:
+            return Outcome(running.job, stop.kind, cause=stop.cause)
         return outcome
 
-    def _forget(self, ticket: int) -> Job:
-        job = self._jobs.pop(ticket)
-        with self._pids_lock:
-            for run in job.runs:
-                self._pids.pop(run, None)
-        return job
-
-    def _server_died(self) -> JobStarted | Outcome | None:
+    def _server_died(self) -> Event | None:
         """Every running job died with the server: report them, and start another server."""
         error = error_record(ProcessDiedError("the process that starts the runs died"))
-        for pid in set(self.pids().values()):
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGKILL)  # what the runs had started lives on
-        for ticket in list(self._jobs):
-            is_cancelled = ticket in self._cancelled
-            kind = OutcomeKind.CANCELLED if is_cancelled else OutcomeKind.EXCEPTION
-            self._ready.append(Outcome(self._forget(ticket), kind, error=error))
+        for running in self._running.values():
+            if running.pid is not None:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(running.pid, signal.SIGKILL)  # what the runs had started lives on
+        self._end_all(OutcomeKind.EXCEPTION, error)
         self._connected().close()
         self._server = self._new_server()
         return self._ready.popleft() if self._ready else None
 
     def _abandon_jobs(self) -> None:
-        for ticket in list(self._jobs):
-            self._ready.append(Outcome(self._forget(ticket), OutcomeKind.CANCELLED))
+        self._end_all(OutcomeKind.CANCELLED)
         self._connected().close()
+
+    def _end_all(self, kind: OutcomeKind, error: ErrorRecord | None = None) -> None:
+        for running in self._running.values():
+            stop = running.stop
+            if stop is not None:
+                self._ready.append(Outcome(running.job, stop.kind, cause=stop.cause))
+            else:
+                self._ready.append(Outcome(running.job, kind, error=error))
+        self._running.clear()
 
     def _new_server(self) -> ForkServer:
         return _take_spare(self._preload, self._threads) or _start(self._preload, self._threads)
@@ -220,16 +255,31 @@ def thread_environment(threads: int) -> dict[str, str]:
     return dict.fromkeys(names, str(threads))
 
 
-def _outcome(job: Job, event: Ended) -> Outcome:
-    if event.report and os.waitstatus_to_exitcode(event.status) == 0:
-        try:
-            succeeded, payload = pickle.loads(event.report)  # noqa: S301 - our own child's
-        except Exception as error:  # noqa: BLE001 - a class may refuse to be built here
-            return Outcome(job, OutcomeKind.EXCEPTION, error=error_record(error))
-        if succeeded:
-            return Outcome(job, OutcomeKind.FINISHED, value=payload)
-        return Outcome(job, OutcomeKind.EXCEPTION, error=payload)
-    code = os.waitstatus_to_exitcode(event.status)
-    if code < 0:
-        return Outcome(job, OutcomeKind.SIGNAL, signal_number=-code)
-    return Outcome(job, OutcomeKind.EXIT_CODE, exit_code=code)
+def _outcome(running: _Running, event: Ended) -> Outcome:
+    job, code = running.job, os.waitstatus_to_exitcode(event.status)
+    if event.report and code == 0:
+        return _reported(job, event.report)
+    if code >= 0:
+        return Outcome(job, OutcomeKind.EXIT_CODE, exit_code=code)
+    if code == -signal.SIGKILL and _kernel_killed_since(running.kernel_kills):
+        cause = OutOfMemoryError(
+            "the kernel ended the process because the machine's memory ran out",
+            remedy="train fewer runs at once (--max-workers), or with smaller buffers",
+        )
+        return Outcome(job, OutcomeKind.OUT_OF_MEMORY, signal_number=-code, cause=cause)
+    return Outcome(job, OutcomeKind.SIGNAL, signal_number=-code)
+
+
+def _reported(job: Job, report: bytes) -> Outcome:
+    try:
+        succeeded, payload = pickle.loads(report)  # noqa: S301 - our own child's
+    except Exception as error:  # noqa: BLE001 - a class may refuse to be built here
+        return Outcome(job, OutcomeKind.EXCEPTION, error=error_record(error))
+    if succeeded:
+        return Outcome(job, OutcomeKind.FINISHED, value=payload)
+    return Outcome(job, kind_of_error(payload), error=payload)
+
+
+def _kernel_killed_since(before: int | None) -> bool:
+    now = kernel_oom_kills()
+    return before is not None and now is not None and now > before

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 
 from ..domain.errors import UsageError
 from .job import Executor
@@ -11,8 +13,25 @@ from .job import Executor
 EXECUTORS: Mapping[str, str] = {
     "process": ".process_pool:ProcessPoolExecutor",
     "in_process": ".in_process:InProcessExecutor",
+    "ray": ".ray_cluster:RayExecutor",
 }
 """Name to ``.module:Class``, imported when it is asked for."""
+
+
+@dataclass(frozen=True)
+class ExecutorSettings:
+    """What an executor is made of; each takes what concerns it."""
+
+    slots: int = 1
+    """Jobs that run at the same time, where the executor can."""
+    preload: tuple[str, ...] = ()
+    """Modules that a process imports before it forks others."""
+    threads: int = 1
+    """Threads of the numeric libraries in each process."""
+    address: str | None = None
+    """Of the cluster to connect to; None starts one on this machine."""
+    shared_directory: Path | None = None
+    """Where the jobs write, which every machine must see; None checks nothing."""
 
 
 def check_executor(name: str) -> str:
@@ -27,20 +46,15 @@ def check_executor(name: str) -> str:
     return name
 
 
-def create_executor(name: str, slots: int, preload: Sequence[str], threads: int) -> Executor:
-    """An executor for so many jobs at once; entering it acquires its processes.
-
-    Args:
-        name: a key of `EXECUTORS`.
-        slots: jobs that run at the same time, where the executor can.
-        preload: modules that a process imports before it forks others.
-        threads: threads of the numeric libraries in each process.
+def create_executor(name: str, settings: ExecutorSettings) -> Executor:
+    """An executor of that name; entering it acquires its processes.
 
     Raises:
         UsageError: for an unknown name.
+        MissingExtraError: where it needs a package that is not installed.
     """
     module, _, attribute = EXECUTORS[check_executor(name)].partition(":")
-    kind: Callable[[int, Sequence[str], int], Executor] = getattr(
+    kind: Callable[[ExecutorSettings], Executor] = getattr(
         import_module(module, __package__), attribute
     )
-    return kind(slots, preload, threads)
+    return kind(settings)

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from .gpu import GpuDevice, open_gpu
-from .resources import MIB
+from .disk import MIB
+from .gpu import GpuDevice, gpu_devices
+from .memory import available_memory_mb
+from .placement import VISIBLE_DEVICES
 
 PACKAGES = ("torch", "stable-baselines3", "sb3-contrib", "gymnasium", "numpy", "scipy", "pydantic")
 EXTRAS: Mapping[str, tuple[str, ...]] = {
@@ -112,8 +114,14 @@ class Machine:
     packages: Mapping[str, str | None]
     """Installed versions; None where a package is missing."""
     threads: Threads
+    memory_mb: float
+    """Installed, in MiB."""
+    memory_available_mb: float
+    """Free for runs, in MiB."""
     gpus: tuple[GpuDevice, ...] | None
     """None without a driver or a device."""
+    visible_devices: str | None
+    """``CUDA_VISIBLE_DEVICES`` where it is set: runs get no other GPU."""
     disk: DiskSpeed
     extras: tuple[Extra, ...]
     env_file: EnvFile
@@ -127,13 +135,17 @@ def examine_machine(
     timeout_seconds: float = CONNECT_SECONDS,
 ) -> Machine:
     """Look at this machine; `folder` is where results are written. Takes a few seconds at most."""
-    gpu = open_gpu()
+    import psutil
+
     return Machine(
         python=platform.python_version(),
         platform=platform.platform(),
         packages=installed_versions(),
         threads=threads(),
-        gpus=gpu.devices() if gpu else None,
+        memory_mb=psutil.virtual_memory().total / MIB,
+        memory_available_mb=available_memory_mb(),
+        gpus=gpu_devices() or None,
+        visible_devices=os.environ.get(VISIBLE_DEVICES),
         disk=disk_speed(Path(folder)),
         extras=extras(),
         env_file=examine_env_file(Path(env_file)),

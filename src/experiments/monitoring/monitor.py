@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from ..domain.records import ResourceSample, RunKey
-from .gpu import GpuDevice, open_gpu
-from .resources import MIB, ProcessTable, TreeMeter, directory_size_mb
+from .disk import directory_size_mb, free_disk_mb
+from .looks import Look, ProcessWatch
+from .resources import TreeMeter
 from .sparing import Sparing
 
 logger = logging.getLogger(__name__)
@@ -29,9 +29,15 @@ class ResourceMonitor:
     """Samples the runs' process trees while its with block lasts.
 
     The sink is called in the monitor's thread: with a run and its sample for each target, then
-    with None and the sample of this process and all its descendants. Every sample carries the size
-    of `disk_root`, the experiment's directory, and the space left there. What goes wrong is
-    logged, never raised.
+    with None and the sample of this process and all its descendants; all samples of one look have
+    the same time. Every sample carries the size of `disk_root`, the experiment's directory, and the
+    space left there. What goes wrong is logged, never raised.
+
+    Args:
+        targets: the process that trains each run just now; called in the monitor's thread.
+        sink: takes the samples.
+        interval_seconds: between two looks.
+        disk_root: None measures no disk.
     """
 
     def __init__(
@@ -45,10 +51,9 @@ class ResourceMonitor:
         self._sink = sink
         self._interval = interval_seconds
         self._disk_root = disk_root
-        self._table = ProcessTable()
+        self._processes = ProcessWatch()
         self._meters: dict[tuple[RunKey | None, int], TreeMeter] = {}
-        self._disk = Sparing(self._disk_size, at_most_every_seconds=DISK_LOOK_SECONDS)
-        self._devices = Sparing(_gpu_devices)
+        self._disk = Sparing(self._disk_size, share=0.0005, at_most_every_seconds=DISK_LOOK_SECONDS)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._complaints: set[str] = set()
@@ -81,30 +86,31 @@ class ResourceMonitor:
                 return
 
     def _look(self) -> None:
-        targets = self._targets()
-        devices = self._devices.value()
-        wanted: dict[tuple[RunKey | None, int], TreeMeter] = {}
-        for run, pid in [*targets.items(), (None, os.getpid())]:
-            key = (run, pid)
-            wanted[key] = self._meters.get(key) or TreeMeter(pid, self._table)
-        self._meters = wanted
-        for (run, _), meter in wanted.items():
-            if not self._stop.is_set():
-                self._tell(run, meter, devices)
+        roots = [*self._targets().items(), (None, os.getpid())]
+        self._meters = {key: self._meters.get(key) or TreeMeter(key[1]) for key in roots}
+        look = self._processes.look({pid for _, pid in roots})
+        disk = self._disk_figures()
+        for (run, _), meter in self._meters.items():
+            if self._stop.is_set():
+                return
+            self._tell(run, meter, look, disk)
 
-    def _tell(self, run: RunKey | None, meter: TreeMeter, devices: Sequence[GpuDevice]) -> None:
+    def _tell(
+        self, run: RunKey | None, meter: TreeMeter, look: Look, disk: Mapping[str, Any]
+    ) -> None:
         try:
-            sample = meter.sample(devices)
+            sample = meter.sample(look)
             if sample is not None:
-                self._sink(run, self._with_disk(sample))
+                self._sink(run, replace(sample, **disk))
         except Exception as error:  # noqa: BLE001 - one run's trouble is not the others'
             self._complain(error)
 
-    def _with_disk(self, sample: ResourceSample) -> ResourceSample:
-        if self._disk_root is None or not self._disk_root.exists():
-            return sample
-        free = shutil.disk_usage(self._disk_root).free / MIB
-        return replace(sample, disk_usage_mb=self._disk.value(), disk_free_mb=free)
+    def _disk_figures(self) -> dict[str, Any]:
+        """A sample's fields; empty where the directory is not there."""
+        root = self._disk_root
+        if root is None or not root.exists():
+            return {}
+        return {"disk_usage_mb": self._disk.value(), "disk_free_mb": free_disk_mb(root)}
 
     def _disk_size(self) -> float | None:
         return None if self._disk_root is None else directory_size_mb(self._disk_root)
@@ -114,8 +120,3 @@ class ResourceMonitor:
         if type(error).__name__ not in self._complaints:
             self._complaints.add(type(error).__name__)
             logger.warning("resources are not fully watched (%s)", text, exc_info=error)
-
-
-def _gpu_devices() -> tuple[GpuDevice, ...]:
-    gpu = open_gpu()
-    return gpu.devices() if gpu else ()

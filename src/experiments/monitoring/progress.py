@@ -55,26 +55,37 @@ def seconds_remaining(runs: Sequence[RunProgress], *, slots: int = 1) -> float |
     something is left and no speed is known.
     """
     unfinished = [run for run in runs if run.status in (RunStatus.QUEUED, RunStatus.RUNNING)]
-    each = [_seconds_left(run, runs) for run in unfinished]
     if not runs:
         return None
+    speeds = _Speeds(runs)
+    each = [_seconds_left(run, speeds) for run in unfinished]
     known = [seconds for seconds in each if seconds is not None]
     if len(known) < len(each):
         return None
     return max(max(known, default=0.0), sum(known) / max(1, slots))
 
 
-def _seconds_left(run: RunProgress, runs: Sequence[RunProgress]) -> float | None:
+class _Speeds:
+    """Mean timesteps per second of each arm's runs, and of all runs for an arm without any."""
+
+    def __init__(self, runs: Sequence[RunProgress]) -> None:
+        by_arm: dict[str, list[float]] = {}
+        for run in runs:
+            if run.steps_per_second:
+                by_arm.setdefault(run.run.arm, []).append(run.steps_per_second)
+        self._means = {arm: fmean(speeds) for arm, speeds in by_arm.items()}
+        everything = [speed for speeds in by_arm.values() for speed in speeds]
+        self._overall = fmean(everything) if everything else None
+
+    def of(self, arm: str) -> float | None:
+        return self._means.get(arm, self._overall)
+
+
+def _seconds_left(run: RunProgress, speeds: _Speeds) -> float | None:
     if run.status is RunStatus.RUNNING and run.seconds_left is not None:
         return run.seconds_left
-    same_arm = [other for other in runs if other.run.arm == run.run.arm]
-    speed = _mean_speed(same_arm) or _mean_speed(runs)
+    speed = speeds.of(run.run.arm)
     return None if speed is None else max(0, run.total_steps - run.step) / speed
-
-
-def _mean_speed(runs: Sequence[RunProgress]) -> float | None:
-    speeds = [run.steps_per_second for run in runs if run.steps_per_second]
-    return fmean(speeds) if speeds else None
 
 
 def _mean_percent(runs: Sequence[RunProgress]) -> float:

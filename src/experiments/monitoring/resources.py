@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..domain.records import ResourceSample
-from .gpu import GpuDevice, busiest_percent, open_gpu, usage_of
-from .sparing import Sparing
+from .disk import MIB
+from .gpu import open_gpu, usage_of
+from .looks import Look, ProcessWatch
+from .processes import ProcessReading
 
-if TYPE_CHECKING:
-    import psutil
-
-MIB = 2**20
 SHORTEST_CPU_WINDOW_SECONDS = 0.1
 
 
@@ -53,7 +49,7 @@ class ResourceUsage:
             memory_percent=memory.percent,
             memory_mb=memory.used / MIB,
             disk_usage_mb=shutil.disk_usage(Path.cwd()).used / MIB,
-            gpu_usage=busiest_percent(gpu.devices()) if gpu else None,
+            gpu_usage=gpu.busiest_percent() if gpu else None,
         )
 
 
@@ -99,130 +95,69 @@ def _busy_and_total_seconds() -> tuple[float, float]:
     return total - times["idle"] - times.get("iowait", 0.0), total
 
 
-class ProcessTable:
-    """Who is whose child on this machine, from one look for all trees, seldom repeated."""
-
-    def __init__(self) -> None:
-        self._children = Sparing(_children_by_parent)
-
-    def tree(self, root: int) -> list[psutil.Process]:
-        """The process with this id, if it lives, and all its descendants."""
-        import psutil
-
-        try:
-            members = [psutil.Process(root)]
-        except psutil.Error:
-            return []
-        children = self._children.value()
-        for member in members:  # grows while it is walked
-            members.extend(children.get(member.pid, ()))
-        return members
-
-
-def _children_by_parent() -> dict[int, list[psutil.Process]]:
-    import psutil
-
-    children = defaultdict(list)
-    for process in psutil.process_iter(["ppid"]):
-        if process.info["ppid"] is not None and process.info["ppid"] != process.pid:
-            children[process.info["ppid"]].append(process)
-    return dict(children)
-
-
 class TreeMeter:
-    """Measures one process tree again and again; CPU use is what was used between two looks."""
+    """What one process tree uses, from looks at it; CPU use is what was used between two."""
 
-    def __init__(self, root: int, table: ProcessTable | None = None) -> None:
+    def __init__(self, root: int) -> None:
         self._root = root
-        self._table = table or ProcessTable()
-        self._time: float | None = None
+        self._moment: float | None = None
         self._cpu_seconds: dict[tuple[int, float], float] = {}
 
-    def sample(self, devices: Sequence[GpuDevice] = ()) -> ResourceSample | None:
-        """One look at the tree; None when its root process has ended.
+    def sample(self, look: Look) -> ResourceSample | None:
+        """What a look tells about the tree; None when its root process has ended.
 
-        The first look tells the mean CPU use since the root process started.
+        The first sample tells the mean CPU use since the root process started.
         """
-        members = self._table.tree(self._root)
-        now = time.time()
-        readings = [reading for member in members if (reading := _read(member)) is not None]
-        if not readings or readings[0].pid != self._root:
+        readings = look.trees[self._root]
+        if not readings:
             return None
-        cpu_percent = self._cpu_percent(readings, now)
-        gpu_percent, gpu_memory_mb = usage_of(devices, {reading.pid for reading in readings})
+        pss = [look.pss_bytes[reading.pid] for reading in readings]
+        known = [size for size in pss if size is not None]
+        pss_mb = sum(known) / MIB if len(known) == len(pss) else None
+        resident_mb = sum(reading.memory_bytes for reading in readings) / MIB
+        gpu_percent, gpu_memory_mb = usage_of(look.devices, {each.pid for each in readings})
         return ResourceSample(
-            time=now,
-            cpu_percent=cpu_percent,
-            memory_mb=sum(reading.memory_bytes for reading in readings) / MIB,
+            time=look.time,
+            cpu_percent=self._cpu_percent(readings, look.moment),
+            memory_mb=max(resident_mb, pss_mb or 0.0),  # the kernel counts residents less exactly
+            pss_mb=pss_mb,
             gpu_percent=gpu_percent,
             gpu_memory_mb=gpu_memory_mb,
         )
 
-    def _cpu_percent(self, readings: Sequence[_Reading], now: float) -> float:
-        seconds = {(reading.pid, reading.started): reading.cpu_seconds for reading in readings}
-        used = sum(
-            max(0.0, total - self._cpu_seconds.get(process, 0.0))
-            for process, total in seconds.items()
-        )
-        elapsed = now - (readings[0].started if self._time is None else self._time)
-        self._time, self._cpu_seconds = now, seconds
+    def _cpu_percent(self, readings: Sequence[ProcessReading], now: float) -> float:
+        elapsed = readings[0].age_seconds if self._moment is None else now - self._moment
+        used = sum(self._used(reading, elapsed) for reading in readings)
+        self._moment = now
+        self._cpu_seconds = {reading.identity: reading.cpu_seconds for reading in readings}
         return 100.0 * used / elapsed if elapsed > 0 else 0.0
 
+    def _used(self, reading: ProcessReading, elapsed: float) -> float:
+        before = self._cpu_seconds.get(reading.identity)
+        if before is not None:
+            return max(0.0, reading.cpu_seconds - before)
+        # a process that is noticed late has not used all of it just now
+        return reading.cpu_seconds * min(1.0, elapsed / max(reading.age_seconds, 1e-3))
 
-@dataclass(frozen=True)
-class _Reading:
-    pid: int
-    started: float
-    cpu_seconds: float
-    memory_bytes: int
 
+class MachineMeter:
+    """Measures one process tree by itself, also on a machine that nobody else watches."""
 
-def _read(process: psutil.Process) -> _Reading | None:
-    import psutil
+    def __init__(self, root: int) -> None:
+        self._root = root
+        self._watch = ProcessWatch()
+        self._meter = TreeMeter(root)
 
-    try:
-        with process.oneshot():
-            memory = process.memory_info().rss
-            if not memory:
-                return None  # a zombie: it has ended, its parent has not noticed yet
-            cpu = process.cpu_times()
-            return _Reading(process.pid, process.create_time(), cpu.user + cpu.system, memory)
-    except psutil.Error:
-        return None  # it ended meanwhile, or belongs to somebody else
+    def sample(self) -> ResourceSample | None:
+        """One look at the tree; None when its root process has ended."""
+        return self._meter.sample(self._watch.look([self._root]))
 
 
 def sample_tree(pid: int) -> ResourceSample | None:
     """One look at a process tree, CPU use as its mean since the start; None when it has ended."""
-    gpu = open_gpu()
-    return TreeMeter(pid).sample(gpu.devices() if gpu else ())
+    return MachineMeter(pid).sample()
 
 
 def sample_fields(sample: ResourceSample) -> dict[str, Any]:
     """The sample as fields of a ``resources`` event, which has a time of its own."""
     return {name: value for name, value in asdict(sample).items() if name != "time"}
-
-
-def directory_size_mb(root: Path) -> float:
-    """Size of the regular files below a directory, in MiB; links are not followed."""
-    return _directory_bytes(root) / MIB
-
-
-def _directory_bytes(directory: Path | str) -> int:
-    total = 0
-    try:
-        with os.scandir(directory) as entries:
-            for entry in entries:
-                total += _entry_bytes(entry)
-    except OSError:
-        pass  # removed or renamed while it was read
-    return total
-
-
-def _entry_bytes(entry: os.DirEntry[str]) -> int:
-    if entry.is_dir(follow_symlinks=False):
-        return _directory_bytes(entry.path)
-    try:
-        status = entry.stat(follow_symlinks=False)
-    except OSError:
-        return 0  # a temporary file that has just got its final name
-    return status.st_size if stat.S_ISREG(status.st_mode) else 0

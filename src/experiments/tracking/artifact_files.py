@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from ..durability.files import write_json
+from ..durability.files import replacing, write_json
 
 KINDS = {
     "experiment_results": "results of all runs and the comparison",
@@ -17,16 +17,17 @@ KINDS = {
 
 
 def write_artifacts(
-    folder: Path, contents: Mapping[str, Any], moment: float | None, models: Mapping[str, str]
+    folder: Path, sources: Mapping[str, Path], moment: float | None, models: Mapping[str, str]
 ) -> None:
-    """Write one file a kind, named by the moment of the last record, and their description.
+    """Copy one file a kind, named by the moment of the last record, and describe them.
 
     Files of an earlier derivation are replaced. `models`: the path of each run's model.
     """
     stamp = datetime.fromtimestamp(moment or 0.0, UTC)
     files = {kind: f"{kind}_{stamp:%Y%m%d_%H%M%S}.json" for kind in KINDS}
     for kind, name in files.items():
-        write_json(folder / name, contents[kind])
+        with replacing(folder / name) as temporary:
+            shutil.copyfile(sources[kind], temporary)
         for earlier in folder.glob(f"{kind}_*.json"):
             if earlier.name != name:
                 earlier.unlink()

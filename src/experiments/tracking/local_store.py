@@ -5,8 +5,8 @@ Deriving again from the same streams writes the same bytes again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..domain.paths import ExperimentPaths
@@ -14,10 +14,14 @@ from ..domain.records import RunKey
 from ..domain.redaction import redact_data
 from ..durability.files import read_json, write_json
 from .artifact_files import write_artifacts
-from .log_lines import LogLine, read_log
+from .json_chunks import object_chunks, value_chunks, write_chunks
+from .log_lines import read_log
 from .manifest import write_manifest
-from .metric_files import write_metrics
-from .series import RunStreams, last_moment, memory_of, read_streams, text_lines
+from .memory_usage import MemoryUsage
+from .metric_files import open_metric_files
+from .series import last_moment, read_streams, text_lines
+from .spool import open_spool
+from .text_log import TextLog
 
 FORMAT_VERSION = "1.0"
 
@@ -27,7 +31,7 @@ CONTENTS = {
     "memory_usage.json": "sampled memory of all runs",
     "config/experiment_config.json": "the full, resolved configuration",
     "logs/": "logs of the experiment, the runner and each arm; text_logs.json holds them as data",
-    "runs/": "each run's journal and events, from which everything else is derived",
+    "runs/": "each run's journal, events and result, from which everything else is derived",
     "checkpoints/": "the runner's own state at some steps of all runs together",
     "models/": "final policies, loadable with Stable-Baselines3",
     "metrics/": "every metric as JSON and CSV",
@@ -58,60 +62,62 @@ class StoreInput:
 
 
 def write_local_store(store: StoreInput) -> None:
-    """Write every derived file, the manifest last.
+    """Write every derived file, the manifest last; the streams are read run by run.
 
     Raises:
         StorageError: when the disk refuses, or an adopted attempt's file cannot be read.
     """
     paths = store.paths
-    streams = [read_streams(paths, run) for run in store.runs]
     results = redact_data(store.results, store.secrets)
-    predictions = predictions_document(store)
-    memory = memory_document(paths, streams)
     write_json(paths.results, results)
-    write_json(paths.predictions, predictions)
-    write_json(paths.memory_usage, memory)
     write_json(paths.config, redact_data(store.config, store.secrets))
-    write_json(paths.text_logs, redact_data(text_log(paths, streams), store.secrets))
-    write_metrics(paths.metrics, streams, results)
-    contents = {
-        "experiment_results": results,
-        "model_predictions": predictions,
-        "memory_usage": memory,
+    write_chunks(paths.predictions, predictions_chunks(store))
+    moment = _write_what_streams_tell(store, results)
+    sources = {
+        "experiment_results": paths.results,
+        "model_predictions": paths.predictions,
+        "memory_usage": paths.memory_usage,
     }
-    write_artifacts(paths.artifacts, contents, last_moment(streams), _models(store))
+    write_artifacts(paths.artifacts, sources, moment, _models(store))
     write_json(paths.metadata, redact_data(metadata_document(store), store.secrets))
     write_manifest(paths)
 
 
-def predictions_document(store: StoreInput) -> dict[str, Any]:
-    """The adopted attempts' predictions by run; null for a run that has none."""
-    runs: dict[str, Any] = {}
+def _write_what_streams_tell(store: StoreInput, results: Mapping[str, Any]) -> float | None:
+    """Write metrics, memory and texts; the moment of the last record of all."""
+    paths = store.paths
+    moments = []
+    with open_spool(paths.root) as spool:
+        memory, texts = MemoryUsage(spool), TextLog(spool, store.secrets)
+        texts.add(read_log(paths.experiment_log))
+        with open_metric_files(paths.metrics, spool) as metrics:
+            for run in store.runs:
+                stream = read_streams(paths, run)
+                metrics.add(stream)
+                memory.add(stream)
+                texts.add(text_lines(stream))
+                moments.append(last_moment(stream))
+        metrics.write_documents(results)
+        memory.write(paths.memory_usage, paths.experiment_id)
+        texts.write(paths.text_logs)
+    return max((moment for moment in moments if moment is not None), default=None)
+
+
+def predictions_chunks(store: StoreInput) -> Iterator[str]:
+    """The adopted attempts' predictions by run, a run at a time; null for a run that has none."""
+    members: list[tuple[str, Iterable[str]]] = [
+        ("experiment_id", value_chunks(store.paths.experiment_id)),
+        ("runs", object_chunks(_predictions(store), depth=1)),
+    ]
+    yield from object_chunks(members)
+
+
+def _predictions(store: StoreInput) -> Iterator[tuple[str, Iterable[str]]]:
     for run in store.runs:
         attempt = store.adopted_attempts.get(run)
         path = store.paths.run(run).attempt(attempt).predictions if attempt is not None else None
-        runs[run.name] = read_json(path) if path is not None and path.is_file() else None
-    return {"experiment_id": store.paths.experiment_id, "runs": runs}
-
-
-def memory_document(paths: ExperimentPaths, streams: Sequence[RunStreams]) -> dict[str, Any]:
-    """Sampled memory by run, and the highest of all."""
-    runs = {stream.run.name: memory_of(stream) for stream in streams}
-    peaks = [run["peak_mb"] for run in runs.values() if run["peak_mb"] is not None]
-    return {
-        "experiment_id": paths.experiment_id,
-        "unit": "MiB",
-        "peak_mb": max(peaks, default=None),
-        "runs": runs,
-    }
-
-
-def text_log(paths: ExperimentPaths, streams: Sequence[RunStreams]) -> list[dict[str, Any]]:
-    """The experiment's log and what the runs' streams tell in words, by time."""
-    lines: list[LogLine] = read_log(paths.experiment_log)
-    for stream in streams:
-        lines.extend(text_lines(stream))
-    return [asdict(line) for line in sorted(lines, key=lambda line: line.timestamp or "")]
+        found = read_json(path) if path is not None and path.is_file() else None
+        yield run.name, value_chunks(found, depth=2)
 
 
 def metadata_document(store: StoreInput) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,24 +44,26 @@ def read_log(path: Path) -> list[LogLine]:
     """The lines of a log file; what follows a line without a time of its own belongs to it."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
-            return list(_parse(file.read()))[-MOST_LINES_OF_A_FILE:]
+            return list(deque(_parse(file), maxlen=MOST_LINES_OF_A_FILE))
     except FileNotFoundError:
         return []
 
 
-def _parse(text: str) -> Iterator[LogLine]:
+def _parse(file: Iterable[str]) -> Iterator[LogLine]:
     current: LogLine | None = None
-    for line in text.splitlines():
+    texts: list[str] = []
+    for line in (part for piece in file for part in piece.splitlines()):
         match = _LINE.fullmatch(line)
         moment = _moment(match["moment"]) if match else None
         if match and moment:
             if current:
-                yield current
+                yield replace(current, text="\n".join(texts))
             current = LogLine(moment, match["level"], None, match["text"])
+            texts = [match["text"]]
         elif current:
-            current = replace(current, text=f"{current.text}\n{line}")
+            texts.append(line)
     if current:
-        yield current
+        yield replace(current, text="\n".join(texts))
 
 
 def _moment(text: str) -> str | None:

@@ -1,10 +1,9 @@
-"""Metrics, texts and memory, read out of the runs' streams by pure functions."""
+"""Metrics and texts, read out of one run's streams by pure functions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
 from ..domain.metric_names import SYSTEM_CPU, SYSTEM_DISK, SYSTEM_MEMORY
@@ -18,7 +17,10 @@ SYSTEM_METRICS = {
     "memory_mb": SYSTEM_MEMORY,
     "disk_usage_mb": SYSTEM_DISK,
 }
-"""Fields of a ``resources`` event and the metrics that they are shown as."""
+"""Fields of a ``resources`` event and the metrics that they are shown as.
+
+A GPU's memory is not among them: the training process itself tells what it has allocated there.
+"""
 
 
 @dataclass(frozen=True)
@@ -30,32 +32,14 @@ class RunStreams:
     events: tuple[Record, ...]
 
 
-@dataclass(frozen=True)
-class Point:
-    """One value of one metric."""
-
-    run: RunKey
-    step: int
-    value: float
-
-
 def read_streams(paths: ExperimentPaths, run: RunKey) -> RunStreams:
     """Read both streams of a run; absent files are empty ones."""
     files = paths.run(run)
     return RunStreams(run, tuple(read_journal(files.journal)), tuple(read_journal(files.events)))
 
 
-def metric_series(streams: Sequence[RunStreams]) -> dict[str, list[Point]]:
-    """Every metric's points, run after run, in logical order; metrics sorted by name."""
-    series: dict[str, list[Point]] = {}
-    for stream in streams:
-        for record in (*stream.journal, *stream.events):
-            for name, value in _values(record):
-                series.setdefault(name, []).append(Point(stream.run, int(record["step"]), value))
-    return dict(sorted(series.items()))
-
-
-def _values(record: Record) -> Iterator[tuple[str, float]]:
+def metric_values(record: Record) -> Iterator[tuple[str, float]]:
+    """The metrics of one record, by name."""
     kind = record.get("kind")
     metrics = record.get("metrics")
     if kind in ("metrics", "evaluation", "finished") and isinstance(metrics, Mapping):
@@ -66,61 +50,29 @@ def _values(record: Record) -> Iterator[tuple[str, float]]:
                 yield name, record[field]
 
 
-def single_values(streams: Sequence[RunStreams]) -> dict[str, dict[str, float]]:
-    """What a run has one of: ``{name: {run: value}}``, from its end and its final evaluation."""
-    values: dict[str, dict[str, float]] = {}
-    for stream in streams:
-        for record in stream.journal:
-            for name, value in _final_values(record):
-                values.setdefault(name, {})[stream.run.name] = value
-    return dict(sorted(values.items()))
+def final_values(stream: RunStreams) -> Iterator[tuple[str, float]]:
+    """What a run has one of, from its end and its final evaluation; a later value counts."""
+    for record in stream.journal:
+        if record.get("kind") == "finished":
+            yield from metric_values(record)
+            for name in ("training_time", "evaluation_time"):
+                if is_number(record.get(name)):
+                    yield name, record[name]
+        elif record.get("kind") == "evaluation" and record.get("final"):
+            yield from metric_values(record)
 
 
-def _final_values(record: Record) -> Iterator[tuple[str, float]]:
-    if record.get("kind") == "finished":
-        yield from _values(record)
-        for name in ("training_time", "evaluation_time"):
-            if is_number(record.get(name)):
-                yield name, record[name]
-    elif record.get("kind") == "evaluation" and record.get("final"):
-        yield from _values(record)
-
-
-def evaluation_rows(streams: Sequence[RunStreams]) -> tuple[list[str], list[list[Any]]]:
-    """Columns and rows of all evaluations."""
-    records = [
-        (stream.run, record)
-        for stream in streams
+def evaluation_rows(stream: RunStreams) -> list[tuple[list[Any], dict[str, float]]]:
+    """A run's evaluations: arm, seed, step, whether final, episodes; and the metrics by name."""
+    run = stream.run
+    return [
+        (
+            [run.arm, run.seed, record["step"], bool(record.get("final")), record.get("episodes")],
+            dict(metric_values(record)),
+        )
         for record in stream.journal
         if record.get("kind") == "evaluation"
     ]
-    metrics = sorted({name for _, record in records for name, _ in _values(record)})
-    rows = [
-        [run.arm, run.seed, record["step"], bool(record.get("final")), record.get("episodes")]
-        + [dict(_values(record)).get(name) for name in metrics]
-        for run, record in records
-    ]
-    return ["arm", "seed", "step", "final", "episodes", *metrics], rows
-
-
-def memory_of(stream: RunStreams) -> dict[str, Any]:
-    """A run's sampled memory: peak, mean and every sample, in MiB."""
-    samples = [
-        {
-            "time": record.get("time"),
-            "step": record["step"],
-            "memory_mb": record["memory_mb"],
-            "gpu_memory_mb": record.get("gpu_memory_mb"),
-        }
-        for record in stream.events
-        if record.get("kind") == "resources" and is_number(record.get("memory_mb"))
-    ]
-    memory = [sample["memory_mb"] for sample in samples]
-    return {
-        "peak_mb": max(memory, default=None),
-        "mean_mb": fmean(memory) if memory else None,
-        "samples": samples,
-    }
 
 
 def text_lines(stream: RunStreams) -> Iterator[LogLine]:
@@ -154,14 +106,13 @@ def _text_of(record: Record) -> tuple[str, str]:
     return "", ""
 
 
-def last_moment(streams: Sequence[RunStreams]) -> float | None:
-    """When the last record of all was written, in seconds since the epoch."""
-    times = (
+def last_moment(stream: RunStreams) -> float | None:
+    """When the run's last record was written, in seconds since the epoch."""
+    times: list[float] = [
         record["time"]
-        for stream in streams
         for record in (*stream.journal, *stream.events)
         if is_number(record.get("time"))
-    )
+    ]
     return max(times, default=None)
 
 

@@ -44,6 +44,8 @@ class Description:
 
     policy: str
     device: str
+    threads: int
+    """Threads that the library computes with."""
     parameters: int
     """Trainable parameters of the policy."""
     planned_timesteps: int
@@ -79,6 +81,15 @@ class Backend(Protocol):
 
     def save(self, paths: AttemptPaths) -> None:
         """Write the policy, and whatever is needed to use it, under their final names."""
+
+    def activity(self) -> int:
+        """A number that changes whenever work was done; called from another thread at any time.
+
+        Work is a step of any environment, a gradient step, or a method that returned.
+        """
+
+    def experience_bytes(self) -> int:
+        """Memory that the experience kept for learning takes once all its room is used."""
 
     def parameters_sha256(self) -> str:
         """SHA-256 of the parameters: sorted names and raw bytes."""

@@ -14,6 +14,7 @@ from gymnasium import spaces
 from ..domain import metric_names
 from ..domain.errors import NonFiniteError
 from ..domain.records import EvaluationPoint
+from .pulse import Tally
 
 MAX_PARALLEL = 100
 OBSERVATION_BUDGET_BYTES = 256 * 1024
@@ -78,16 +79,19 @@ class _Seat:
     environment: Environment
     meter: RewardMeter
     limit: float
+    tally: Tally
     episode: Episode = field(default_factory=lambda: Episode(0))
     observation: Any = None
 
     def sit(self, episode: Episode) -> None:
         self.episode = episode
         self.observation, _ = self.environment.reset(seed=episode.seed)
+        self.tally.count += 1
 
     def step(self, action: Any) -> bool:
         """Play one step; whether the episode goes on."""
         self.observation, _, terminated, truncated, _ = self.environment.step(action)
+        self.tally.count += 1
         episode = self.episode
         episode.length += 1
         if episode.actions is not None:
@@ -104,22 +108,26 @@ def play(
     seeds: Sequence[int],
     *,
     deterministic: bool,
+    tally: Tally | None = None,
 ) -> list[Episode]:
     """Play one episode a seed, many side by side; the episodes come back in the seeds' order.
 
-    Finished environments take the next seed, or leave the batch when none waits.
+    Finished environments take the next seed, or leave the batch when none waits. Each reset, step
+    and close of an environment is counted in `tally`.
     """
+    tally = tally or Tally()
     episodes = [Episode(seed) for seed in seeds]
     for episode in episodes[:EPISODES_WITH_ACTIONS]:
         episode.actions = []
     waiting = iter(episodes)
-    seats = _seats(make_environment, waiting, len(episodes))
+    seats = _seats(make_environment, waiting, len(episodes), tally)
     opened = list(seats)
     try:
         _play_all(policy, seats, waiting, deterministic)
     finally:
         for seat in opened:
             seat.environment.close()
+            tally.count += 1
     return episodes
 
 
@@ -150,20 +158,23 @@ def _play_all(
 
 
 def _seats(
-    make_environment: Callable[[], Environment], waiting: Iterator[Episode], episodes: int
+    make_environment: Callable[[], Environment],
+    waiting: Iterator[Episode],
+    episodes: int,
+    tally: Tally,
 ) -> list[_Seat]:
     seats: list[_Seat] = []
     while len(seats) < (parallel(seats[0].environment, episodes) if seats else 1):
         episode = next(waiting, None)
         if episode is None:
             break
-        seat = _seat(make_environment())
+        seat = _seat(make_environment(), tally)
         seats.append(seat)
         seat.sit(episode)
     return seats
 
 
-def _seat(environment: Environment) -> _Seat:
+def _seat(environment: Environment, tally: Tally) -> _Seat:
     limited = False
     layer: Environment = environment
     while not isinstance(layer, RewardMeter):
@@ -173,7 +184,7 @@ def _seat(environment: Environment) -> _Seat:
         layer = layer.env
     spec = layer.spec
     limited = limited or (spec is not None and spec.max_episode_steps is not None)
-    return _Seat(environment, layer, math.inf if limited else LONGEST_EPISODE)
+    return _Seat(environment, layer, math.inf if limited else LONGEST_EPISODE, tally)
 
 
 def parallel(environment: Environment, episodes: int) -> int:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 from ..domain.paths import RunPaths
 from ..domain.records import RunEstimate, RunKey, TrainerConfig, TrainingResult
-from ..durability.lock import FileLock
+from ..durability.lock import PATIENCE_SECONDS, FileLock
 from .trainer import Trainer
 
 logger = logging.getLogger(__name__)
+
+GIVEN_UP_SECONDS = 10.0
+"""How long an earlier attempt that was given up may take to go."""
 
 
 def train_run(config: TrainerConfig) -> TrainingResult:
@@ -20,7 +23,7 @@ def train_run(config: TrainerConfig) -> TrainingResult:
         ExperimentLockedError: when another attempt still trains it.
         TrainingError: when the run failed; an environment's own exception passes through.
     """
-    with FileLock(RunPaths(config.run_dir).lock) if config.run_dir else nullcontext():
+    with _lock(config):
         logger.info(
             "%s on %s, seed %d: %d timesteps",
             config.algorithm,
@@ -43,3 +46,21 @@ def rehearse_run(run: RunKey, config: TrainerConfig) -> RunEstimate:
     from .rehearsal import rehearse  # needs the learning library
 
     return rehearse(run, config)
+
+
+def probe_run(run: RunKey, config: TrainerConfig) -> RunEstimate:
+    """Train one run for a fraction of a second: how fast it is, and how much memory it takes.
+
+    Nothing is evaluated, saved or written; an environment that takes long for a step is stopped
+    after some seconds.
+    """
+    from .rehearsal import probe  # needs the learning library
+
+    return probe(run, config)
+
+
+def _lock(config: TrainerConfig) -> AbstractContextManager[object]:
+    if config.run_dir is None:
+        return nullcontext()
+    patience_seconds = PATIENCE_SECONDS if config.attempt == 1 else GIVEN_UP_SECONDS
+    return FileLock(RunPaths(config.run_dir).lock, patience_seconds)

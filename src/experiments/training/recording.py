@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ ROWS = 200
 """Journal rows that a run of usual length has; a row falls on the end of a rollout."""
 SHORTEST_ROW, LONGEST_ROW = 100, 5_000
 """Timesteps between two rows: seldom enough to cost nothing, often enough to show life."""
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def row_interval(planned_timesteps: int) -> int:
@@ -68,7 +70,8 @@ class RunRecorder:
             algorithm=config.algorithm,
             environment=config.environment,
             seed=config.seed,
-            torch_threads=config.torch_threads,
+            torch_threads=description.threads,
+            thread_environment={name: os.environ.get(name) for name in THREAD_VARIABLES},
             device=description.device,
             policy=description.policy,
             parameters=description.parameters,

@@ -1,44 +1,65 @@
-"""A run in miniature: what the whole of it will take, found out in seconds."""
+"""A run in miniature: what the whole of it will take, found out in seconds or less."""
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Mapping
-from contextlib import closing
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any
 
-import psutil
-
-from ..config.algorithms import Family, algorithms, canonical_name
-from ..config.memory import buffer_bytes
 from ..domain.paths import AttemptPaths
 from ..domain.records import RunEstimate, RunKey, TrainerConfig
 from ..domain.seeds import SeedStream, stream_seeds
-from .backend import Backend, Metrics, create_backend
+from . import memory
+from .backend import Backend, Description, create_backend
+from .evaluation import Environment, parallel
+from .laps import LapTimer
+from .memory import MIB
 from .recording import row_interval
+from .shortening import Brevity, planned_timesteps, rows_kept, settings_of, shortened
 
-MIB = 2**20
-ROLLOUT_STEPS = 1024
-"""Timesteps of a rollout, at most: enough for a dozen minibatches."""
-WARM_UP_STEPS = 100
-"""Timesteps before the first update of an off-policy algorithm, at most."""
-UPDATED_STEPS = 150
-"""Timesteps after it."""
-COLLECTED_STEPS = 50
-"""Timesteps between two updates, at most."""
-REPLAY_ROWS = 1000
-DIRECTIONS = 4
-"""Directions in which an evolution strategy looks, at most."""
+REHEARSED = Brevity(
+    rollout_steps=1024,
+    trained_steps=256,
+    warm_up_steps=100,
+    updated_steps=150,
+    collected_steps=50,
+    directions=4,
+)
+
+PROBED_ROLLOUT = 64
+"""Timesteps of a probed rollout, before rounding up to whole minibatches."""
+PROBED_WARM_UP = 16
+"""Steps of each environment before the first update from a replay buffer."""
+PROBED_COLLECTION = 8
+"""Steps of each environment between two such updates."""
+PROBED_LAPS = 4
+"""Rollouts of a probe at most; from a replay buffer, so many times the warm-up is updated."""
+LAP_SECONDS = 1.5
+"""What the environments may take for one rollout or warm-up of a probe."""
+ENOUGH_SECONDS = 0.1
+"""A probe of so long ends once a lap was timed besides the first, which is slower."""
+LONGEST_SECONDS = 5.0
+"""A probe of so long ends at the next boundary."""
+PACED_STEPS, PACED_SECONDS = 8, 0.25
+"""How long an environment is stepped to find out how slow it is."""
+WEIGHED_ENVIRONMENTS, WEIGHED_SECONDS = 12, 0.05
+"""How many environments are made, and how long, to find out how much memory one takes."""
+
+LATER_BYTES = 8 * MIB
+"""What a whole run touches besides: long training, an evaluation, a save."""
 ROW_BYTES = 1500
 """A journal row with all metrics of PPO."""
 EPISODE_BYTES = 60
 """An episode in the journal and in the predictions."""
+PARAMETER_BYTES = 12
+"""A parameter in a saved model, with two moments of the optimiser."""
 
-Settings = Mapping[str, Any]
+Finish = Callable[[Backend, Description], int]
+"""What is done when the short training is over; returns the bytes of a saved model."""
 
 
 def rehearse(run: RunKey, config: TrainerConfig, steps: int | None = None) -> RunEstimate:
@@ -51,129 +72,148 @@ def rehearse(run: RunKey, config: TrainerConfig, steps: int | None = None) -> Ru
         config: the run's own configuration.
         steps: timesteps to train; None takes just enough for an update.
     """
-    settings = _settings(config)
-    short = _shortened(config, settings, steps)
-    with tempfile.TemporaryDirectory(prefix="rehearsal-") as scratch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about the shortened settings, which nobody chose
-        with closing(create_backend("sb3", short)) as backend:
-            return _rehearse(run, config, backend, Path(scratch))
+
+    def evaluate_and_save(backend: Backend, _: Description) -> int:
+        backend.evaluate(stream_seeds(config.seed, SeedStream.EVALUATION, 1), deterministic=True)
+        return _saved_bytes(backend)
+
+    with _one_environment(config) as environment:
+        short = shortened(config, REHEARSED, steps)
+        return _estimate(
+            run, config, short, environment, LapTimer(_updates_begin(short)), evaluate_and_save
+        )
 
 
-class _Stopwatch:
-    """An observer that notes when each boundary was reached."""
+def probe(run: RunKey, config: TrainerConfig) -> RunEstimate:
+    """As `rehearse`, in a fraction of a second and with no file: how fast, how much memory.
 
-    def __init__(self) -> None:
-        self.next_step = 1
-        self.laps: list[tuple[int, float]] = [(0, time.perf_counter())]
+    It has an update of the real minibatch, unless the environment is too slow to fill one soon.
+    """
 
-    def observe(self, step: int, collect: Callable[[], Metrics]) -> None:
-        """Note the time; the metrics are not wanted."""
-        del collect
-        self.laps.append((step, time.perf_counter()))
-        self.next_step = step + 1
+    def expect_size(_: Backend, description: Description) -> int:
+        return description.parameters * PARAMETER_BYTES
 
-    def seconds_per_step(self, first: int, last: int) -> float:
-        """Mean time of a timestep from `first` to `last`; of all where there are too few."""
-        laps = [lap for lap in self.laps if first <= lap[0] <= last]
-        if len(laps) < 2:
-            laps = self.laps
-        (start, began), (end, ended) = laps[0], laps[-1]
-        return (ended - began) / max(end - start, 1)
+    with _one_environment(config) as environment:
+        short = shortened(config, _probed(config, _seconds_per_step(environment)))
+        timer = LapTimer(_updates_begin(short), ENOUGH_SECONDS, LONGEST_SECONDS)
+        return _estimate(run, config, short, environment, timer, expect_size)
 
 
-def _rehearse(run: RunKey, config: TrainerConfig, backend: Backend, scratch: Path) -> RunEstimate:
+def _estimate(
+    run: RunKey,
+    config: TrainerConfig,
+    short: TrainerConfig,
+    environment: Environment,
+    timer: LapTimer,
+    finish: Finish,
+) -> RunEstimate:
     from .warmup import warm_up
 
     warm_up()
-    description = backend.build()
-    stopwatch = _Stopwatch()
-    trained = backend.train(stopwatch)
-    stopwatch.observe(trained.step, dict)
-    backend.evaluate(stream_seeds(config.seed, SeedStream.EVALUATION, 1), deterministic=True)
-    backend.save(AttemptPaths(scratch))
+    with warnings.catch_warnings(), closing(create_backend("sb3", short)) as backend:
+        warnings.simplefilter("ignore")  # about the shortened settings, which nobody chose
+        description = backend.build()
+        timer.lap(0)
+        trained = backend.train(timer).step
+        timer.lap(trained)
+        saved = finish(backend, description)
+        planned = planned_timesteps(config)
+        seconds = _training_seconds(config, planned, timer)
+        resident = memory.peak_memory()
+        shared = memory.shared_memory()
+        rows = rows_kept(config, planned) - rows_kept(short, trained)
+        missing = rows * backend.experience_bytes() / max(rows_kept(short), 1)
+        environments = _weight_of_others(config, environment)
+        return RunEstimate(
+            run=run,
+            steps_per_second=planned / seconds,
+            training_seconds=seconds,
+            memory_mb=(resident + missing + environments + LATER_BYTES) / MIB,
+            disk_mb=(saved + _journal_bytes(config, planned)) / MIB,
+            planned_timesteps=planned,
+            parameters=description.parameters,
+            shared_mb=shared / MIB,
+            gpu_memory_mb=memory.gpu_memory_mb(description.device),
+        )
 
-    settings = _settings(config)
-    planned = _planned(config, settings)
-    seconds = _training_seconds(planned, settings, stopwatch)
-    saved = sum(file.stat().st_size for file in scratch.rglob("*") if file.is_file())
-    return RunEstimate(
-        run=run,
-        steps_per_second=planned / seconds,
-        training_seconds=seconds,
-        memory_mb=(psutil.Process().memory_info().rss + _buffer(config, settings, planned)) / MIB,
-        disk_mb=(saved + _journal_bytes(config, planned)) / MIB,
-        planned_timesteps=planned,
-        parameters=description.parameters,
+
+def _training_seconds(config: TrainerConfig, planned: int, timer: LapTimer) -> float:
+    without_updates = min(_updates_begin(config), planned)
+    collecting = timer.seconds_per_step(updating=False) if without_updates else 0.0
+    updating = timer.seconds_per_step(updating=True)
+    return collecting * without_updates + updating * (planned - without_updates)
+
+
+def _updates_begin(config: TrainerConfig) -> int:
+    return int(settings_of(config).get("learning_starts", 0))
+
+
+def _probed(config: TrainerConfig, seconds_per_step: float) -> Brevity:
+    """How little is enough for environments that need so long for a step."""
+    environments = config.n_envs
+    batch = settings_of(config).get("batch_size") or 1
+    rollout = math.ceil(PROBED_ROLLOUT / batch) * batch
+    affordable = max(int(LAP_SECONDS / (seconds_per_step * environments)), 2)
+    rows = min(math.ceil(rollout / environments), affordable)
+    warm_up = min(PROBED_WARM_UP, affordable) * environments
+    return Brevity(
+        rollout_steps=rows * environments,
+        trained_steps=rows * environments * PROBED_LAPS,
+        warm_up_steps=warm_up,
+        updated_steps=warm_up * PROBED_LAPS,
+        collected_steps=min(PROBED_COLLECTION, affordable),
+        directions=1,
     )
 
 
-def _settings(config: TrainerConfig) -> dict[str, Any]:
-    """The hyperparameters with the library's defaults."""
-    table = algorithms()[canonical_name(config.algorithm)]
-    defaults = {name: parameter.default for name, parameter in table.parameters.items()}
-    return {**defaults, **config.hyperparameters}
+@contextmanager
+def _one_environment(config: TrainerConfig) -> Iterator[Environment]:
+    """One of the environments that an evaluation plays."""
+    from .sb3.environments import evaluation_environment, register_environments
+
+    memory.reset_peak_memory()
+    register_environments(config)
+    with closing(evaluation_environment(config)) as environment:
+        yield environment
 
 
-def _family(config: TrainerConfig) -> Family:
-    return algorithms()[canonical_name(config.algorithm)].family
+def _seconds_per_step(environment: Environment) -> float:
+    """How long an environment takes for a step, by its first few."""
+    environment.reset(seed=0)
+    began = time.perf_counter()
+    steps, seconds, is_over = 0, 0.0, False
+    while steps < PACED_STEPS and seconds < PACED_SECONDS and not is_over:
+        _, _, terminated, truncated, _ = environment.step(environment.action_space.sample())
+        is_over = terminated or truncated
+        steps, seconds = steps + 1, time.perf_counter() - began
+    return seconds / steps
 
 
-def _shortened(config: TrainerConfig, settings: Settings, steps: int | None) -> TrainerConfig:
-    changed: dict[str, Any] = {}
-    match _family(config):
-        case Family.ON_POLICY:
-            rows = max(ROLLOUT_STEPS // config.n_envs, 2)
-            changed["n_steps"] = min(settings["n_steps"], rows)
-            enough = ROLLOUT_STEPS // 4
-        case Family.OFF_POLICY:
-            changed["buffer_size"] = min(settings["buffer_size"], REPLAY_ROWS * config.n_envs)
-            changed["learning_starts"] = min(settings["learning_starts"], WARM_UP_STEPS)
-            changed.update(_shorter_collection(settings))
-            enough = changed["learning_starts"] + UPDATED_STEPS
-        case Family.EVOLUTION:
-            changed["n_delta"] = min(settings["n_delta"], DIRECTIONS)
-            enough = 1
-    hyperparameters = {**config.hyperparameters, **changed}
-    total = min(steps or enough, config.total_timesteps)
-    return replace(config, hyperparameters=hyperparameters, total_timesteps=total, run_dir=None)
-
-
-def _shorter_collection(settings: Settings) -> dict[str, Any]:
-    """Collect and update less at a time, in the same proportion."""
-    frequency, updates = settings["train_freq"], settings["gradient_steps"]
-    if not isinstance(frequency, int) or frequency <= COLLECTED_STEPS:
-        return {}
-    fewer = max(round(updates * COLLECTED_STEPS / frequency), 1) if updates > 0 else updates
-    return {"train_freq": COLLECTED_STEPS, "gradient_steps": fewer}
-
-
-def _planned(config: TrainerConfig, settings: Settings) -> int:
-    rollout = 1
-    if _family(config) is Family.ON_POLICY:
-        rollout = settings["n_steps"] * config.n_envs
-    elif _family(config) is Family.OFF_POLICY and isinstance(settings["train_freq"], int):
-        rollout = settings["train_freq"] * config.n_envs
-    return int(-(-config.total_timesteps // rollout) * rollout)
-
-
-def _training_seconds(planned: int, settings: Settings, stopwatch: _Stopwatch) -> float:
-    end = stopwatch.laps[-1][0]
-    without_updates = min(int(settings.get("learning_starts", 0)), planned)
-    starts = min(without_updates, WARM_UP_STEPS)
-    collecting = stopwatch.seconds_per_step(0, starts) * without_updates
-    return collecting + stopwatch.seconds_per_step(starts, end) * (planned - without_updates)
-
-
-def _buffer(config: TrainerConfig, settings: Settings, planned: int) -> int:
-    """Bytes of the whole buffer, as far as training will fill it."""
+def _weight_of_others(config: TrainerConfig, environment: Environment) -> float:
+    """Bytes of the environments that an evaluation plays beside this one, by those of a few."""
     from .sb3.environments import evaluation_environment
 
-    environment = evaluation_environment(config)
-    environment.close()
-    spaces = (environment.observation_space, environment.action_space)
-    filled = {**settings, "buffer_size": min(settings.get("buffer_size", 0), planned)}
-    table = algorithms()[canonical_name(config.algorithm)]
-    return buffer_bytes(table, spaces, filled, config.n_envs)
+    protocol = config.evaluation
+    others = parallel(environment, max(protocol.episodes, protocol.final_episodes)) - 1
+    made = 0
+    before, began = memory.resident_memory(), time.perf_counter()
+    with ExitStack() as stack:
+        while made < min(others, WEIGHED_ENVIRONMENTS):
+            another = stack.enter_context(closing(evaluation_environment(config)))
+            another.reset(seed=made)
+            another.step(another.action_space.sample())
+            made += 1
+            if time.perf_counter() - began > WEIGHED_SECONDS:
+                break
+        weight = max(memory.resident_memory() - before, 0)
+    return weight * others / max(made, 1)
+
+
+def _saved_bytes(backend: Backend) -> int:
+    """The size of what the backend saves."""
+    with tempfile.TemporaryDirectory(prefix="rehearsal-") as scratch:
+        backend.save(AttemptPaths(Path(scratch)))
+        return sum(file.stat().st_size for file in Path(scratch).rglob("*") if file.is_file())
 
 
 def _journal_bytes(config: TrainerConfig, planned: int) -> int:

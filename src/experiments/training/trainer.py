@@ -14,6 +14,7 @@ from ..durability.files import write_json
 from ..durability.journal import JournalWriter
 from .backend import Backend, Description, Trained, create_backend
 from .evaluation import Episode
+from .pulse import Pulse
 from .recording import Journal, RunRecorder, SilentJournal
 
 
@@ -31,10 +32,13 @@ class Trainer:
             TrainingError: when the run failed, as `NonFiniteError` with the step of a NaN;
                 an environment's or the library's own exception passes through.
         """
+        attempt = self._attempt
         with (
+            Pulse(attempt.heartbeat if attempt else None) as pulse,
             _journal(self.config) as journal,
             closing(create_backend(self._backend_name, self.config)) as backend,
         ):
+            pulse.follow(backend.activity)
             return self._train(backend, journal)
 
     def _train(self, backend: Backend, journal: Journal) -> TrainingResult:

@@ -1,21 +1,26 @@
 """Imported once by the server that forks training processes: pays for the slow imports.
 
-Nothing here touches CUDA: a process that was forked after that could not use it.
+Nothing here starts CUDA or counts its devices: a process that was forked after that could not use
+it, and would not see the devices that its own environment variables choose.
 """
 
 from __future__ import annotations
 
 import os
 
-# without it, the optimiser's question whether CUDA exists would start CUDA
+# whatever a module asks about CUDA while it is imported, NVML answers
 os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import gymnasium  # noqa: F401
 import stable_baselines3  # noqa: F401
 import torch
 
-from . import job  # noqa: F401
+from . import job, rehearsal  # noqa: F401
 from .sb3 import backend  # noqa: F401
+from .sb3.patching import wrapped
 
 
 def warm_up() -> None:
@@ -23,7 +28,18 @@ def warm_up() -> None:
     weight = torch.nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.Adam([weight])
     torch.autograd.backward((weight * 2.0).sum())
-    optimizer.step()
+    with _accelerators_hidden():
+        optimizer.step()
+
+
+@contextmanager
+def _accelerators_hidden() -> Iterator[None]:
+    """A step asks whether a CUDA graph is being captured, which starts CUDA where there is one."""
+    with (
+        wrapped(torch.cuda, "is_available", lambda _: lambda: False),
+        wrapped(torch.accelerator, "current_accelerator", lambda _: lambda **_: None),
+    ):
+        yield
 
 
 torch.set_num_threads(1)

@@ -32,7 +32,9 @@ from ..determinism import (
     training_modes_restored,
 )
 from ..evaluation import Episode, RecurrentState, play
+from ..pulse import Tally
 from .algorithms import algorithm_class, planned_timesteps
+from .buffers import experience_bytes
 from .environments import evaluation_environment, training_environments
 from .finiteness import FiniteSteps
 from .hyperparameters import constructor_arguments
@@ -46,7 +48,8 @@ class StableBaselines:
 
     def __init__(self, config: TrainerConfig) -> None:
         self._config = config
-        self._vector: VecEnv | None = None
+        self._monitors: list[Monitor[Any, Any]] = []
+        self._tally = Tally()
         self._built: BaseAlgorithm | None = None
         self._undo = ExitStack()
 
@@ -63,25 +66,28 @@ class StableBaselines:
         _check_device(config.device)
         kind = algorithm_class(config.algorithm)
         self._undo.enter_context(torch_threads(config.torch_threads))
-        vector = self._vector = training_environments(config)
+        vector = training_environments(config)
         table = algorithms()[canonical_name(config.algorithm)]
         self._undo.callback(vector.close)
+        self._monitors = _monitors_of(vector)
         policy = config.policy or default_policy(table, vector.observation_space)
         arguments = constructor_arguments(config.hyperparameters, vector.action_space)
         if config.device != "auto":  # what "auto" means differs between the algorithms
             arguments["device"] = config.device
         watched = FiniteSteps(vector) if issubclass(kind, ARS) else vector
         self._built = kind(policy, watched, seed=config.seed, **arguments)
+        self._tally.count += 1
         return Description(
             policy=policy,
             device=str(self.model.device),
+            threads=torch.get_num_threads(),
             parameters=parameter_count(self.model),
             planned_timesteps=planned_timesteps(self.model, config.total_timesteps),
         )
 
     def train(self, observer: Observer) -> Trained:
         """Run the library's `learn`, watched."""
-        training = WatchedTraining(self.model, self._monitors(), observer)
+        training = WatchedTraining(self.model, self._monitors, observer, self._tally)
         return training.run(self._config.total_timesteps, accelerate=self._config.accelerate)
 
     def evaluate(self, seeds: Sequence[int], *, deterministic: bool) -> list[Episode]:
@@ -92,7 +98,7 @@ class StableBaselines:
             stack.enter_context(training_modes_restored(model.policy))
             seed_generators(seeds[0])
             make = partial(evaluation_environment, self._config)
-            return play(self, make, seeds, deterministic=deterministic)
+            return play(self, make, seeds, deterministic=deterministic, tally=self._tally)
 
     def act(
         self,
@@ -114,6 +120,20 @@ class StableBaselines:
         normalize = self.model.get_vec_normalize_env()
         if normalize is not None:
             write_json(paths.normalization, normalization_record(normalize))
+        self._tally.count += 1
+
+    def activity(self) -> int:
+        """Steps and episodes begun in training's environments, and what the tally counted besides.
+
+        The monitors around the environments count anyway, so nothing is added to a step.
+        """
+        steps = sum(monitor.total_steps for monitor in self._monitors)
+        begun = sum(not monitor.needs_reset for monitor in self._monitors)
+        return self._tally.count + 2 * steps + begun
+
+    def experience_bytes(self) -> int:
+        """Bytes of the rollout or replay buffer once it is full."""
+        return experience_bytes(self.model)
 
     def parameters_sha256(self) -> str:
         """SHA-256 of the parameters: sorted names and raw bytes."""
@@ -123,11 +143,12 @@ class StableBaselines:
         """Close the training environments, and compute with as many threads as before."""
         self._undo.close()
 
-    def _monitors(self) -> list[Monitor[Any, Any]]:
-        vector: Any = self._vector
-        while isinstance(vector, VecEnvWrapper):
-            vector = vector.venv
-        return list(vector.envs)
+
+def _monitors_of(vector: VecEnv) -> list[Monitor[Any, Any]]:
+    layer: Any = vector
+    while isinstance(layer, VecEnvWrapper):
+        layer = layer.venv
+    return list(layer.envs)
 
 
 def _check_device(device: str) -> None:

@@ -13,6 +13,7 @@ from stable_baselines3.common.monitor import Monitor
 
 from ...domain.errors import NonFiniteError
 from ..backend import Observer, StopTraining, Trained
+from ..pulse import Tally
 from .acceleration import accelerated
 from .finiteness import FinitenessCheck
 from .patching import wrapped
@@ -26,12 +27,16 @@ class WatchedTraining:
     """One call of `learn` with an observer; the model is left as the library knows it."""
 
     def __init__(
-        self, model: BaseAlgorithm, monitors: Sequence[Monitor[Any, Any]], observer: Observer
+        self,
+        model: BaseAlgorithm,
+        monitors: Sequence[Monitor[Any, Any]],
+        observer: Observer,
+        tally: Tally,
     ) -> None:
         self._model = model
         self._observer = observer
         self._finiteness = FinitenessCheck(model)
-        self._updates = UpdateWatcher(model)
+        self._updates = UpdateWatcher(model, tally)
         self._recorder = MetricsRecorder(model, monitors, self._updates)
         self._check_step = self._finiteness.rows_kept
 

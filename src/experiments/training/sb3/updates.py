@@ -18,6 +18,7 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from torch.nn.utils import get_total_norm
 
+from ..pulse import Tally
 from .acceleration import optimizers
 from .patching import wrapped
 
@@ -47,10 +48,11 @@ class UpdateRecord:
 
 
 class UpdateWatcher:
-    """Fills an `UpdateRecord` while it watches a model."""
+    """Fills an `UpdateRecord` while it watches a model, and counts its gradient steps."""
 
-    def __init__(self, model: BaseAlgorithm) -> None:
+    def __init__(self, model: BaseAlgorithm, tally: Tally) -> None:
         self._model = model
+        self._tally = tally
         self._record = UpdateRecord()
         self.sees_minibatches = type(model).__name__ in WITH_MINIBATCHES
         """Whether losses come from the minibatches themselves."""
@@ -76,6 +78,7 @@ class UpdateWatcher:
             stack.enter_context(self._hooks)
             for optimizer in optimizers(self._model):
                 self._hooks.callback(optimizer.register_step_pre_hook(self._before_step).remove)
+                stack.callback(optimizer.register_step_post_hook(self._after_step).remove)
             if self.sees_minibatches:
                 buffer = self._model.rollout_buffer  # type: ignore[attr-defined]
                 stack.enter_context(wrapped(buffer, "get", self._noting_minibatches))
@@ -102,6 +105,9 @@ class UpdateWatcher:
         weights = [weight for group in optimizer.param_groups for weight in group["params"]]
         gradients = [weight.grad for weight in weights if weight.grad is not None]
         self._squares.append(float(get_total_norm(gradients)) ** 2)
+
+    def _after_step(self, *_: Any) -> None:
+        self._tally.count += 1
 
     def _noting_norm(self, clip: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
         def clip_and_note(*args: Any, **kwargs: Any) -> torch.Tensor:

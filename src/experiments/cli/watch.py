@@ -1,0 +1,124 @@
+"""``experiments watch``: the view of a running experiment, from another terminal."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import stored
+from .options import DEFAULT_OUTPUT_DIR, Json, OutputDir, Verbose
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from .following import Follower
+    from .snapshot import Snapshot
+
+_KEPT_OPTIONS = ("--mode", "--max-workers", "--executor", "--ray-address", "--allow-env-module")
+"""What the experiment's file does not hold of the command that began it."""
+_LINES_BELOW = 3
+"""What follows on the last view, so that its heading stays in sight."""
+
+
+def watch(
+    context: typer.Context,
+    experiment_id: Annotated[str, typer.Argument(metavar="ID", help="The experiment's id.")],
+    output_dir: OutputDir = DEFAULT_OUTPUT_DIR,
+    json: Json = False,
+    verbose: Verbose = 0,  # noqa: ARG001 - read from the arguments when an error is shown
+) -> int:
+    """Follow an experiment that another process runs, until it ends; Ctrl-C leaves it alone."""
+    from .displays import display_for
+    from .following import Follower
+    from .screen import human_console
+
+    follower = Follower(stored.find(output_dir, experiment_id))
+    people = human_console(json=json)
+    if follower.end is None:
+        _follow(follower, people, json=json)
+    elif json:
+        display_for(people, json=True).update(follower.look(), [])
+    program = [*context.command_path.split()[:-1], "run"]
+    _tell_the_end(follower, people, resume_command(program, follower, output_dir), json=json)
+    return 0
+
+
+def resume_command(program: Sequence[str], follower: Follower, output_dir: Path) -> str:
+    """The command line that continues the experiment in the way in which it was last run."""
+    words = [*program, "--experiment-id", follower.paths.experiment_id]
+    if output_dir != DEFAULT_OUTPUT_DIR:
+        words += ["--output-dir", str(output_dir)]
+    return shlex.join([*words, *_kept(follower.session.command)])
+
+
+def _kept(command: Sequence[str]) -> Iterator[str]:
+    """The options, each with its value, that hold for the next command as well."""
+    words = iter(command)
+    for word in words:
+        name, equals, value = word.partition("=")
+        name = name.replace("_", "-")
+        if name in _KEPT_OPTIONS:
+            yield name
+            yield value if equals else next(words, "")
+
+
+def _follow(follower: Follower, people: Console, *, json: bool) -> None:
+    """Show what happens until the experiment ends.
+
+    Raises:
+        Stopped: on a signal, and when nobody reads any more.
+        Exception: whatever ended the view.
+    """
+    from .displays import display_for
+    from .signals import Stopped, stopping
+    from .watching import Notices, Watcher, logged_to
+
+    notices = Notices()
+    ends: SimpleQueue[int | Exception | None] = SimpleQueue()  # safe in a signal handler
+
+    def look() -> Snapshot:
+        snapshot = follower.look()
+        if follower.end is not None:
+            ends.put(None)
+        return snapshot
+
+    watcher = Watcher(look, display_for(people, json=json), notices, on_failure=ends.put)
+    with logged_to(notices), stopping(ends.put), watcher:
+        reason = ends.get()
+    match reason:
+        case int():
+            raise Stopped(reason)
+        case BrokenPipeError():
+            raise Stopped(signal.SIGPIPE)
+        case Exception():
+            raise reason
+
+
+def _tell_the_end(follower: Follower, people: Console, resume: str, *, json: bool) -> None:
+    """Print the final table once, and how to go on where something is left to do."""
+    from rich.text import Text
+
+    from . import outcome
+    from .json_output import write_object
+    from .view import render
+    from .wording import printable
+
+    experiment = stored.read(follower.paths)
+    if experiment.results and experiment.results.get("status") == follower.end:
+        outcome.print_outcome(people, experiment)
+    else:
+        snapshot = follower.look()
+        lines = people.height - _LINES_BELOW if people.is_terminal else len(snapshot.runs) + 10
+        people.print(render(snapshot, width=people.width, height=lines), end="")
+        outcome.print_problems(people, experiment)
+    if follower.end != "completed":
+        text = f"{follower.end}; continue with:\n  {resume}"
+        people.print(Text(printable(text, keep_newlines=True)), soft_wrap=True)
+    if json:
+        write_object({**outcome.as_json(experiment), "status": follower.end, "exit_code": 0})

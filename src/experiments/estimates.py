@@ -1,0 +1,141 @@
+"""What a run of each arm will take: rehearsed, probed, or known from a run that is complete."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from .config import trainer_config
+from .domain.errors import HangError, described
+from .domain.records import RunEstimate, RunKey, TrainerConfig
+from .durability.journal import Record, read_journal
+from .execution import Executor, Job, JobStarted, Outcome, OutcomeKind
+from .experiment import Experiment
+from .monitoring import directory_size_mb
+
+Estimate = Callable[[RunKey, TrainerConfig], RunEstimate]
+
+LOOK_SECONDS = 0.2
+PROBE_SECONDS = 8.0
+"""How long a probe may take; an arm that is slower goes without an estimate."""
+
+
+def rehearse_arms(
+    experiment: Experiment,
+    executor: Executor,
+    rehearse: Estimate,
+    interrupted: Callable[[], bool],
+    scratch: Path,
+) -> tuple[tuple[RunEstimate, ...], tuple[str, ...]]:
+    """Train a handful of steps of each arm: the estimates, and what failed, a line each.
+
+    What the runs print goes to files in `scratch`.
+    """
+    jobs = _jobs(experiment, list(experiment.config.arms), rehearse, scratch)
+    outcomes = _outcomes(executor, jobs, interrupted, None)
+    failed = [each for each in outcomes if each.kind is not OutcomeKind.FINISHED]
+    return _values(outcomes), tuple(
+        f"{each.job.name}: {described(each.as_exception())}" for each in failed
+    )
+
+
+def estimate_arms(
+    experiment: Experiment,
+    executor: Executor,
+    probe: Estimate,
+    interrupted: Callable[[], bool],
+    scratch: Path,
+) -> tuple[RunEstimate, ...]:
+    """One run of each arm: what a complete one took, else what a short probe says.
+
+    An arm whose probe fails or takes too long is left out: its runs will tell why.
+    """
+    recorded = {arm: recorded_estimate(experiment, arm) for arm in experiment.config.arms}
+    unknown = [arm for arm, estimate in recorded.items() if estimate is None]
+    jobs = _jobs(experiment, unknown, probe, scratch)
+    probed = _values(_outcomes(executor, jobs, interrupted, PROBE_SECONDS))
+    return (*(each for each in recorded.values() if each is not None), *probed)
+
+
+def recorded_estimate(experiment: Experiment, arm: str) -> RunEstimate | None:
+    """What a complete run of an arm has taken, as its streams tell; None where none does."""
+    unfinished = set(experiment.unfinished_runs())
+    for run in experiment.runs():
+        if run.arm == arm and run not in unfinished:
+            paths = experiment.paths.run(run)
+            found = _of_streams(run, read_journal(paths.journal), read_journal(paths.events))
+            if found is not None:
+                return replace(found, disk_mb=directory_size_mb(paths.root))
+    return None
+
+
+def _of_streams(
+    run: RunKey, journal: Sequence[Record], events: Sequence[Record]
+) -> RunEstimate | None:
+    started = next((each for each in journal if each["kind"] == "started"), {})
+    finished = next((each for each in journal if each["kind"] == "finished"), {})
+    samples = [each for each in events if each["kind"] == "resources"]
+    seconds = finished.get("training_time")
+    if not seconds or not samples:
+        return None
+    highest = max(samples, key=lambda sample: sample["memory_mb"])
+    memory = highest["memory_mb"]
+    proportional = highest.get("pss_mb")
+    on_gpu = [each["gpu_memory_mb"] for each in samples if each.get("gpu_memory_mb")]
+    return RunEstimate(
+        run=run,
+        steps_per_second=finished["step"] / seconds,
+        training_seconds=seconds,
+        memory_mb=memory,
+        disk_mb=0.0,
+        planned_timesteps=finished["step"],
+        parameters=started.get("parameters", 0),
+        shared_mb=0.0 if proportional is None else max(0.0, memory - proportional),
+        gpu_memory_mb=max(on_gpu, default=None),
+    )
+
+
+def _jobs(
+    experiment: Experiment, arms: Sequence[str], estimate: Estimate, scratch: Path
+) -> list[Job]:
+    seed = experiment.config.seed_list[0]
+    jobs = []
+    for run in (RunKey(arm, seed) for arm in arms):
+        config = trainer_config(
+            experiment.config.arms[run.arm], seed=seed, experiment=experiment.config
+        )
+        target = partial(estimate, run, config)
+        jobs.append(Job(run.name, (run,), target, scratch / f"{run.name}.log"))
+    return jobs
+
+
+def _outcomes(
+    executor: Executor,
+    jobs: Sequence[Job],
+    interrupted: Callable[[], bool],
+    patience_seconds: float | None,
+) -> list[Outcome]:
+    """What became of the jobs; each may take so long from its start."""
+    for job in jobs:
+        executor.submit(job)
+    outcomes: list[Outcome] = []
+    deadlines: dict[str, float] = {}
+    while len(outcomes) < len(jobs) and not interrupted():
+        event = executor.next_event(LOOK_SECONDS)
+        if isinstance(event, Outcome):
+            outcomes.append(event)
+            deadlines.pop(event.job.name, None)
+        elif isinstance(event, JobStarted) and patience_seconds is not None:
+            deadlines[event.job.name] = time.monotonic() + patience_seconds
+        for job in jobs:
+            if time.monotonic() > deadlines.get(job.name, float("inf")):
+                del deadlines[job.name]
+                executor.stop(job, OutcomeKind.HANG, HangError("the probe takes too long"))
+    return outcomes
+
+
+def _values(outcomes: Sequence[Outcome]) -> tuple[RunEstimate, ...]:
+    return tuple(each.value for each in outcomes if each.kind is OutcomeKind.FINISHED)
