@@ -245,13 +245,22 @@ def print_launches() -> bool:
     return is_met
 
 
+def interpreter(text: str) -> str:
+    path = Path(text).absolute()  # not resolved: a virtual environment's interpreter is a link
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"no file {path}; see benchmarks/peers/README.md")
+    return str(path)
+
+
 def main() -> None:
     keys = [row.key for row in pair_rows(PAIR, sys.executable)]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="+", choices=keys, default=[], help="leave out other rows")
     parser.add_argument("--steps", type=int, help="timesteps of each run")
-    parser.add_argument("--peers", help="the interpreter of the peers' virtual environment")
+    parser.add_argument(
+        "--peers", type=interpreter, help="the interpreter of the peers' virtual environment"
+    )
     parser.add_argument("--eight", action="store_true", help="eight runs instead of a pair")
     options = parser.parse_args()
     if options.eight:

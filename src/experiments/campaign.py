@@ -81,8 +81,6 @@ class Campaign:
         """What is not read again: with many runs, most have ended."""
         self._ended_steps = 0
         self._next_look = 0.0
-        self.outcomes = 0
-        """How many jobs have ended."""
         self.failures: tuple[str, ...] = ()
         """What failed and why, a line each."""
         self.attempts = {
@@ -262,7 +260,7 @@ class Campaign:
                     self._on_failed(run, outcome.as_exception(), outcome.kind)
             if run in self._experiment.results:
                 self._experiment.save_result(run)
-        self.outcomes += 1
+            self.progress_of(run)  # its last steps count from now on
 
     def _forget(self, run: RunKey) -> None:
         """Nothing of the run's last attempt is in use any more."""
@@ -279,8 +277,9 @@ class Campaign:
         attempts = self.attempts[run]
         model = adopt_run(self._experiment, run, attempts.current)
         result = replace(result, model_path=str(model) if model else None)
-        attempts.ended(RunStatus.COMPLETED, result.total_timesteps)
         self._experiment.add_result(run.arm, self._named(run, result))
+        self._experiment.save_result(run)  # before anything says that it is complete
+        attempts.ended(RunStatus.COMPLETED, result.total_timesteps)
         logger.info("%s: complete, %s steps", run.name, result.total_timesteps)
 
     def _on_cancelled(self, run: RunKey) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from .analysis.text import listed
 from .campaign import Campaign
 from .config import check_configuration, check_resource_limits
 from .config import trainer_config as trainer_config_for
@@ -283,7 +284,7 @@ class ExperimentRunner:
         if interrupted:
             self.experiment.pause()
         else:
-            self.experiment.stop(not is_over, "; ".join(self.failures) or None)
+            self.experiment.stop(not is_over, listed(self.failures, "; ") or None)
         self.experiment.save()
         self.comparison = self.experiment.comparison
         self.logger.info("%s: %s", self.comparison.verdict.value, self.comparison.sentence)

@@ -1,6 +1,5 @@
 """Ray clusters for tests: several nodes on this machine."""
 
-import os
 import warnings
 from contextlib import contextmanager
 
@@ -28,18 +27,3 @@ def cluster_of(*nodes):
             yield cluster
         finally:
             cluster.shutdown()
-
-
-def keepers():
-    """The command lines of this machine's processes that carry runs out for Ray."""
-    import psutil
-
-    found = []
-    for process in psutil.process_iter():
-        try:
-            line = " ".join(process.cmdline())
-        except psutil.Error:
-            continue
-        if "ray_cluster.keeper" in line and process.pid != os.getpid():
-            found.append(process)
-    return found

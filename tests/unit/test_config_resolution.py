@@ -249,9 +249,25 @@ def test_an_experiment_id_follows_time_in_utc_and_content() -> None:
 
 def test_settings_that_do_not_act_yet_are_told():
     base = {"baseline_config": arm(), "variant_config": arm(hyperparameters={"gamma": 0.9})}
-    limits = {"resource_limits": {"memory_mb": 8192}, "hang_seconds": 60}
+    later = {"early_abort": {"looks": [0.5]}, "trackers": ["wandb"]}
 
-    told = " ".join(audit(parse_experiment({**base, **limits})).warnings)
-    assert "resource_limits is recorded and not acted on" in told
-    assert "hang_seconds is recorded and not acted on" in told
+    told = " ".join(audit(parse_experiment({**base, **later})).warnings)
+    assert "early_abort is recorded and not acted on" in told
+    assert "tracker 'wandb' is recorded and not acted on" in told
     assert "not acted on" not in " ".join(audit(parse_experiment(base)).warnings)
+
+
+@pytest.mark.parametrize(
+    ("train_freq", "planned"),
+    [(4, 1000), ([4, "step"], 1000), ([7, "step"], 1001), ([1, "episode"], 999)],
+)
+def test_steps_are_rounded_up_to_what_is_collected_between_updates(train_freq, planned):
+    chosen = arm(algorithm="DQN", training_steps=999, hyperparameters={"train_freq": train_freq})
+    config = parse_experiment(
+        {
+            "baseline_config": chosen,
+            "variant_config": {"extends": "baseline", "hyperparameters": {"gamma": 0.9}},
+        }
+    )
+
+    assert planned_timesteps(config.arms["baseline"]) == planned

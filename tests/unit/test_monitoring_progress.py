@@ -1,19 +1,24 @@
 import json
 import math
+import os
+import time
 from dataclasses import replace
 
 import pytest
 
+from src.experiments.domain.errors import StorageError
 from src.experiments.domain.paths import RunPaths
 from src.experiments.domain.records import RunKey, RunProgress, RunStatus
 from src.experiments.durability.journal import JournalWriter
 from src.experiments.monitoring import (
     JournalProgress,
     ProgressInfo,
+    journal_progress,
     progress_info,
     read_progress,
     seconds_remaining,
 )
+from src.experiments.monitoring.journal_progress import TAIL_BYTES
 
 RUN = RunKey("baseline", 42)
 
@@ -309,3 +314,143 @@ def test_a_finished_experiment_is_at_one_hundred_percent():
     info = progress_info([done, replace(done, run=RunKey("variant", 1))], "completed")
 
     assert info.overall_progress == 100.0
+
+
+def write_a_long_run(paths, outcome, rows=200, returns_until=10**9):
+    """A run whose streams are longer than what is read of their ends."""
+    with events(paths) as told, journal(paths) as trained:
+        told.append("attempt_started", 0, attempt=3, pid=7)
+        start(trained)
+        for row in range(1, rows + 1):
+            returns = float(row) if row <= returns_until else None
+            append_metrics(trained, 51 * row, row / 10, returns_mean=returns)
+            told.append("resources", 51 * row, cpu_percent=99.0, memory_mb=400.0)
+        if outcome == "completed":
+            append_metrics(trained, 10_240, 21.0, returns_mean=201.0)
+            trained.append(
+                "evaluation", 10_240, metrics={"eval/return_mean": 9.0}, returns=[9] * 99
+            )
+            trained.append("finished", 10_240, metrics={}, training_time=21.0)
+        told.append("attempt_ended", 10_240, attempt=3, outcome=outcome, cause="a cause")
+    assert min(paths.journal.stat().st_size, paths.events.stat().st_size) > 2 * TAIL_BYTES
+
+
+@pytest.mark.parametrize("outcome", ["completed", "failed", "interrupted"])
+@pytest.mark.parametrize("returns_until", [10**9, 10])
+def test_the_end_of_a_long_run_tells_what_the_whole_tells(
+    paths, outcome, returns_until, monkeypatch
+):
+    write_a_long_run(paths, outcome, returns_until=returns_until)
+    from_the_end = read_progress(paths, RUN, 10_000)
+    monkeypatch.setattr(journal_progress, "TAIL_BYTES", 10**9)
+    from_the_whole = read_progress(paths, RUN, 10_000)
+
+    assert from_the_end == from_the_whole
+    assert from_the_end.attempt == 3
+    assert (from_the_end.step, from_the_end.total_steps) == (10_240, 10_240)
+
+
+def test_of_a_long_run_that_has_ended_only_the_end_is_read(paths, monkeypatch):
+    write_a_long_run(paths, "completed")
+    parsed = []
+    loads = json.loads
+    monkeypatch.setattr(json, "loads", lambda line: parsed.append(line) or loads(line))
+
+    progress = read_progress(paths, RUN)
+
+    assert (progress.returns_mean, progress.steps_per_second) == (201.0, 10_240 / 21.0)
+    assert len(parsed) == 2  # the last event, and the last row
+
+
+def test_a_long_run_that_is_trained_again_is_read_anew(paths):
+    write_a_long_run(paths, "failed")
+    reader = JournalProgress(paths, RUN)
+    reader.read()
+    paths.journal.write_bytes(b"")
+    with events(paths) as told, journal(paths) as trained:
+        told.append("rewound", 0, attempt=4)
+        queued = reader.read()
+        told.append("attempt_started", 0, attempt=4, pid=8)
+        start(trained)
+        append_metrics(trained, 100, 1.0, returns_mean=1.0)
+
+    assert (queued.status, queued.step, queued.returns_mean) == (RunStatus.QUEUED, 0, None)
+    again = reader.read()
+    assert (again.status, again.attempt, again.step) == (RunStatus.RUNNING, 4, 100)
+
+
+def test_the_beginning_of_a_long_attempt_is_found(paths):
+    with events(paths) as told:
+        told.append("attempt_started", 0, attempt=2, pid=7)
+        for step in range(200):
+            told.append("resources", step, cpu_percent=99.0, memory_mb=400.0 + step)
+    reader = JournalProgress(paths, RUN)
+
+    assert (reader.read().status, reader.read().attempt) == (RunStatus.RUNNING, 2)
+    assert reader.sample()["memory_mb"] == 599.0
+    assert reader.moment == 1000.0
+
+
+@pytest.mark.parametrize(
+    ("state", "looks"),
+    [("queued", 1), ("rewound", 1), ("running", 2), ("completed", 1)],
+)
+def test_a_look_without_news_opens_nothing(tmp_path, monkeypatch, state, looks):
+    paths = RunPaths(tmp_path / "baseline_seed42")
+    if state != "queued":
+        with events(paths) as told, journal(paths) as trained:
+            told.append("attempt_started", 0, attempt=1, pid=7)
+            start(trained)
+            append_metrics(trained, 2048, 1.0, returns_mean=99.0)
+            if state == "completed":
+                told.append("attempt_ended", 2048, attempt=1, outcome="completed")
+        if state == "rewound":
+            paths.journal.write_bytes(b"")
+            with events(paths) as told:
+                told.append("rewound", 0, attempt=2)
+    reader = JournalProgress(paths, RUN)
+    before = reader.read()
+    asked, stat = [], os.stat
+    monkeypatch.setattr(os, "stat", lambda name, **how: asked.append(name) or stat(name, **how))
+    monkeypatch.setattr("builtins.open", lambda *_, **__: pytest.fail("opened"))
+
+    assert reader.read() is before
+    assert len(asked) == looks
+
+
+def test_a_damaged_journal_is_named_at_every_look_until_it_is_mended(paths):
+    with journal(paths) as trained:
+        start(trained)
+    whole = paths.journal.read_bytes()
+    paths.journal.write_bytes(b"nonsense\n" + whole)
+    reader = JournalProgress(paths, RUN)
+
+    for _ in range(2):
+        with pytest.raises(StorageError, match="no record"):
+            reader.read()
+    paths.journal.write_bytes(whole)
+    assert reader.read().status is RunStatus.RUNNING
+
+
+def test_a_reader_that_finds_itself_inside_a_line_reads_from_the_start(paths):
+    reader = JournalProgress(paths, RUN)
+    with journal(paths) as trained:
+        start(trained)
+        append_metrics(trained, 2048, 1.0)
+    reader.read()
+    # cut and grown past the reader between two looks, without a word in the events
+    paths.journal.write_bytes(b"")
+    with journal(paths) as trained:
+        trained.append("started", 0, planned_timesteps=512, note="x" * 500)
+        append_metrics(trained, 256, 1.0)
+
+    assert (reader.read().step, reader.read().total_steps) == (256, 512)
+
+
+def test_the_time_that_is_left_is_told_for_a_thousand_runs_in_a_moment():
+    runs = [run(arm, i, RunStatus.QUEUED) for arm in ("baseline", "variant") for i in range(500)]
+    runs.append(run("baseline", 999, RunStatus.COMPLETED, 100, speed=10.0))
+    begun = time.process_time()
+
+    assert seconds_remaining(runs, slots=10) == pytest.approx(1000.0)
+    assert time.process_time() - begun < 0.05

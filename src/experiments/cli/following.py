@@ -43,9 +43,7 @@ class Follower:
         StorageError: when the experiment's own file cannot be read.
     """
 
-    def __init__(
-        self, paths: ExperimentPaths, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, paths: ExperimentPaths, clock: Callable[[], float] = time.monotonic) -> None:
         self.paths = paths
         self.end: str | None = None
         """Where the experiment stands when nobody works on it any more; None meanwhile."""
@@ -124,7 +122,7 @@ class Follower:
             self._readers[run] = reader
         try:
             progress = reader.read()
-        except StorageError as error:
+        except (StorageError, OSError) as error:
             self._damaged.add(run)
             logger.warning("%s is not followed any more: %s", run.name, error)
             return before

@@ -39,9 +39,9 @@ class Lines:
         for line in self._lines:
             for text, style in line:
                 if style == REST and not is_coloured:
-                    text = " " * len(text)  # noqa: PLW2901
+                    text = " " * len(text)
                 if options.ascii_only:
-                    text = text.translate(_IN_ASCII)  # noqa: PLW2901
+                    text = text.translate(_IN_ASCII)
                 yield Segment(text, _style(style))
             yield Segment.line()
 
@@ -78,7 +78,7 @@ def grid(rows: Sequence[Row], width: int, *, widest_name: int, sheds: Sequence[i
     figures_width = _total(0, widths, left_out)
     name_width = max(1, min(name_width, width - figures_width))
     bar_width = width - name_width - figures_width - _GAP
-    lines = [
+    lines: list[Line] = [
         [
             (_padded(row.name[0], name_width), row.name[1]),
             *(_middle(row, bar_width) if bar_width >= LEAST_BAR else ()),

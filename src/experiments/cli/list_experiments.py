@@ -16,9 +16,7 @@ def list_experiments(
     output_dir: OutputDir = DEFAULT_OUTPUT_DIR, json: Json = False, verbose: Verbose = 0
 ) -> int:
     """List the experiments below the output directory."""
-    found = [
-        ExperimentPaths.under(output_dir, each) for each in stored.experiment_ids(output_dir)
-    ]
+    found = [ExperimentPaths.under(output_dir, each) for each in stored.experiment_ids(output_dir)]
     entries = [summary(stored.read(paths)) for paths in found]
     if json:
         from .json_output import write_object

@@ -80,22 +80,18 @@ def render(snapshot: Snapshot, *, width: int, height: int) -> Lines:
 
     Where lines are few, the heading and the runs that train stay longest.
     """
-    room = max(height - 1, 1)
-    above = [_heading(snapshot, width)]
-    resources = _resources(snapshot, width) if room > 4 else None
-    below = [resources] if resources else []
+    room = max(height - 1, 1) - 1  # below the heading
+    resources = _resources(snapshot, width) if room > 3 else []
+    room -= len(resources)
     arms = _arm_rows(snapshot.arms)
-    if room - len(above) - len(below) < len(arms) + 3:
-        arms = []
-    room -= len(above) + len(arms) + len(below)
-    if snapshot.admission and room > 4:
-        above.append([(wording.printable(snapshot.admission), "dim")])
-        room -= 1
+    arms = arms if room >= len(arms) + 3 else []
+    room -= len(arms)
+    admission = _admission(snapshot, width) if room > 4 else []
+    room -= len(admission)
     shown = fitting(snapshot.runs, room - 1)
-    hidden = _hidden(snapshot, shown)
+    hidden = _hidden(snapshot, shown, width) if room > 0 else []
     table = _table(arms, _run_rows(shown), width)
-    after = [*([hidden] if hidden else []), *below]
-    return Lines([*(cut(line, width) for line in above), *table, *(cut(line, width) for line in after)])
+    return Lines([*_heading(snapshot, width), *admission, *table, *hidden, *resources])
 
 
 def fitting(runs: Sequence[RunProgress], lines: int) -> list[RunProgress]:
@@ -115,7 +111,7 @@ def fitting(runs: Sequence[RunProgress], lines: int) -> list[RunProgress]:
     return chosen
 
 
-def _heading(snapshot: Snapshot, width: int) -> Line:
+def _heading(snapshot: Snapshot, width: int) -> list[Line]:
     done = f"{snapshot.counts[RunStatus.COMPLETED]}/{len(snapshot.runs)}"
     elapsed = wording.duration(snapshot.elapsed_seconds)
     left = f"{wording.duration(snapshot.seconds_left)} left"
@@ -123,7 +119,7 @@ def _heading(snapshot: Snapshot, width: int) -> Line:
     short = [long[0], done, elapsed, left]
     is_known = [True, bool(snapshot.runs), True, snapshot.seconds_left is not None]
     text, fallback = (_SEPARATOR.join(compress(parts, is_known)) for parts in (long, short))
-    return [(text if len(text) <= width else fallback, "bold")]
+    return [_line(text if len(text) <= width else fallback, "bold", width)]
 
 
 def _table(arms: Sequence[Row], runs: Sequence[Row], width: int) -> list[Line]:
@@ -215,27 +211,35 @@ def _headings(name: str, figures: Sequence[str]) -> Row:
     return Row((name, "dim"), [(heading, "dim") for heading in figures])
 
 
-def _hidden(snapshot: Snapshot, shown: Sequence[RunProgress]) -> Line | None:
+def _line(text: str, style: str, width: int) -> Line:
+    return cut([(text, style)], width)
+
+
+def _admission(snapshot: Snapshot, width: int) -> list[Line]:
+    told = snapshot.admission
+    return [_line(wording.printable(told), "dim", width)] if told else []
+
+
+def _hidden(snapshot: Snapshot, shown: Sequence[RunProgress], width: int) -> list[Line]:
     counts = snapshot.counts.copy()
     counts.subtract(progress.status for progress in shown)
     order = (*_SHOWN_FIRST, RunStatus.QUEUED)
     parts = [f"{counts[status]:,} {status}" for status in order if counts[status]]
-    if not parts:
-        return None
-    return [(f"{'and ' if shown else ''}{', '.join(parts)}", "dim")]
+    text = f"{'and ' if shown else ''}{', '.join(parts)}"
+    return [_line(text, "dim", width)] if parts else []
 
 
-def _resources(snapshot: Snapshot, width: int) -> Line | None:
+def _resources(snapshot: Snapshot, width: int) -> list[Line]:
     """As many figures as there is room for."""
     if snapshot.resources is not None:
         parts = list(_machine(snapshot.resources, snapshot.disk_free_mb))
     elif snapshot.used is not None:
         parts = list(_runs_usage(snapshot.used))
     else:
-        return None
+        return []
     while len(parts) > 1 and len(_SEPARATOR.join(parts)) > width:
         del parts[-1]
-    return [(_SEPARATOR.join(parts), "dim")]
+    return [_line(_SEPARATOR.join(parts), "dim", width)]
 
 
 def _machine(resources: ResourceUsage, disk_free_mb: float | None) -> Iterator[str]:

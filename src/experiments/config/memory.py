@@ -21,9 +21,7 @@ def bytes_per_step(algorithm: Algorithm, space: Any, action_space: Any, *, compa
     """
     scalars = 12 if algorithm.family is Family.OFF_POLICY else 20
     copies = 2 if algorithm.family is Family.OFF_POLICY and not compact else 1
-    # on-policy buffers hold everything as 32-bit floats
-    stored_as = None if algorithm.family is Family.OFF_POLICY else np.dtype(np.float32)
-    return copies * _bytes(space, stored_as) + 4 * _width(action_space) + scalars
+    return copies * _bytes(space) + 4 * _width(action_space) + scalars
 
 
 def buffer_bytes(
@@ -54,10 +52,10 @@ def in_words(size: float) -> str:
     return f"{size:.3g} PiB"
 
 
-def _bytes(space: Any, stored_as: np.dtype[Any] | None) -> int:
+def _bytes(space: Any) -> int:
     if isinstance(space, spaces.Dict):
-        return sum(_bytes(inner, stored_as) for inner in space.spaces.values())
-    itemsize = (stored_as or space.dtype or np.dtype(np.float32)).itemsize
+        return sum(_bytes(inner) for inner in space.spaces.values())
+    itemsize = (space.dtype or np.dtype(np.float32)).itemsize
     return int(math.prod(space.shape or ()) * itemsize)
 
 

@@ -18,11 +18,17 @@ def rollout_steps(
             return int(settings["n_steps"]) * configuration.n_envs
         case Family.OFF_POLICY:
             frequency = settings["train_freq"]
-            if isinstance(frequency, list):
+            if counts_episodes(frequency):
                 return None
-            return int(frequency) * configuration.n_envs
+            count = frequency[0] if isinstance(frequency, list | tuple) else frequency
+            return int(count) * configuration.n_envs
         case Family.EVOLUTION:
             return None
+
+
+def counts_episodes(train_freq: Any) -> bool:
+    """Whether training is interrupted for updates after episodes, not after steps."""
+    return isinstance(train_freq, list | tuple) and train_freq[-1] == "episode"
 
 
 def planned_steps(

@@ -16,7 +16,7 @@ from .memory import buffer_bytes, in_words, machine_bytes
 from .models import Configuration, Normalization
 from .policies import policy_problem
 from .problems import at, nearest, shown
-from .rounding import planned_steps, rollout_steps
+from .rounding import counts_episodes, planned_steps, rollout_steps
 
 Pointer = tuple[str | int, ...]
 
@@ -59,8 +59,7 @@ def _setting_problems(arm: Arm) -> Iterator[Problem]:
             yield Problem(at(*here, "n_steps"), message, "1", "or raise 'n_envs'")
         if settings.get("batch_size") == 1:
             yield Problem(at(*here, "batch_size"), message, "1")
-    by_episode = isinstance(settings.get("train_freq"), list)
-    if by_episode and arm.configuration.n_envs > 1:
+    if counts_episodes(settings.get("train_freq")) and arm.configuration.n_envs > 1:
         yield Problem(
             at(*here, "train_freq"),
             "episodes cannot be counted over several environments",

@@ -80,12 +80,13 @@ class RunAttempts:
     def sampled(self, sample: ResourceSample, step: int) -> None:
         """The run's processes were looked at."""
         fields = asdict(sample)
-        del fields["time"]  # the record has its own
-        self.record("resources", step, sync=False, **fields)
+        moment = fields.pop("time")  # shared by all samples of one look
+        with self._guard, JournalWriter(self.paths.events, lambda: moment, sync=False) as events:
+            events.append("resources", step, **fields)
 
-    def record(self, kind: str, step: int, *, sync: bool = True, **fields: Any) -> None:
+    def record(self, kind: str, step: int, **fields: Any) -> None:
         """Append an event."""
-        with self._guard, JournalWriter(self.paths.events, sync=sync) as events:
+        with self._guard, JournalWriter(self.paths.events) as events:
             events.append(kind, step, **fields)
 
 
