@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -39,15 +40,27 @@ class Session:
 class Follower:
     """Looks at an experiment's files; of a thousand runs it opens those that have news.
 
+    Args:
+        paths: of an experiment that exists.
+        patience_seconds: what the first look may take. The second one reads what it left out.
+        clock: seconds that pass.
+
     Raises:
         StorageError: when the experiment's own file cannot be read.
     """
 
-    def __init__(self, paths: ExperimentPaths, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        paths: ExperimentPaths,
+        *,
+        patience_seconds: float = math.inf,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.paths = paths
         self.end: str | None = None
         """Where the experiment stands when nobody works on it any more; None meanwhile."""
         self._clock = clock
+        self._patience = patience_seconds
         self._next_check = clock()
         self._session_version: int | None = None
         experiment = stored.read(paths)
@@ -72,17 +85,14 @@ class Follower:
         """How far everything is now."""
         if self._clock() >= self._next_check:
             self._check()
-        for run in self._unfinished_that_have_begun():
-            self._latest[run] = progress = self._read(run, self._latest[run])
-            if progress.status is RunStatus.COMPLETED:
-                del self._unfinished[run.name]
+        is_whole = self._read_unfinished()
         runs = tuple(self._latest.values())
         running = [run.run for run in runs if run.status is RunStatus.RUNNING]
         return Snapshot(
-            phase=self.end or _phase(runs),
+            phase=self.end or (_phase(runs) if is_whole else "reading"),
             runs=runs,
             elapsed_seconds=self._elapsed_seconds(),
-            seconds_left=self._seconds_left(runs, len(running)),
+            seconds_left=self._seconds_left(runs, len(running)) if is_whole else None,
             used=self._usage(running),
         )
 
@@ -105,6 +115,17 @@ class Follower:
                 self._session_version = version
         except (OSError, StorageError):
             return  # it is written a moment after the start
+
+    def _read_unfinished(self) -> bool:
+        """Whether there was time for all of them."""
+        until, self._patience = self._clock() + self._patience, math.inf
+        for run in self._unfinished_that_have_begun():
+            if self._clock() > until:
+                return False
+            self._latest[run] = progress = self._read(run, self._latest[run])
+            if progress.status is RunStatus.COMPLETED:
+                del self._unfinished[run.name]
+        return True
 
     def _unfinished_that_have_begun(self) -> list[RunKey]:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import signal
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from .following import Follower
     from .snapshot import Snapshot
 
+FIRST_SCREEN_SECONDS = 0.05
+"""How long a terminal waits for a thousand runs to be read before it shows some."""
 _KEPT_OPTIONS = ("--mode", "--max-workers", "--executor", "--ray-address", "--allow-env-module")
 """What the experiment's file does not hold of the command that began it."""
 _LINES_BELOW = 3
@@ -36,10 +39,11 @@ def watch(
     """Follow an experiment that another process runs, until it ends; Ctrl-C leaves it alone."""
     from .displays import display_for
     from .following import Follower
-    from .screen import human_console
+    from .screen import animates, human_console
 
-    follower = Follower(stored.find(output_dir, experiment_id))
     people = human_console(json=json)
+    patience = FIRST_SCREEN_SECONDS if animates(people) and not json else math.inf
+    follower = Follower(stored.find(output_dir, experiment_id), patience_seconds=patience)
     if follower.end is None:
         _follow(follower, people, json=json)
     elif json:

@@ -21,6 +21,7 @@ LONGEST_PAUSE_SECONDS = 3.0
 """A look so seldom still shows life, whatever it costs."""
 SHARE_OF_A_CORE = 0.008
 """What looking and drawing take together; the rest up to a hundredth is for waking up."""
+FIRST_LOOKS = 2
 PATIENCE_SECONDS = 2.0
 """How long the end waits for a terminal that takes nothing more."""
 _PACKAGE = __package__.rpartition(".")[0]
@@ -70,7 +71,7 @@ def logged_to(notices: Notices) -> Iterator[None]:
 class Pace:
     """How long to pause after a look, so that all looks take a small share of one core.
 
-    The first look does not count: it is the start, and slower than any other.
+    The first looks do not count: they open what the later ones follow.
     """
 
     def __init__(
@@ -80,7 +81,8 @@ class Pace:
         self._clock = clock
         self._share = share
         self._begun = 0.0
-        self._cost: float | None = None
+        self._looks = 0
+        self._cost = 0.0
 
     def __enter__(self) -> Self:
         self._begun = self._clock()
@@ -92,14 +94,15 @@ class Pace:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        cost = self._clock() - self._begun
-        # half of each look and half of those before it: looks that draw and looks that do not
-        self._cost = 0.0 if self._cost is None else (self._cost + cost) / 2
+        self._looks += 1
+        if self._looks > FIRST_LOOKS:
+            # half of this look, half of those before it: some draw, some find nothing new
+            self._cost = (self._cost + self._clock() - self._begun) / 2
 
     @property
     def pause_seconds(self) -> float:
         """Until the next look."""
-        affordable = (self._cost or 0.0) / self._share
+        affordable = self._cost / self._share
         return min(max(affordable, SHORTEST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
 
 

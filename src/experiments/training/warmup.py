@@ -20,11 +20,12 @@ import torch
 
 from . import job, rehearsal  # noqa: F401
 from .sb3 import backend  # noqa: F401
+from .sb3.compiler import spare_compiler
 from .sb3.patching import wrapped
 
 
 def warm_up() -> None:
-    """Take one step of Adam, which imports a second's worth of modules when first called."""
+    """Take one step of Adam, which prepares what only the first step of a process waits for."""
     weight = torch.nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.Adam([weight])
     torch.autograd.backward((weight * 2.0).sum())
@@ -43,4 +44,5 @@ def _accelerators_hidden() -> Iterator[None]:
 
 
 torch.set_num_threads(1)
+spare_compiler()
 warm_up()

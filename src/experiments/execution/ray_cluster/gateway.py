@@ -91,6 +91,7 @@ class _Gateway:
         self._workplace = workplace
         self._place_seconds = 0.0 if is_own else PLACE_SECONDS
         self._tasks: dict[int, _Task] = {}
+        self._is_stranded = False
         self._supervise = ray.remote(
             num_returns="streaming", max_retries=0, scheduling_strategy="SPREAD"
         )(supervise)
@@ -99,8 +100,8 @@ class _Gateway:
         self._bell = bell.remote()
 
     def run(self) -> None:
-        """Do what the orchestrator asks until it goes."""
-        while True:
+        """Do what the orchestrator asks until it goes, or this machine is out of the cluster."""
+        while not self._is_stranded:
             if self._connection.poll(LOOK_SECONDS):
                 request: Order | Stop = self._connection.recv()
                 if isinstance(request, Order):
@@ -155,6 +156,7 @@ class _Gateway:
                 self._send(message)
         except Exception as error:  # noqa: BLE001 - whatever Ray reports is the job's outcome
             over = over or _failure(task, error)
+            self._is_stranded |= isinstance(error, exceptions.LocalRayletDiedError)
         del self._tasks[task.order.ticket]
         self._send(over or _lost(task))
         self._bell.ring.remote(task.order.ticket, None)
@@ -212,5 +214,6 @@ def _not_carried_out(error: Exception) -> TrainingError:
 
 
 def _lost(task: _Task) -> Over:
-    cause = ProcessDiedError(f"{task.host or 'this machine'} was lost, or Ray's process there")
+    where = f" ({task.host})" if task.host else ""
+    cause = ProcessDiedError(f"its machine, or Ray's process there, is gone{where}")
     return Over(task.order.ticket, OutcomeKind.LOST, cause=cause)

@@ -128,6 +128,7 @@ def _variables(address: str | None) -> dict[str, str]:
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # it would upload the working directory
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "RAY_worker_niceness": "0",  # runs are not to give way to everything else
     }
     if address is None and "RAY_AUTH_MODE" not in os.environ:  # Ray would write one to the home
         variables |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
