@@ -179,6 +179,11 @@ class Campaign:
         if self._guard is not None:
             self._guard.sampled(run, sample)
 
+    @property
+    def nobody_waits(self) -> bool:
+        """Whether every run that is left has begun."""
+        return len(self._running) == len(self._pending)
+
     def arms_running(self) -> set[str]:
         """The arms of which a run trains just now."""
         return {run.arm for run in list(self._running)}

@@ -14,6 +14,8 @@ from typing import Any
 import yaml
 
 from .analysis import aggregate, over_seeds
+from .analysis.content import ReportContent
+from .analysis.streams import StreamFacts
 from .domain.paths import AttemptPaths, RunPaths
 from .domain.records import (
     ExecutionMode,
@@ -26,7 +28,7 @@ from .domain.storage_policy import Storage, StoragePolicy
 from .durability.files import read_json, replacing, write_atomically, write_json
 from .durability.journal import read_journal
 from .experiment import Experiment
-from .tracking.local_store import StoreInput, write_local_store
+from .tracking.local_store import StoreInput, write_store_files
 
 LEDGER_VERSION = 1
 
@@ -70,18 +72,13 @@ def adopt_run(experiment: Experiment, run: RunKey, attempt: AttemptPaths) -> Pat
     return path
 
 
-def write_report(experiment: Experiment, conditions: Conditions) -> Path:
-    """Write the report that a person reads."""
-    # imported here because figures take a second to load, and only the end needs them
-    from .analysis.content import ReportContent
-    from .analysis.report import write_report as write_page
-    from .analysis.streams import StreamFacts
-
+def report_content(experiment: Experiment, conditions: Conditions) -> ReportContent:
+    """What the report that a person reads tells, gathered from the experiment's files."""
     facts = StreamFacts(experiment.runs())
     for run in experiment.runs():
         files = experiment.paths.run(run)
         facts.add(run, read_journal(files.journal), read_journal(files.events))
-    content = ReportContent(
+    return ReportContent(
         experiment_id=experiment.experiment_id,
         hypothesis=experiment.hypothesis,
         comparison=experiment.comparison,
@@ -102,15 +99,14 @@ def write_report(experiment: Experiment, conditions: Conditions) -> Path:
         command=shlex.join(conditions.command_line) or None,
         secrets=frozenset(secrets_of(os.environ)),
     )
-    return write_page(experiment.paths, content, storage_policy(experiment))
 
 
 def write_store(experiment: Experiment, conditions: Conditions) -> None:
-    """Write results, metrics, logs, artifacts and, last of all, the manifest."""
+    """Write results, metrics, logs and artifacts; the manifest comes when all else is there."""
     write_training_logs(experiment)
     write_json(experiment.paths.ledger, {"format_version": LEDGER_VERSION, "trackers": {}})
     completed = set(experiment.runs()) - set(experiment.unfinished_runs())
-    write_local_store(
+    write_store_files(
         StoreInput(
             paths=experiment.paths,
             runs=experiment.runs(),

@@ -20,7 +20,13 @@ from .analysis.text import listed
 from .campaign import Campaign
 from .config import check_configuration, check_resource_limits
 from .config import trainer_config as trainer_config_for
-from .derived import Conditions, write_final_state, write_report, write_store
+from .derived import (
+    Conditions,
+    report_content,
+    storage_policy,
+    write_final_state,
+    write_store,
+)
 from .domain.errors import UsageError, as_failure, described
 from .domain.records import (
     Comparison,
@@ -63,7 +69,9 @@ from .monitoring import (
 )
 from .placing import Placing, gpus_for, needs_of, room_for
 from .provenance import collect_provenance, write_provenance
+from .scribe import Scribe
 from .tracking.log_files import log_files
+from .tracking.manifest import write_manifest
 from .training import WARM_UP, Trainer, probe_run, rehearse_run, train_run
 
 __all__ = [
@@ -140,6 +148,7 @@ class ExperimentRunner:
         self._campaign: Campaign | None = None
         self._guard: Guard | None = None
         self._gpus: GpuPlacement | None = None
+        self._scribe = Scribe()
         self._recovery = Recovery(experiment.config.recovery.max_retries)
         self._is_interrupted = False
         self._stopwatch = Stopwatch()
@@ -201,6 +210,9 @@ class ExperimentRunner:
         self._gpus = gpus_for(self.experiment, self.executor)
         # first, because its imports go on while the rest is set up
         self._executor = self._open.enter_context(self._make_executor())
+        self._open.enter_context(self._scribe)
+        if len(self.experiment.unfinished_runs()) <= self._wanted_slots:
+            self._scribe.get_ready()  # all runs begin at once; now a processor has nothing to do
         self.experiment.publish()
         self._open.enter_context(FileLock(paths.lock))
         self.experiment.reload()
@@ -269,6 +281,8 @@ class ExperimentRunner:
         """Bring what others read up to date, several times a second."""
         _, campaign = self._active()
         self.failures = campaign.failures
+        if campaign.nobody_waits:
+            self._scribe.get_ready()
         self.status = _running_status(campaign.arms_running()) or self.status
         step = campaign.steps()
         if step // self.checkpoint_frequency > self._checkpointed_step // self.checkpoint_frequency:
@@ -294,14 +308,20 @@ class ExperimentRunner:
         return not unfinished
 
     def _write_everything(self, status: RunnerStatus) -> None:
-        """Derive what is left behind; the local store last, because its manifest lists the rest."""
+        """Derive what is left behind; last of all the manifest, which lists the rest."""
         _, campaign = self._active()
         conditions = Conditions(self.execution_mode, self._stopwatch.seconds, self.command_line)
-        if status is not RunnerStatus.INTERRUPTED:
-            write_report(self.experiment, conditions)
+        experiment, paths = self.experiment, self.experiment.paths
+        has_report = status is not RunnerStatus.INTERRUPTED
+        if has_report:
+            content = report_content(experiment, conditions)
+            self._scribe.begin(paths, content, storage_policy(experiment))
         self._checkpoint(campaign.steps())
-        write_final_state(self.experiment, {**self.get_status(), "status": status.value})
-        write_store(self.experiment, conditions)
+        write_final_state(experiment, {**self.get_status(), "status": status.value})
+        write_store(experiment, conditions)
+        if has_report:
+            self._scribe.finish()
+        write_manifest(paths)
 
     def _leave_in_order(self) -> None:
         """What was interrupted is paused and told, so that it can be continued."""

@@ -12,7 +12,8 @@ import sys
 import time
 from pathlib import Path
 
-from src.experiments.derived import Conditions, write_report, write_store
+from src.experiments.analysis.report import write_report
+from src.experiments.derived import Conditions, report_content, storage_policy, write_store
 from src.experiments.domain.records import EvaluationPoint, ExecutionMode, TrainingResult
 from src.experiments.durability.files import write_json
 from src.experiments.durability.journal import JournalWriter
@@ -100,7 +101,12 @@ def main(folder: str, runs: str, rows: str, metrics: str) -> None:
     experiment = pretend(Path(folder), int(runs), int(rows), int(metrics))
     conditions = Conditions(ExecutionMode.PARALLEL, 1.0)
     start, told = peak_mb(), {}
-    for name, write in (("report", write_report), ("store", write_store)):
+
+    def report(experiment: Experiment, conditions: Conditions) -> None:
+        content = report_content(experiment, conditions)
+        write_report(experiment.paths, content, storage_policy(experiment))
+
+    for name, write in (("report", report), ("store", write_store)):
         seconds = time.process_time()
         write(experiment, conditions)
         told[f"{name}_cpu_seconds"] = time.process_time() - seconds

@@ -113,7 +113,7 @@ def test_the_end_is_seen_when_the_lock_is_free(experiment: Experiment) -> None:
     clock = Clock()
     experiment.publish()
     waiting = Follower(experiment.paths, clock=clock)
-    assert (waiting.end, waiting.look().phase) == (None, "initializing")
+    assert (waiting.end, waiting.look().phase) == (None, "created")
     with FileLock(experiment.paths.lock):
         experiment.begin()
         follower = Follower(experiment.paths, clock=clock)
@@ -125,7 +125,20 @@ def test_the_end_is_seen_when_the_lock_is_free(experiment: Experiment) -> None:
     clock.now += CHECK_EVERY_SECONDS
 
     assert follower.look().phase == "failed"
-    assert follower.end == "failed"
+    with FileLock(experiment.paths.lock):  # somebody begins to continue it
+        clock.now += CHECK_EVERY_SECONDS
+        assert (follower.look().phase, follower.end) == ("failed", "failed")
+
+
+def test_an_experiment_that_is_removed_meanwhile_is_an_error(worked_on: Experiment) -> None:
+    clock = Clock()
+    follower = Follower(worked_on.paths, clock=clock)
+    worked_on.paths.lock.unlink()
+    worked_on.paths.experiment.unlink()
+    clock.now += CHECK_EVERY_SECONDS
+
+    with pytest.raises(StorageError, match="No such file"):
+        follower.look()
 
 
 def test_a_killed_orchestrator_is_recognised(experiment: Experiment) -> None:

@@ -7,6 +7,7 @@ import pytest
 from src.experiments.cli import stored
 from src.experiments.cli.app import main
 from src.experiments.domain.errors import UsageError
+from src.experiments.durability.lock import FileLock
 
 RUNS = [
     {
@@ -99,6 +100,77 @@ def test_list_prints_one_line_for_each_experiment(
     assert lines[2].split()[:4] == ["dqn_pair", "completed", "–", "0/2"]
     assert lines[3].split()[:4] == ["ppo_rate", "completed", "insufficient_evidence", "2/2"]
     assert "Больше лучше \\x1b[31m" in lines[3]
+
+
+def test_runs_that_are_complete_are_counted_before_the_results_are_written(
+    experiments: Path,
+) -> None:
+    models = experiments / "dqn_pair" / "models"
+    models.mkdir()
+    for name in ("baseline_model_final.zip", "baseline_model_final_normalization.json"):
+        (models / name).touch()
+
+    assert stored.read(stored.find(experiments, "dqn_pair")).runs_done == 1
+
+
+def test_show_before_the_results_are_written_names_the_command_that_shows_the_runs(
+    experiments: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["show", "dqn_pair", "--output-dir", str(experiments)]) == 0
+    assert "`experiments watch dqn_pair` shows its runs\n" in capsys.readouterr().out
+
+
+def test_a_running_experiment_that_nobody_works_on_has_stopped(experiments: Path) -> None:
+    paths = stored.find(experiments, "dqn_pair")
+    content = json.loads(paths.experiment.read_text())
+    paths.experiment.write_text(json.dumps(content | {"status": "running"}))
+
+    with FileLock(paths.lock):
+        running = stored.read(paths)
+    stopped = stored.read(paths)
+
+    assert (running.status, stopped.status) == ("running", "stopped")
+
+
+def test_an_experiment_that_ends_while_it_is_read_has_not_stopped(
+    experiments: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = stored.find(experiments, "dqn_pair")
+    content = json.loads(paths.experiment.read_text())
+    paths.experiment.write_text(json.dumps(content | {"status": "running"}))
+
+    def ends_before_it_is_asked(lock: Path) -> bool:
+        paths.experiment.write_text(json.dumps(content))
+        return False
+
+    monkeypatch.setattr(stored, "is_locked", ends_before_it_is_asked)
+
+    assert stored.read(paths).status == "completed"
+
+
+@pytest.mark.parametrize(
+    ("config", "planned"),
+    [
+        ({"seeds": [3, 4]}, [("baseline", 3), ("baseline", 4), ("variant", 3), ("variant", 4)]),
+        (
+            {"seeds": 2, "baseline_config": {"seed": 7}},
+            [("baseline", 7), ("baseline", 8), ("variant", 7), ("variant", 8)],
+        ),
+        ({"seeds": None, "baseline_config": {"seed": 7}}, [("baseline", 7), ("variant", 7)]),
+        ({}, [("baseline", 0), ("variant", 0)]),
+        ([], []),
+    ],
+)
+def test_the_planned_runs_are_arms_times_seeds(
+    experiments: Path, config: Any, planned: list[tuple[str, int]]
+) -> None:
+    paths = stored.find(experiments, "dqn_pair")
+    content = json.loads(paths.experiment.read_text())
+    paths.experiment.write_text(json.dumps(content | {"config": config}))
+
+    runs = stored.read(paths).planned_timesteps
+
+    assert [(run.arm, run.seed) for run in runs] == planned
 
 
 def test_list_of_nothing_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from ..domain.storage_policy import StoragePolicy
 from ..durability.files import write_atomically
 from .content import ReportContent
 
-__all__ = ["ReportContent", "write_report"]
+__all__ = ["ReportContent", "write_bitmaps", "write_page", "write_report"]
 
 MARKDOWN_NAME = "report.md"
 
@@ -22,7 +22,30 @@ def write_report(paths: ExperimentPaths, content: ReportContent, policy: Storage
     Raises:
         StorageError: when the disk refuses.
     """
+    write_bitmaps(paths, content, policy)
+    return write_page(paths, content, policy)
+
+
+def write_bitmaps(paths: ExperimentPaths, content: ReportContent, policy: StoragePolicy) -> None:
+    """Write the figures as PNG files: half of the work, which needs nothing of the other half.
+
+    Raises:
+        StorageError: when the disk refuses.
+    """
     # matplotlib, jinja2 and plotly are loaded only by who writes a report
+    from .charts import draw
+
+    if policy.should_save_locally(figure=True):
+        for chart in draw(content):
+            write_atomically(paths.report / f"{chart.name}.png", chart.png)
+
+
+def write_page(paths: ExperimentPaths, content: ReportContent, policy: StoragePolicy) -> Path:
+    """Write the page, the same in Markdown, and the figures as SVG files.
+
+    Raises:
+        StorageError: when the disk refuses.
+    """
     from .charts import draw
     from .page import render_markdown, render_page
 
@@ -30,10 +53,8 @@ def write_report(paths: ExperimentPaths, content: ReportContent, policy: Storage
     keep_figures = policy.should_save_locally(figure=True)
     if keep_figures:
         for chart in charts:
-            write_atomically(paths.report / f"{chart.name}.png", chart.png)
             write_atomically(paths.report / f"{chart.name}.svg", chart.svg)
-    linked = charts if keep_figures else ()
-    markdown = render_markdown(content, linked, paths)
+    markdown = render_markdown(content, charts if keep_figures else (), paths)
     write_atomically(paths.report / MARKDOWN_NAME, markdown)
     write_atomically(paths.report_page, render_page(content, charts, paths))
     return paths.report_page

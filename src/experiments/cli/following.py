@@ -24,8 +24,6 @@ logger = logging.getLogger(__name__)
 
 CHECK_EVERY_SECONDS = 1.0
 """How often the lock is looked at, which tells whether anybody works on the experiment."""
-STOPPED = "stopped"
-"""Where an experiment stands whose process was killed."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +61,9 @@ class Follower:
         self._patience = patience_seconds
         self._next_check = clock()
         self._session_version: int | None = None
-        experiment = stored.read(paths)
+        experiment = _readable(paths)
         self.session = Session(_moment(experiment.experiment.get("started_at")))
-        if not experiment.planned_timesteps:
-            raise StorageError(
-                "; ".join(experiment.problems) or "it does not say which runs are planned",
-                where=str(paths.experiment),
-                remedy="restore the file from a copy",
-            )
+        self._has_begun = True
         self._latest = {
             run: RunProgress(run, RunStatus.QUEUED, 0, steps)
             for run, steps in experiment.planned_timesteps.items()
@@ -83,13 +76,13 @@ class Follower:
 
     def look(self) -> Snapshot:
         """How far everything is now."""
-        if self._clock() >= self._next_check:
+        if self.end is None and self._clock() >= self._next_check:
             self._check()
         is_whole = self._read_unfinished()
         runs = tuple(self._latest.values())
         running = [run.run for run in runs if run.status is RunStatus.RUNNING]
         return Snapshot(
-            phase=self.end or (_phase(runs) if is_whole else "reading"),
+            phase=self._phase(runs, is_whole=is_whole),
             runs=runs,
             elapsed_seconds=self._elapsed_seconds(),
             seconds_left=self._seconds_left(runs, len(running)) if is_whole else None,
@@ -100,10 +93,11 @@ class Follower:
         """Whether anybody works on the experiment, and since when."""
         self._next_check = self._clock() + CHECK_EVERY_SECONDS
         if is_locked(self.paths.lock):
-            self.end = None
+            self._has_begun = True
         else:  # read after the lock was seen free: what it says then is its last word
-            status = stored.read(self.paths).status
-            self.end = None if status == ExperimentStatus.CREATED.value else status
+            status = _readable(self.paths).status
+            self._has_begun = status != ExperimentStatus.CREATED.value
+            self.end = status if self._has_begun else None
         self._learn_session()
 
     def _learn_session(self) -> None:
@@ -162,6 +156,13 @@ class Follower:
             return replace(progress, status=RunStatus.INTERRUPTED, seconds_left=None)
         return progress
 
+    def _phase(self, runs: Sequence[RunProgress], *, is_whole: bool) -> str:
+        if self.end is not None:
+            return self.end
+        if not self._has_begun:
+            return ExperimentStatus.CREATED.value
+        return _phase(runs) if is_whole else "reading"
+
     def _elapsed_seconds(self) -> float:
         """Since the session began; of one that is over, until its last sign of life."""
         began, until = self.session.began, time.time()
@@ -180,6 +181,17 @@ class Follower:
     def _usage(self, running: Sequence[RunKey]) -> RunsUsage | None:
         samples = [sample for run in running if (sample := self._readers[run].sample())]
         return _usage(samples) if samples else None
+
+
+def _readable(paths: ExperimentPaths) -> stored.StoredExperiment:
+    experiment = stored.read(paths)
+    if experiment.planned_timesteps:
+        return experiment
+    raise StorageError(
+        "; ".join(experiment.problems) or "it does not say which runs are planned",
+        where=str(paths.experiment),
+        remedy="restore the file from a copy",
+    )
 
 
 def _phase(runs: Sequence[RunProgress]) -> str:

@@ -78,7 +78,7 @@ def run(
         str | None,
         typer.Option(
             metavar="ADDR",
-            help="Connect to this Ray cluster instead of starting one here; implies --executor ray.",
+            help="Connect to this Ray cluster, instead of starting one; implies --executor ray.",
         ),
     ] = None,
     device: Annotated[

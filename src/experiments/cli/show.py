@@ -57,4 +57,8 @@ def _print(experiment: stored.StoredExperiment, verbose: int) -> None:
     if experiment.runs:
         screen.print(tables.runs_table(experiment.runs, with_hashes=verbose > 0))
         screen.print()
+    else:
+        name = printable(experiment.paths.experiment_id)
+        screen.print(Text(f"`experiments watch {name}` shows its runs", style="dim"))
+        screen.print()
     outcome.print_outcome(screen, experiment)

@@ -96,8 +96,10 @@ class StoredExperiment:
 
     @property
     def runs_done(self) -> int:
-        """How many runs are complete."""
-        return sum(run.get("status") == "completed" for run in self.runs)
+        """How many runs are complete, by the results or, before they are written, by the models."""
+        told = len([run for run in self.runs if run.get("status") == "completed"])
+        is_final = self.results.get("status") == self.status
+        return told if is_final else max(told, _final_models(self.paths))
 
 
 def experiment_ids(output_dir: Path) -> list[str]:
@@ -160,6 +162,13 @@ def _nearest(experiment_id: str, existing: Sequence[str]) -> str:
     matches = difflib.get_close_matches(experiment_id, existing, n=3, cutoff=0.4)
     near = f"did you mean {', '.join(matches)}? " if matches else ""
     return f"{near}--config FILE starts a new experiment; `experiments list` shows what there is"
+
+
+def _final_models(paths: ExperimentPaths) -> int:
+    try:
+        return sum(entry.suffix == ".zip" for entry in paths.models.iterdir())
+    except FileNotFoundError:
+        return 0
 
 
 def _status(experiment: Data) -> str:

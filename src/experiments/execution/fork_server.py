@@ -87,8 +87,9 @@ class ForkServer:
     def __init__(self, preload: Sequence[str], environment: Mapping[str, str]) -> None:
         ours, theirs = socket.socketpair()
         code = (
-            "import sys; fd = int(sys.argv[1]); sys.path[:] = sys.argv[3:]; "
-            f"from {__name__} import serve; serve(fd, sys.argv[2].split(','))"
+            "import os, sys; fd = int(sys.argv[1]); sys.path[:] = sys.argv[3:]; "
+            f"from {__name__} import serve; serve(fd, sys.argv[2].split(',')); "
+            "os._exit(0)"  # taking all that was imported down again would take its time
         )
         command = [sys.executable, "-c", code, str(theirs.fileno()), ",".join(preload), *sys.path]
         self._process = subprocess.Popen(  # noqa: S603 - this interpreter, our own module
@@ -283,6 +284,7 @@ def serve(descriptor: int, preload: Sequence[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _adopt_orphans()
     with socket.socket(fileno=descriptor) as connection:
+        gc.disable()  # it would look through all that is imported, again and again, for nothing
         try:
             for module in preload:
                 if module:
@@ -291,6 +293,7 @@ def serve(descriptor: int, preload: Sequence[str]) -> None:
             _send(connection, Broken(error_record(error)))
             return
         gc.freeze()  # what is imported is shared with every child, and never collected in one
+        gc.enable()
         _Server(connection).run()
 
 

@@ -105,8 +105,12 @@ class RecordStream:
         yield from self._parse(line for line in reversed(lines) if line.startswith(wanted))
 
     def sample(self) -> Record | None:
-        """The latest resource sample; None where there is none."""
-        return self._record(self._sample) if self._sample else None
+        """The latest resource sample; None where there is none that can be read."""
+        try:
+            sample = json.loads(self._sample)
+        except ValueError:
+            return None
+        return sample if isinstance(sample, dict) else None
 
     def _keep_latest_sample(self, lines: Sequence[bytes]) -> None:
         for line in reversed(lines):

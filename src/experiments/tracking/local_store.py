@@ -62,7 +62,17 @@ class StoreInput:
 
 
 def write_local_store(store: StoreInput) -> None:
-    """Write every derived file, the manifest last; the streams are read run by run.
+    """Write every derived file, the manifest last.
+
+    Raises:
+        StorageError: as `write_store_files`.
+    """
+    write_store_files(store)
+    write_manifest(store.paths)
+
+
+def write_store_files(store: StoreInput) -> None:
+    """Write every derived file but the manifest; the streams are read run by run.
 
     Raises:
         StorageError: when the disk refuses, or an adopted attempt's file cannot be read.
@@ -80,7 +90,6 @@ def write_local_store(store: StoreInput) -> None:
     }
     write_artifacts(paths.artifacts, sources, moment, _models(store))
     write_json(paths.metadata, redact_data(metadata_document(store), store.secrets))
-    write_manifest(paths)
 
 
 def _write_what_streams_tell(store: StoreInput, results: Mapping[str, Any]) -> float | None:

@@ -1,0 +1,58 @@
+"""The report is written by other processes, and fails by its own error."""
+
+import sys
+
+import pytest
+
+from src.experiments.analysis.content import ReportContent
+from src.experiments.domain.errors import StorageError
+from src.experiments.domain.paths import ExperimentPaths
+from src.experiments.domain.records import Comparison, Verdict
+from src.experiments.domain.storage_policy import Storage, StoragePolicy
+from src.experiments.scribe import Scribe
+
+CONTENT = ReportContent(
+    experiment_id="told",
+    hypothesis="who writes stays out of the way",
+    comparison=Comparison(
+        Verdict.INSUFFICIENT_EVIDENCE,
+        "Nothing was trained.",
+        "final_return",
+        None,
+        None,
+        0.05,
+        None,
+    ),
+    arms={},
+)
+POLICY = StoragePolicy(Storage.STANDARD, False)
+
+
+def test_a_report_is_written_while_this_process_goes_on(tmp_path):
+    paths = ExperimentPaths.under(tmp_path, "told")
+    with Scribe() as scribe:
+        scribe.begin(paths, CONTENT, POLICY)
+        scribe.finish()
+
+    assert "Nothing was trained." in paths.report_page.read_text()
+    assert (paths.report / "report.md").is_file()
+    assert "matplotlib" not in sys.modules
+
+
+def test_what_keeps_it_from_being_written_is_told(tmp_path):
+    paths = ExperimentPaths.under(tmp_path, "told")
+    paths.root.mkdir()
+    paths.report.write_text("a file where the folder should be")
+    with Scribe() as scribe:
+        scribe.begin(paths, CONTENT, POLICY)
+        with pytest.raises((StorageError, Exception), match="report"):
+            scribe.finish()
+
+
+def test_getting_ready_twice_starts_one_process(tmp_path):
+    with Scribe() as scribe:
+        scribe.get_ready()
+        first = scribe._executor
+        scribe.get_ready()
+
+        assert scribe._executor is first
