@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -80,7 +79,6 @@ class Campaign:
         self._ended: dict[RunKey, RunProgress] = {}
         """What is not read again: with many runs, most have ended."""
         self._ended_steps = 0
-        self._next_look = 0.0
         self.failures: tuple[str, ...] = ()
         """What failed and why, a line each."""
         self.attempts = {
@@ -118,19 +116,12 @@ class Campaign:
                     executor.cancel()
                 self._take_in(executor.next_event(LOOK_SECONDS))
                 guard.look(executor, self._running)
-                self._look_sometimes(on_look)
+                on_look()
         except KeyboardInterrupt:
             executor.cancel()
             while self._pending:
                 self._take_in(executor.next_event(LOOK_SECONDS))
             raise
-
-    def _look_sometimes(self, on_look: Callable[[], None]) -> None:
-        """Not after each of many events that come at once."""
-        now = time.monotonic()
-        if now >= self._next_look:
-            self._next_look = now + LOOK_SECONDS
-            on_look()
 
     def _is_kept(self, run: RunKey) -> bool:
         """Whether a complete run has everything that it left, its model under the final name."""

@@ -19,7 +19,7 @@ class Clock:
 
 def lines_of(*looks: tuple[float, RunProgress]) -> list[str]:
     clock, lines = Clock(), list[str]()
-    view = ChangeLog(lambda change: lines.append(line(change)), lines.append, clock=clock)
+    view = ChangeLog(lambda change: lines.append(line(change)), lines.append, print, clock=clock)
     for clock.now, progress in looks:
         view.update(Snapshot("running", (progress,)), [])
     return lines
@@ -85,7 +85,9 @@ def test_a_retry_is_told_as_a_new_attempt() -> None:
 
 def test_json_events_carry_the_whole_progress_and_notices_go_elsewhere() -> None:
     clock, events, notices = Clock(), list[dict[str, object]](), list[str]()
-    view = ChangeLog(lambda change: events.append(event(change)), notices.append, clock=clock)
+    view = ChangeLog(
+        lambda change: events.append(event(change)), notices.append, print, clock=clock
+    )
 
     view.update(Snapshot("running", (running(1024, returns_mean=float("nan")),)), ["careful"])
 
@@ -108,3 +110,13 @@ def test_a_run_that_was_complete_before_is_told_as_kept_once():
     kept = replace(RUN, status=RunStatus.COMPLETED, step=10_240)
 
     assert lines_of((0.0, kept), (1.0, kept)) == ["baseline_seed42: complete already"]
+
+
+def test_how_many_runs_go_on_at_a_time_is_told_once() -> None:
+    told: list[tuple[int, str]] = []
+    view = ChangeLog(lambda _: None, lambda _: None, lambda *said: told.append(said))
+
+    for _ in range(2):
+        view.update(Snapshot("running", (running(0),), slots=2, admission="2 runs at a time"), [])
+
+    assert told == [(2, "2 runs at a time")]

@@ -5,16 +5,19 @@ import json
 
 import pytest
 
+from src.experiments.analysis.report import write_report
 from src.experiments.derived import (
     Conditions,
+    report_content,
     results_document,
-    write_report,
+    storage_policy,
     write_store,
     write_training_logs,
 )
 from src.experiments.domain.records import ExecutionMode, RunKey, TrainingResult
 from src.experiments.durability.journal import JournalWriter
 from src.experiments.experiment import Experiment
+from src.experiments.tracking.manifest import write_manifest
 
 BASELINE = {"algorithm": "PPO", "environment": "CartPole-v1", "training_steps": 2048, "seed": 1}
 VARIANT = {"extends": "baseline", "hyperparameters": {"learning_rate": 1e-3}}
@@ -138,8 +141,11 @@ def test_everything_is_derived_for_arms_times_seeds(experiment):
         add(experiment, run.arm, run.seed, 100.0 + run.seed)
     experiment.stop()
     experiment.save()
-    page = write_report(experiment, CONDITIONS).read_text(encoding="utf-8")
+    content = report_content(experiment, CONDITIONS)
+    file = write_report(experiment.paths, content, storage_policy(experiment))
+    page = file.read_text(encoding="utf-8")
     write_store(experiment, CONDITIONS)
+    write_manifest(experiment.paths)
 
     root, names = experiment.experiment_dir, {run.name for run in experiment.runs()}
     assert "mean of 3 seeds" in page

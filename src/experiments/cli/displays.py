@@ -19,10 +19,18 @@ from .wording import printable
 def display_for(people: Console, *, json: bool) -> Display:
     """A live view on a terminal, else a line for each change; objects with `json`."""
     if json:
-        return ChangeLog(lambda change: write_object(event(change)), warn)
+        return ChangeLog(lambda change: write_object(event(change)), warn, _write_admission)
     if animates(people):
         return LiveView(people)
-    return ChangeLog(lambda change: people.print(Text(line(change)), soft_wrap=True), warn)
+
+    def tell(text: str) -> None:
+        people.print(Text(printable(text)), soft_wrap=True)
+
+    return ChangeLog(lambda change: tell(line(change)), warn, lambda _, text: tell(text))
+
+
+def _write_admission(slots: int, text: str) -> None:
+    write_object({"event": "admission", "slots": slots, "text": text})
 
 
 def warn(text: str) -> None:

@@ -18,11 +18,15 @@ class ChangeLog:
         self,
         write: Callable[[Change], None],
         warn: Callable[[str], None],
+        admit: Callable[[int, str], None],
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`admit` is told how many runs go on at a time, and why."""
         self._write = write
         self._warn = warn
+        self._admit = admit
+        self._admitted = ""
         self._changes = Changes(clock)
 
     def open(self) -> None:
@@ -32,6 +36,9 @@ class ChangeLog:
         """Write the notices, and what has changed."""
         for notice in notices:
             self._warn(notice)
+        if snapshot.admission and snapshot.admission != self._admitted:
+            self._admitted = snapshot.admission
+            self._admit(snapshot.slots or 1, snapshot.admission)
         for change in self._changes.since_last(snapshot):
             self._write(change)
 

@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from ..domain.records import ExecutionMode
-from ..execution.process_pool import warm_up
 from . import options
 from .arguments import chosen_recovery, described, file_and_overrides
 
@@ -107,6 +106,8 @@ def run(
     file, bare = file_and_overrides(words or [], config, file_expected=experiment_id is None)
     executor = "ray" if ray_address is not None and executor == "process" else executor
     if executor == "process" and (file is None or file.is_file()):
+        from ..execution.process_pool import warm_up
+
         warm_up([WARM_UP])  # its imports go on beside ours, and end with this process
 
     from .opening import Question

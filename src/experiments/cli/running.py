@@ -4,35 +4,29 @@ from __future__ import annotations
 
 import logging
 import shlex
-import shutil
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
 from ..domain.records import ExecutionMode, ExperimentStatus, RunnerStatus
 from ..experiment import Experiment
-from ..monitoring import seconds_remaining
+from ..monitoring import free_disk_mb, seconds_remaining
 from ..runner import ExperimentRunner
 from . import audit, outcome, screen, stored
+from .displays import display_for, warn
 from .failures import ExitCode
-from .json_output import event, write_object
+from .json_output import write_object
 from .opening import Question, check_workers, open_experiment
 from .options import DEFAULT_MAX_WORKERS, DEFAULT_OUTPUT_DIR
-from .plain import ChangeLog, line
 from .rehearsing import rehearse
 from .signals import Stopped, stopping
-from .snapshot import Display, Snapshot
-from .view import LiveView
-from .watching import Notices, Watcher
-from .wording import printable
+from .snapshot import Snapshot
+from .watching import Notices, Watcher, logged_to
 
-MIB = 2**20
 _LOG_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 _PACKAGE = __package__.rpartition(".")[0]
 
@@ -123,7 +117,7 @@ def _train(request: RunRequest, runner: ExperimentRunner, people: Console) -> No
     notices = Notices(_LOG_LEVELS[min(request.verbosity, len(_LOG_LEVELS) - 1)])
     continued = resume_command(request, runner.experiment)
     received: list[int] = []
-    watcher = Watcher(_looker(runner), _display(request, people), notices)
+    watcher = Watcher(_looker(runner), display_for(people, json=request.json), notices)
 
     def stop(number: int) -> None:
         received.append(number)
@@ -131,20 +125,20 @@ def _train(request: RunRequest, runner: ExperimentRunner, people: Console) -> No
         runner.interrupt()
 
     try:
-        with _logged_to(notices), stopping(stop), watcher:
+        with logged_to(notices), stopping(stop), watcher:
             runner.run()
     except Exception as error:
         _say_where_the_log_is(error, runner.experiment)
         raise
     finally:
         for notice in notices.take() if not watcher.is_stuck else []:
-            _warn(notice)
+            warn(notice)
     if received and runner.status is not RunnerStatus.INTERRUPTED:
-        _warn("no run was left to stop; there is nothing to continue")
+        warn("no run was left to stop; there is nothing to continue")
     if received and runner.status is RunnerStatus.INTERRUPTED:
         if watcher.is_stuck:
             raise Stopped(received[0])
-        _warn(f"stopped; continue with:\n  {continued}")
+        warn(f"stopped; continue with:\n  {continued}")
         if request.json:
             with suppress(OSError):  # the signal tells how it ended also where nobody reads
                 _write_last_object(runner.experiment, 128 + received[0], status="interrupted")
@@ -161,7 +155,7 @@ def _looker(runner: ExperimentRunner) -> Callable[[], Snapshot]:
             phase=runner.status.value,
             runs=runs,
             resources=runner.resource_usage if is_measured else None,
-            disk_free_mb=_free_mb(runner.experiment.output_dir) if is_measured else None,
+            disk_free_mb=free_disk_mb(runner.experiment.output_dir) if is_measured else None,
             elapsed_seconds=time.monotonic() - started,
             seconds_left=seconds_remaining(runs, slots=runner.slots) if runs else None,
             slots=runner.slots,
@@ -169,37 +163,6 @@ def _looker(runner: ExperimentRunner) -> Callable[[], Snapshot]:
         )
 
     return look
-
-
-def _free_mb(folder: Path) -> float | None:
-    try:
-        return shutil.disk_usage(folder).free / MIB
-    except OSError:
-        return None
-
-
-def _display(request: RunRequest, people: Console) -> Display:
-    if request.json:
-        return ChangeLog(lambda change: write_object(event(change)), _warn)
-    if screen.animates(people):
-        return LiveView(people)
-    return ChangeLog(lambda change: people.print(Text(line(change)), soft_wrap=True), _warn)
-
-
-def _warn(text: str) -> None:
-    with suppress(OSError):  # after a hang-up there is nobody to tell
-        sys.stderr.write(f"{printable(text, keep_newlines=True)}\n")
-        sys.stderr.flush()
-
-
-@contextmanager
-def _logged_to(notices: Notices) -> Iterator[None]:
-    logger = logging.getLogger(_PACKAGE)
-    logger.addHandler(notices)
-    try:
-        yield
-    finally:
-        logger.removeHandler(notices)
 
 
 def _say_where_the_log_is(error: Exception, experiment: Experiment) -> None:
@@ -214,9 +177,9 @@ def _tell_the_end(request: RunRequest, experiment: Experiment, people: Console) 
     if request.json:
         _write_last_object(experiment, code)
     if code == ExitCode.SKIPPED:
-        _warn("finished, but not all planned runs are complete")
+        warn("finished, but not all planned runs are complete")
     if code == ExitCode.FAILED:
-        _warn(f"the experiment failed; continue with:\n  {resume_command(request, experiment)}")
+        warn(f"the experiment failed; continue with:\n  {resume_command(request, experiment)}")
     return code
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .following import Follower
     from .snapshot import Snapshot
 
-FIRST_SCREEN_SECONDS = 0.05
+FIRST_SCREEN_SECONDS = 0.03
 """How long a terminal waits for a thousand runs to be read before it shows some."""
 _KEPT_OPTIONS = ("--mode", "--max-workers", "--executor", "--ray-address", "--allow-env-module")
 """What the experiment's file does not hold of the command that began it."""

@@ -190,8 +190,26 @@ def _bounded(error: BaseException) -> str:
     return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]} …"
 
 
+_MADE_FROM_TEXT = {
+    kind.__name__: kind
+    for kind in (
+        UsageError,
+        ExperimentLockedError,
+        StorageError,
+        MissingExtraError,
+        TrainingError,
+        ProcessDiedError,
+        OutOfMemoryError,
+        HangError,
+        ResourceLimitError,
+    )
+}
+
+
 def error_from_record(record: ErrorRecord) -> Exception:
-    """An instance of the original built-in type where there is one, with the original text."""
+    """An instance of the original type, built-in or of this module, with the original text."""
+    if record.type_name in _MADE_FROM_TEXT:
+        return _MADE_FROM_TEXT[record.type_name](record.message)
     kind = getattr(builtins, record.type_name, None)
     if isinstance(kind, type) and issubclass(kind, Exception):
         try:
