@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help run test lint schema clean
+.PHONY: help run test lint schema bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -30,6 +30,12 @@ lint: $(INSTALLED)  ## formatting, lint, types, import contracts
 schema: $(INSTALLED)  ## regenerate the committed tables and the JSON Schema
 	$(BIN)/python -m src.experiments.training.signatures
 	$(BIN)/python -m src.experiments schema > configs/experiment.schema.json
+
+bench: $(INSTALLED)  ## measure beside the library and beside ourselves (a quarter of an hour)
+	-$(BIN)/python benchmarks/overhead.py
+	-$(BIN)/python benchmarks/pair.py --only bare sequential parallel
+	-$(BIN)/python benchmarks/pair.py --eight
+	-$(BIN)/python benchmarks/scale.py
 
 clean:  ## remove the virtual environment and the caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -67,7 +67,7 @@ def _init(where: str, **settings: Any) -> None:
             f"Ray cannot be used: {described(error).strip().splitlines()[0]}",
             where=where,
             remedy="`ray status` shows whether the cluster runs; a node of it must run on this "
-            "machine, with Python and Ray in the same versions everywhere",
+            "machine, and Python, Ray and Ray's token be the same everywhere",
         ) from error
 
 
