@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -75,6 +76,7 @@ class Campaign:
         self._running: dict[RunKey, Watched] = {}
         self._pids: dict[RunKey, int] = {}
         self._lost: dict[RunKey, int] = {}
+        self._is_over = False
         self._lock = threading.Lock()
         self._ended: dict[RunKey, RunProgress] = {}
         """What is not read again: with many runs, most have ended."""
@@ -113,15 +115,20 @@ class Campaign:
         try:
             while self._pending:
                 if interrupted():
-                    executor.cancel()
+                    self._end_it_all()
                 self._take_in(executor.next_event(LOOK_SECONDS))
                 guard.look(executor, self._running)
                 on_look()
         except KeyboardInterrupt:
-            executor.cancel()
+            self._end_it_all()
             while self._pending:
                 self._take_in(executor.next_event(LOOK_SECONDS))
             raise
+
+    def _end_it_all(self) -> None:
+        """From now on nothing begins any more, whatever becomes of the runs that are ending."""
+        self._is_over = True
+        self._running_executor.cancel()
 
     def _is_kept(self, run: RunKey) -> bool:
         """Whether a complete run has everything that it left, its model under the final name."""
@@ -166,6 +173,9 @@ class Campaign:
 
     def sampled(self, run: RunKey, sample: ResourceSample) -> None:
         """Take note of what a run's processes use; safe to call from any thread."""
+        watched = self._running.get(run)
+        if watched is None or sample.time < watched.began:
+            return  # of an attempt that has ended meanwhile
         self.attempts[run].sampled(sample, self.progress_of(run).step)
         if self._guard is not None:
             self._guard.sampled(run, sample)
@@ -222,15 +232,15 @@ class Campaign:
             case JobStarted():
                 self._on_started(event)
             case Sampled(job, sample):
-                for run in job.runs:
-                    self.sampled(run, sample)
+                for run in job.runs:  # its machine's clock may differ
+                    self.sampled(run, replace(sample, time=time.time()))
             case Outcome():
                 self._on_outcome(event)
 
     def _on_started(self, event: JobStarted) -> None:
         for run in event.job.runs:
             attempts = self.attempts[run]
-            self._running[run] = Watched(event.job, attempts.current.heartbeat)
+            self._running[run] = Watched(event.job, attempts.current.heartbeat, time.time())
             attempts.started(event.pid, host=event.host, gpu=self._gpu_of(run))
             if event.host is None:
                 with self._lock:
@@ -292,6 +302,8 @@ class Campaign:
             return
         step = self.progress_of(run).step
         self.attempts[run].ended(RunStatus.INTERRUPTED, step, described(error))
+        if self._is_over:
+            return
         logger.warning("%s: %s at step %d; it is run again", run.name, described(error), step)
         self._submit(run, first=True)
 
@@ -303,14 +315,15 @@ class Campaign:
         logger.info("%s: failed at step %d: %s", run.name, step, cause)
         self._record_failure(run, cause, step)
         again = partial(self._submit, run, first=True)
-        goes_on = self._recover(FailedRun(run.name, run.arm, error, attempts.failures, again))
+        failed = FailedRun(run.name, run.arm, error, attempts.failures, again)
+        goes_on = not self._is_over and self._recover(failed)
         if run in self._pending:
             return
         self.failures += (f"{run.name}: {cause}; {remedy}",)
         if goes_on:
             self._skip(run, step, cause)
-        else:
-            self._running_executor.cancel()
+        elif not self._is_over:
+            self._end_it_all()
 
     def _skip(self, run: RunKey, step: int, cause: str) -> None:
         self.attempts[run].ended(RunStatus.SKIPPED, step, cause)

@@ -134,7 +134,16 @@ def _outcomes(
             if time.monotonic() > deadlines.get(job.name, float("inf")):
                 del deadlines[job.name]
                 executor.stop(job, OutcomeKind.HANG, HangError("the probe takes too long"))
+    if len(outcomes) < len(jobs):
+        _leave_none(executor, len(jobs) - len(outcomes))
     return outcomes
+
+
+def _leave_none(executor: Executor, count: int) -> None:
+    """End what is left, so that its outcomes are not taken for those of the runs themselves."""
+    executor.cancel()
+    while count:
+        count -= isinstance(executor.next_event(LOOK_SECONDS), Outcome)
 
 
 def _values(outcomes: Sequence[Outcome]) -> tuple[RunEstimate, ...]:

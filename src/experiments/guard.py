@@ -46,6 +46,8 @@ class Watched:
 
     job: Job
     heartbeat: Path
+    began: float
+    """Seconds since the epoch; a sample from before is of an earlier attempt."""
 
 
 class Guard:
@@ -75,7 +77,7 @@ class Guard:
         self._cores = cores or os.cpu_count() or 1
         self._clock = clock
         self._heartbeats = Heartbeats(clock)
-        self._guard = threading.Lock()
+        self._lock = threading.Lock()
         self._samples: dict[RunKey, ResourceSample] = {}
         self._stopping: set[RunKey] = set()
         self._warned: set[Resource] = set()
@@ -87,14 +89,14 @@ class Guard:
 
     def sampled(self, run: RunKey, sample: ResourceSample) -> None:
         """Take note of what a run uses; safe to call from any thread."""
-        with self._guard:
+        with self._lock:
             self._samples[run] = sample
 
     def ended(self, run: RunKey, heartbeat: Path) -> None:
         """Forget a run that uses nothing more."""
         self._stopping.discard(run)
         self._heartbeats.forget(heartbeat)
-        with self._guard:
+        with self._lock:
             self._samples.pop(run, None)
 
     def look(self, executor: Executor, running: Mapping[RunKey, Watched]) -> None:
@@ -112,9 +114,17 @@ class Guard:
         self._throttle(executor, running, found, now)
 
     def _usage(self, running: Mapping[RunKey, Watched]) -> Usage:
-        with self._guard:
-            samples = [sample for run, sample in self._samples.items() if run in running]
+        samples = self._samples_of(running).values()
         return replace(together(samples, self._cores), disk_free_mb=free_disk_mb(self._folder))
+
+    def _samples_of(self, running: Mapping[RunKey, Watched]) -> dict[RunKey, ResourceSample]:
+        """The newest sample of each run that has one of its present attempt."""
+        with self._lock:
+            return {
+                run: sample
+                for run, sample in self._samples.items()
+                if run in running and sample.time >= running[run].began
+            }
 
     def _forgive(self, running: Mapping[RunKey, Watched]) -> None:
         """Begin to count silence anew: who was suspended together was silent together."""
@@ -162,8 +172,7 @@ class Guard:
         self, executor: Executor, running: Mapping[RunKey, Watched], pressure: Pressure
     ) -> None:
         measure = _OF_MEMORY[pressure.resource]
-        with self._guard:
-            uses = {run: measure(each) for run, each in self._samples.items() if run in running}
+        uses = {run: measure(each) for run, each in self._samples_of(running).items()}
         run = max(uses, key=uses.__getitem__)
         cause = OutOfMemoryError(
             f"out of memory: {pressure}; {run.name} used most, {uses[run]:,.0f} MiB",

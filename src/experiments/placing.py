@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .domain.records import RunEstimate
-from .execution import Needs
+from .execution import ExecutorKind, Needs
 from .execution.admission import Room
 from .experiment import Experiment
 from .monitoring import (
+    VISIBLE_DEVICES,
     GpuPlacement,
     Limits,
     available_memory_mb,
     gpu_devices,
     visible_devices,
 )
-from .monitoring.placement import VISIBLE_DEVICES
 
 SPARE_SHARE = 0.1
 """Of the memory that is free, what estimates are not given, because they are estimates."""
@@ -33,13 +33,13 @@ class Placing:
     """Chooses among this machine's GPUs; None where there is none, or somebody else chooses."""
 
 
-def gpus_for(experiment: Experiment, executor: str) -> GpuPlacement | None:
+def gpus_for(experiment: Experiment, executor: ExecutorKind) -> GpuPlacement | None:
     """What spreads the runs over this machine's GPUs; None where there is none to choose from.
 
     Raises:
         UsageError: when an arm's device is not here.
     """
-    if executor != "process" or not gpu_devices():
+    if not (executor.has_processes and executor.is_here and gpu_devices()):
         return None
     gpus = GpuPlacement(gpu_devices, _visible())
     for config in experiment.config.arms.values():
@@ -48,7 +48,7 @@ def gpus_for(experiment: Experiment, executor: str) -> GpuPlacement | None:
 
 
 def needs_of(
-    experiment: Experiment, estimates: Sequence[RunEstimate], executor: str
+    experiment: Experiment, estimates: Sequence[RunEstimate], executor: ExecutorKind
 ) -> dict[str, Needs]:
     """What a run of each arm needs."""
     by_arm = {estimate.run.arm: estimate for estimate in estimates}
@@ -56,22 +56,23 @@ def needs_of(
         arm: _needs(
             by_arm.get(arm),
             threads=experiment.config.torch_threads,
-            gpus=float(executor == "ray" and config.device.startswith("cuda")),
+            gpus=float(not executor.is_here and config.device.startswith("cuda")),
         )
         for arm, config in experiment.config.arms.items()
     }
 
 
-def room_for(limits: Limits, *, is_here: bool) -> Room:
+def room_for(experiment: Experiment, limits: Limits, executor: ExecutorKind) -> Room:
     """What the runs may use: their limits, and on this machine what is free of it."""
     bounds = [(limits.memory_mb, "are allowed by memory_mb")]
-    if is_here:
+    if executor.is_here:
         bounds.append((available_memory_mb() * (1 - SPARE_SHARE), "of memory are free"))
     memory = min(((size, words) for size, words in bounds if size is not None), default=None)
     return Room(
         memory_mb=memory[0] if memory else None,
         memory_of=memory[1] if memory else "",
-        gpu_memory_mb=_gpu_room(limits, is_here=is_here),
+        gpu_memory_mb=limits.gpu_memory_mb,
+        gpus_free_mb=_free_on_gpus(experiment) if executor.is_here else (),
         cpu_percent=limits.cpu_percent,
         cores=os.cpu_count() or 1,
     )
@@ -86,13 +87,14 @@ def _needs(estimate: RunEstimate | None, *, threads: int, gpus: float) -> Needs:
     )
 
 
-def _gpu_room(limits: Limits, *, is_here: bool) -> float | None:
-    if limits.gpu_memory_mb is not None:
-        return limits.gpu_memory_mb
-    devices = visible_devices(gpu_devices(), _visible()) if is_here else []
+def _free_on_gpus(experiment: Experiment) -> tuple[float, ...]:
+    """MiB that are free on each GPU that a run may get; empty where one does not tell."""
+    devices = visible_devices(gpu_devices(), _visible())
+    names = {config.device for config in experiment.config.arms.values()}
+    if all(name.startswith("cuda:") for name in names):
+        devices = [each for number, each in enumerate(devices) if f"cuda:{number}" in names]
     free = [device.memory_free_mb for device in devices]
-    known = [size for size in free if size is not None]
-    return sum(known) * (1 - SPARE_SHARE) if known else None
+    return tuple(size * (1 - SPARE_SHARE) for size in free if size is not None)
 
 
 def _visible() -> str | None:

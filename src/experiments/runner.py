@@ -50,8 +50,8 @@ from .execution import (
     FailedRun,
     Recovery,
     RecoveryStrategy,
-    check_executor,
     create_executor,
+    executor_kind,
     parse_strategy,
 )
 from .execution.adjustments import less_memory, smaller_batch
@@ -131,7 +131,8 @@ class ExperimentRunner:
         self.resource_limits = check_resource_limits(
             experiment.config.limits if resource_limits is None else resource_limits
         )
-        self.executor = check_executor(executor)
+        self.executor = executor
+        self._kind = executor_kind(executor)
         self.ray_address = ray_address
         self.command_line = tuple(command_line)
         self.logger = logging.getLogger(__name__)
@@ -201,13 +202,18 @@ class ExperimentRunner:
             self._stopwatch.stop()
 
     def setup_environment(self) -> None:
-        """Warm the executor up, make the directory appear, lock it, open the logs."""
+        """Warm the executor up, make the directory appear, lock it, open the logs.
+
+        Raises:
+            ExperimentsError: when the disk is nearly full, a device is not here, or another
+                process works on the experiment.
+        """
         if self._executor is not None:
             return
         self.status = RunnerStatus.INITIALIZING
         paths = self.experiment.paths
         check_free_disk(self.experiment.output_dir, self._limits)
-        self._gpus = gpus_for(self.experiment, self.executor)
+        self._gpus = gpus_for(self.experiment, self._kind)
         # first, because its imports go on while the rest is set up
         self._executor = self._open.enter_context(self._make_executor())
         self._open.enter_context(self._scribe)
@@ -252,12 +258,12 @@ class ExperimentRunner:
         executor, _ = self._active()
         wanted = min(self._wanted_slots, len(self.experiment.unfinished_runs()))
         threads = self.experiment.config.torch_threads
-        if wanted > 1 and self.executor != "in_process":
+        if wanted > 1 and self._kind.has_processes:
             with TemporaryDirectory() as scratch:
                 self.estimates = estimate_arms(
                     self.experiment, executor, probe_run, self._asked_to_stop, Path(scratch)
                 )
-            room = room_for(self._limits, is_here=self.executor == "process")
+            room = room_for(self.experiment, self._limits, self._kind)
             self.admission = admit(self.estimates, wanted, room, threads)
             executor.resize(self.admission.slots)
             self.logger.info("%s", self.admission.line)
@@ -268,12 +274,12 @@ class ExperimentRunner:
         parallel = self.execution_mode is ExecutionMode.PARALLEL
         order = experiment.interleaved_runs() if parallel else experiment.runs()
         guard = self._guard = Guard(
-            self._limits,
-            None if self.executor == "in_process" else experiment.config.hang_seconds,
+            self._limits if self._kind.is_here else self._limits.of_several_machines(),
+            experiment.config.hang_seconds if self._kind.has_processes else None,
             experiment.paths.root,
             self.slots,
         )
-        placing = Placing(needs_of(experiment, self.estimates, self.executor), self._gpus)
+        placing = Placing(needs_of(experiment, self.estimates, self._kind), self._gpus)
         campaign.carry_out(executor, guard, placing, order, self._asked_to_stop, self._look)
         self._look()
 

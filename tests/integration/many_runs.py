@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from src.experiments.analysis.report import write_report
+from src.experiments.analysis.report import write_bitmaps, write_page
 from src.experiments.derived import Conditions, report_content, storage_policy, write_store
 from src.experiments.domain.records import EvaluationPoint, ExecutionMode, TrainingResult
 from src.experiments.durability.files import write_json
@@ -104,7 +104,8 @@ def main(folder: str, runs: str, rows: str, metrics: str) -> None:
 
     def report(experiment: Experiment, conditions: Conditions) -> None:
         content = report_content(experiment, conditions)
-        write_report(experiment.paths, content, storage_policy(experiment))
+        for write in (write_bitmaps, write_page):
+            write(experiment.paths, content, storage_policy(experiment))
 
     for name, write in (("report", report), ("store", write_store)):
         seconds = time.process_time()

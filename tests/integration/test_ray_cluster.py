@@ -40,6 +40,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 GONE_SECONDS = 5.0
+UNUSUAL = 7_354_911
+"""A seed that nothing else on this machine trains with."""
 
 
 @pytest.fixture(autouse=True)
@@ -115,11 +117,11 @@ def test_a_lost_node_costs_its_own_runs_only_and_leaves_nothing(two_nodes, tmp_p
 @pytest.mark.parametrize("victim", ["worker", "keeper"])
 def test_a_dead_ray_worker_or_keeper_loses_its_run_and_the_queue_goes_on(address, tmp_path, victim):
     with ray_executor(address, slots=1) as executor:
-        executor.submit(helped(tmp_path, 1))
+        executor.submit(helped(tmp_path, UNUSUAL))
         executor.submit(job(jobs.answer, "baseline_seed2"))
         (start,) = started(executor)
-        helper = number_in(tmp_path / "1")
-        pid = worker_of("baseline_seed1") if victim == "worker" else keeper_of(start.pid)
+        helper = number_in(tmp_path / str(UNUSUAL))
+        pid = worker_of(f"baseline_seed{UNUSUAL}") if victim == "worker" else keeper_of(start.pid)
         os.kill(pid, signal.SIGKILL)
         lost, following = outcomes_of(executor, 2)
 
@@ -260,6 +262,7 @@ if __name__ == "__main__":
         executor.submit(job(partial(jobs.sleep_beside_a_helper, directory / "helper")))
         (start,) = started(executor)
         number_in(directory / "helper")
+        assert "ray" not in sys.modules
         print(start.pid, flush=True)
         time.sleep(600)
 """

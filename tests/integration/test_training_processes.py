@@ -24,7 +24,7 @@ from src.experiments.execution import (
     OutcomeKind,
     create_executor,
 )
-from src.experiments.training import WARM_UP, Trainer, job, pulse, train_run
+from src.experiments.training import WARM_UP, Trainer, heartbeat, job, train_run
 from src.experiments.training.determinism import torch_threads
 
 pytestmark = pytest.mark.integration
@@ -36,8 +36,8 @@ PPO = {"n_steps": 64, "batch_size": 64, "n_epochs": 2, "policy_kwargs": {"net_ar
 MODULE = "tests.faults.broken_environments"
 
 
-def quick_pulse(config: TrainerConfig) -> TrainingResult:
-    pulse.INTERVAL_SECONDS = INTERVAL  # in a process of its own
+def with_quick_heartbeat(config: TrainerConfig) -> TrainingResult:
+    heartbeat.INTERVAL_SECONDS = INTERVAL  # in a process of its own
     return train_run(config)
 
 
@@ -170,7 +170,7 @@ def training(pool: Executor, tmp_path: Path) -> Iterator[Callable[..., Path]]:
 
     def start(name: str, kind: str, **fields: Any) -> Path:
         config = broken(tmp_path / name, kind, **fields)
-        jobs.append(Job(name, (RunKey("baseline", 0),), partial(quick_pulse, config)))
+        jobs.append(Job(name, (RunKey("baseline", 0),), partial(with_quick_heartbeat, config)))
         pool.submit(jobs[-1])
         pool.next_event(0.5)
         return RunPaths(tmp_path / name).attempt(1).heartbeat
@@ -214,8 +214,8 @@ def test_a_run_that_ends_by_itself_takes_its_heartbeat_along(
 ) -> None:
     finished, failed = outcomes(
         pool,
-        partial(quick_pulse, broken(tmp_path / "a", "none")),
-        partial(quick_pulse, broken(tmp_path / "b", "raise")),
+        partial(with_quick_heartbeat, broken(tmp_path / "a", "none")),
+        partial(with_quick_heartbeat, broken(tmp_path / "b", "raise")),
     )
 
     assert (finished.kind, failed.kind) == (OutcomeKind.FINISHED, OutcomeKind.EXCEPTION)

@@ -165,7 +165,7 @@ def test_what_the_running_runs_use_is_summed_up(worked_on: Experiment) -> None:
     training.end(RunStatus.COMPLETED)
 
     assert used is not None
-    assert (used.cpu_percent, used.memory_mb, used.disk_free_mb) == (196.0, 700.0, 9000.0)
+    assert (used.cores_busy, used.memory_mb, used.disk_free_mb) == (1.96, 700.0, 9000.0)
     assert used.gpu_memory_mb is None
     assert (follower.look().used or used).memory_mb == 300.0
 

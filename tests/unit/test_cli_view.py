@@ -6,10 +6,10 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from src.experiments.cli.snapshot import RunsUsage, Snapshot
+from src.experiments.cli.snapshot import Snapshot
 from src.experiments.cli.view import LiveView, fitting, render
 from src.experiments.domain.records import RunKey, RunProgress, RunStatus
-from src.experiments.monitoring import ResourceUsage
+from src.experiments.monitoring import ResourceUsage, Usage
 
 RESOURCES = ResourceUsage(cpu_percent=97.0, memory_percent=20.0, memory_mb=3174.0, gpu_usage=None)
 
@@ -144,7 +144,7 @@ def test_what_is_known_of_the_slots_stands_below_the_heading() -> None:
 
 
 def test_a_view_from_elsewhere_tells_what_the_runs_use() -> None:
-    used = RunsUsage(cpu_percent=197.0, memory_mb=620.0, disk_usage_mb=12.0, disk_free_mb=51234.0)
+    used = Usage(cores_busy=1.97, memory_mb=620.0, disk_usage_mb=12.0, disk_free_mb=51234.0)
 
     lines = drawn(of_both_arms(1), 80, 24, resources=None, used=used)
 

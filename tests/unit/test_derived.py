@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from src.experiments.analysis.report import write_report
+from src.experiments.analysis.report import write_page
 from src.experiments.derived import (
     Conditions,
     report_content,
@@ -142,7 +142,7 @@ def test_everything_is_derived_for_arms_times_seeds(experiment):
     experiment.stop()
     experiment.save()
     content = report_content(experiment, CONDITIONS)
-    file = write_report(experiment.paths, content, storage_policy(experiment))
+    file = write_page(experiment.paths, content, storage_policy(experiment))
     page = file.read_text(encoding="utf-8")
     write_store(experiment, CONDITIONS)
     write_manifest(experiment.paths)

@@ -67,5 +67,18 @@ def test_memory_on_the_gpu_bounds_those_who_use_it():
     assert admit([ESTIMATE], wanted=8, room=room, threads=1).slots == 8
 
 
+def test_each_gpu_holds_whole_runs():
+    on_gpu = replace(ESTIMATE, gpu_memory_mb=6000.0)
+
+    assert (
+        admit([on_gpu], wanted=8, room=Room(gpus_free_mb=(10_000.0, 10_000.0)), threads=1).slots
+        == 2
+    )
+    both = Room(gpus_free_mb=(10_000.0, 10_000.0), gpu_memory_mb=100_000.0)
+    admission = admit([on_gpu], wanted=8, room=both, threads=1)
+    assert admission.slots == 2
+    assert "10,000 and 10,000 MiB are free on the GPUs" in admission.line
+
+
 def test_without_an_estimate_nothing_is_made_up():
     assert admit([], wanted=2, room=Room(memory_mb=100.0), threads=1).line == "2 runs at a time"

@@ -45,7 +45,7 @@ class Scene:
             Limits(**limits), hang_seconds, folder, slots=2, cores=2, clock=lambda: self.now
         )
         self.running = {
-            run: Watched(Job(run.name, (run,), print, folder / "log"), folder / run.name)
+            run: Watched(Job(run.name, (run,), print, folder / "log"), folder / run.name, self.now)
             for run in (SMALL, LARGE)
         }
         for watched in self.running.values():
@@ -116,6 +116,16 @@ def test_after_the_largest_has_gone_the_next_one_can_be_ended(scene):
     full.look()
 
     assert [name for name, _, _ in full.executor.stopped] == [LARGE.name, SMALL.name]
+
+
+def test_a_sample_of_the_attempt_before_is_not_held_against_a_run(scene):
+    again = scene(memory_mb=1000.0)
+    again.uses(LARGE, memory=1200.0)
+    watched = again.running[LARGE]
+    again.running[LARGE] = Watched(watched.job, watched.heartbeat, began=again.now + 0.5)
+    again.look()
+
+    assert again.executor.stopped == []
 
 
 def test_shared_memory_counts_proportionally(scene):

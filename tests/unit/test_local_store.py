@@ -14,7 +14,8 @@ from src.experiments.domain.records import RunKey
 from src.experiments.durability.files import json_text, read_json, write_json
 from src.experiments.durability.journal import JournalWriter, read_journal
 from src.experiments.tracking import log_lines, metric_files
-from src.experiments.tracking.local_store import StoreInput, write_local_store
+from src.experiments.tracking.local_store import StoreInput, write_store_files
+from src.experiments.tracking.manifest import write_manifest
 from src.experiments.tracking.manifest import write_manifest
 from src.experiments.tracking.metric_files import csv_name
 
@@ -89,6 +90,11 @@ def finished(paths):
     return paths
 
 
+def write_whole_store(store):
+    write_store_files(store)
+    write_manifest(store.paths)
+
+
 def content(path):
     return json.loads(path.read_text(), parse_constant=pytest.fail)
 
@@ -105,7 +111,7 @@ def tree(root):
 
 
 def test_every_derived_file_is_written(finished):
-    write_local_store(store_input(finished))
+    write_whole_store(store_input(finished))
 
     expected = {
         "artifacts/artifacts_metadata.json",
@@ -135,19 +141,19 @@ def test_every_derived_file_is_written(finished):
 
 
 def test_deriving_again_writes_the_same_bytes(finished):
-    write_local_store(store_input(finished))
+    write_whole_store(store_input(finished))
     first = tree(finished.root)
-    write_local_store(store_input(finished))
+    write_whole_store(store_input(finished))
 
     assert tree(finished.root) == first
 
 
 def test_deriving_later_replaces_what_was_derived_earlier(finished):
-    write_local_store(store_input(finished))
+    write_whole_store(store_input(finished))
     finished.run(VARIANT).journal.unlink()
     with JournalWriter(finished.run(BASELINE).events, lambda: MOMENT + 120) as events:
         events.append("rewound", 0, attempt=2)
-    write_local_store(store_input(finished))
+    write_whole_store(store_input(finished))
 
     names = {path.name for path in finished.artifacts.iterdir()}
     assert "experiment_results_20231114_221520.json" in names
@@ -156,7 +162,7 @@ def test_deriving_later_replaces_what_was_derived_earlier(finished):
 
 
 def test_numbers_are_written_in_full(finished):
-    write_local_store(store_input(finished))
+    write_whole_store(store_input(finished))
 
     rows = csv_rows(finished.metrics / "rollouts__returns_mean.csv")
     assert rows[0] == {
@@ -172,7 +178,7 @@ def test_numbers_are_written_in_full(finished):
 
 
 def test_what_is_not_finite_is_null_in_json_and_named_in_csv(finished):
-    write_local_store(store_input(finished))
+    write_whole_store(store_input(finished))
 
     scalars = content(finished.metrics / "scalar_metrics.json")
     assert scalars["rollouts/returns_mean"]["variant_seed42"] == [{"step": 128, "value": None}]
@@ -182,7 +188,7 @@ def test_what_is_not_finite_is_null_in_json_and_named_in_csv(finished):
 
 
 def test_predictions_come_from_the_adopted_attempt_and_missing_ones_are_null(finished):
-    write_local_store(store_input(finished))
+    write_whole_store(store_input(finished))
 
     runs = content(finished.predictions)["runs"]
     assert runs == {"baseline_seed42": {"episodes": [{"seed": 1}]}, "variant_seed42": None}
@@ -193,12 +199,12 @@ def test_damaged_predictions_are_named(finished):
     path.write_text("{")
 
     with pytest.raises(StorageError, match="not valid JSON") as caught:
-        write_local_store(store_input(finished))
+        write_whole_store(store_input(finished))
     assert caught.value.where == str(path)
 
 
 def test_memory_is_told_with_peak_mean_and_samples(finished):
-    write_local_store(store_input(finished))
+    write_whole_store(store_input(finished))
 
     memory = content(finished.memory_usage)
     baseline = memory["runs"]["baseline_seed42"]
@@ -220,7 +226,7 @@ def resources(paths, run, samples):
 def test_the_total_is_the_sum_over_the_runs_at_each_look(paths):
     resources(paths, BASELINE, [(10.2, 100.0, 60.0, None), (11.3, 200.0, 90.0, None)])
     resources(paths, VARIANT, [(11.3, 300.0, 110.0, None), (12.4, 150.0, 80.0, None)])
-    write_local_store(store_input(paths, adopted_attempts={}))
+    write_whole_store(store_input(paths, adopted_attempts={}))
 
     total = content(paths.memory_usage)["total"]
     assert [list(sample.values())[:4] for sample in total["samples"]] == [
@@ -236,7 +242,7 @@ def test_the_total_is_the_sum_over_the_runs_at_each_look(paths):
 def test_a_run_that_was_looked_at_twice_in_a_second_counts_once_in_the_total(paths):
     resources(paths, BASELINE, [(10.1, 100.0, 60.0, None), (10.8, 130.0, 70.0, None)])
     resources(paths, VARIANT, [(10.4, 50.0, 20.0, None)])
-    write_local_store(store_input(paths, adopted_attempts={}))
+    write_whole_store(store_input(paths, adopted_attempts={}))
 
     memory = content(paths.memory_usage)
     assert [sample["memory_mb"] for sample in memory["total"]["samples"]] == [180.0]
@@ -246,7 +252,7 @@ def test_a_run_that_was_looked_at_twice_in_a_second_counts_once_in_the_total(pat
 def test_an_unknown_part_makes_a_sum_unknown_but_a_run_without_a_gpu_uses_none(paths):
     resources(paths, BASELINE, [(10.0, 100.0, None, None), (11.0, 100.0, 60.0, None)])
     resources(paths, VARIANT, [(10.0, 100.0, 60.0, 512.0), (11.0, 100.0, 60.0, 256.0)])
-    write_local_store(store_input(paths, adopted_attempts={}))
+    write_whole_store(store_input(paths, adopted_attempts={}))
 
     memory = content(paths.memory_usage)
     total = memory["total"]
@@ -262,7 +268,7 @@ def test_text_logs_hold_texts_events_and_the_log_in_order_of_time(finished):
         "2023-11-14T22:13:00+00:00 INFO runner: started\n"
         "2023-11-14T22:13:30,250+00:00 ERROR runner: failed\nTraceback\n  line\n"
     )
-    write_local_store(store_input(finished))
+    write_whole_store(store_input(finished))
 
     lines = content(finished.text_logs)
     assert lines[0] == {
@@ -281,7 +287,7 @@ def test_text_logs_hold_texts_events_and_the_log_in_order_of_time(finished):
 
 
 def test_single_values_are_those_of_the_end_of_a_run(finished):
-    write_local_store(store_input(finished))
+    write_whole_store(store_input(finished))
 
     assert content(finished.metrics / "single_values.json") == {
         "eval/return_mean": {"baseline_seed42": 2.0},
@@ -292,7 +298,7 @@ def test_single_values_are_those_of_the_end_of_a_run(finished):
 
 
 def test_tables_hold_the_runs_and_all_evaluations(finished):
-    write_local_store(store_input(finished))
+    write_whole_store(store_input(finished))
 
     tables = content(finished.metrics / "tables.json")
     assert tables["runs"] == {
@@ -307,7 +313,7 @@ def test_tables_hold_the_runs_and_all_evaluations(finished):
 
 def test_tables_hold_the_arms_where_there_are_some(finished):
     results = {"runs": [], "arms": {"baseline": {"seeds": [1, 2]}, "variant": {"auc": 1.5}}}
-    write_local_store(store_input(finished, results=results))
+    write_whole_store(store_input(finished, results=results))
 
     assert content(finished.metrics / "tables.json")["arms"] == {
         "columns": ["seeds", "auc"],
@@ -316,7 +322,7 @@ def test_tables_hold_the_arms_where_there_are_some(finished):
 
 
 def test_metadata_has_name_time_and_format_version(finished):
-    write_local_store(store_input(finished))
+    write_whole_store(store_input(finished))
 
     metadata = content(finished.metadata)
     assert metadata["name"] == "pair"
@@ -327,7 +333,7 @@ def test_metadata_has_name_time_and_format_version(finished):
 
 
 def test_artifacts_are_described_and_exist(finished):
-    write_local_store(store_input(finished))
+    write_whole_store(store_input(finished))
 
     artifacts = content(finished.artifacts / "artifacts_metadata.json")["artifacts"]
     assert [artifact["type"] for artifact in artifacts] == ["json", "json", "json", "model"]
@@ -339,7 +345,7 @@ def test_the_manifest_lists_every_file_but_locks_links_and_itself(finished, tmp_
     (finished.root / "link").symlink_to(tmp_path / "outside")
     (finished.root / ".results.json.77.tmp").write_text("torn")
     finished.run(BASELINE).lock.touch()
-    write_local_store(store_input(finished))
+    write_whole_store(store_input(finished))
 
     files = {file["path"]: file for file in content(finished.manifest)["files"]}
     excluded = {"manifest.json", ".lock", "link", ".results.json.77.tmp"}
@@ -353,7 +359,7 @@ def test_the_manifest_lists_every_file_but_locks_links_and_itself(finished, tmp_
 
 
 def test_a_manifest_can_be_written_again_for_files_that_came_later(finished):
-    write_local_store(store_input(finished))
+    write_whole_store(store_input(finished))
     finished.report.mkdir()
     finished.report_page.write_text("<!doctype html>")
     write_manifest(finished)
@@ -362,7 +368,7 @@ def test_a_manifest_can_be_written_again_for_files_that_came_later(finished):
 
 
 def test_an_experiment_without_any_record_has_all_its_files(paths):
-    write_local_store(store_input(paths, adopted_attempts={}))
+    write_whole_store(store_input(paths, adopted_attempts={}))
 
     assert content(paths.metrics / "scalar_metrics.json") == {}
     assert content(paths.text_logs) == []
@@ -379,7 +385,7 @@ def test_secrets_reach_no_derived_file(finished):
         metadata={"comment": "x canary-secret-1"},
         results={"runs": [{"error": "denied: canary-secret-1"}]},
     )
-    write_local_store(store)
+    write_whole_store(store)
 
     derived = {name: data for name, data in tree(finished.root).items() if name[:4] != "logs"}
     assert not [name for name, data in derived.items() if b"canary-secret-1" in data]
@@ -391,7 +397,7 @@ def test_an_arm_that_looks_like_a_formula_is_inert_in_csv(paths):
     run = RunKey("=HYPERLINK(1)", 1)
     with JournalWriter(paths.run(run).journal, lambda: MOMENT) as journal:
         journal.append("metrics", 1, metrics={"loss": -1.5})
-    write_local_store(store_input(paths, runs=(run,)))
+    write_whole_store(store_input(paths, runs=(run,)))
 
     (row,) = csv_rows(paths.metrics / "loss.csv")
     assert row["arm"] == "'=HYPERLINK(1)"
@@ -448,7 +454,7 @@ def test_journal_csv_and_json_agree_in_every_number(tmp_path_factory, baseline, 
                 journal.append(kind, step, metrics=metrics)
                 for name, value in metrics.items():
                     written.setdefault(name, []).append((run, step, value))
-    write_local_store(store_input(paths))
+    write_whole_store(store_input(paths))
 
     scalars = content(paths.metrics / "scalar_metrics.json")
     assert set(scalars) == set(written)
@@ -573,7 +579,7 @@ def test_files_are_written_run_by_run_as_if_all_runs_were_held_at_once(
     several, monkeypatch, waiting
 ):
     monkeypatch.setattr(metric_files, "MOST_WAITING_CHARACTERS", waiting)
-    write_local_store(several)
+    write_whole_store(several)
 
     expected = all_at_once(several)
     written = tree(several.paths.root)
@@ -585,7 +591,7 @@ def test_files_are_written_run_by_run_as_if_all_runs_were_held_at_once(
 
 
 def test_texts_of_all_runs_are_in_order_of_time_and_of_equal_times_in_that_of_the_runs(several):
-    write_local_store(several)
+    write_whole_store(several)
 
     lines = content(several.paths.text_logs)
     moments = [line["timestamp"] for line in lines]
@@ -595,7 +601,7 @@ def test_texts_of_all_runs_are_in_order_of_time_and_of_equal_times_in_that_of_th
 
 
 def test_artifacts_hold_what_they_are_copies_of(several):
-    write_local_store(several)
+    write_whole_store(several)
 
     for kind, source in (
         ("experiment_results", several.paths.results),
@@ -607,7 +613,7 @@ def test_artifacts_hold_what_they_are_copies_of(several):
 
 
 def test_a_damaged_stream_of_a_later_run_leaves_earlier_metric_files_as_they_were(several):
-    write_local_store(several)
+    write_whole_store(several)
     before = tree(several.paths.metrics)
     with JournalWriter(several.paths.run(RUNS[0]).journal) as journal:
         journal.append("metrics", 60, metrics={"train/x": 1.0, "new": 2.0})
@@ -615,7 +621,7 @@ def test_a_damaged_stream_of_a_later_run_leaves_earlier_metric_files_as_they_wer
     damaged.write_bytes(b"no record\n" + damaged.read_bytes())
 
     with pytest.raises(StorageError) as caught:
-        write_local_store(several)
+        write_whole_store(several)
     assert caught.value.where == str(damaged)
     assert tree(several.paths.metrics) == before
     assert not [name for name in tree(several.paths.root) if name.endswith(".tmp")]
@@ -627,7 +633,7 @@ def test_a_log_longer_than_is_told_is_told_from_its_end(finished, monkeypatch):
     finished.experiment_log.write_text(
         "".join(f"2020-01-01T00:00:0{second}Z INFO x: {second}\nmore\n" for second in range(5))
     )
-    write_local_store(store_input(finished))
+    write_whole_store(store_input(finished))
 
     told = [line["text"] for line in content(finished.text_logs) if line["run"] is None]
     assert told == ["x: 3\nmore", "x: 4\nmore"]

@@ -37,6 +37,12 @@ def test_cpu_is_a_share_of_the_whole_machine():
     assert together([sample(cpu=210.0)], cores=2).cpu_percent == 100.0
 
 
+def test_of_a_machine_whose_cores_are_unknown_busy_ones_are_counted():
+    usage = together([sample(cpu=210.0), sample(cpu=100.0)])
+
+    assert (usage.cpu_percent, usage.cores_busy) == (None, 3.1)
+
+
 def test_gpu_memory_is_summed_over_the_runs_that_have_any():
     samples = [sample(gpu_memory_mb=100.0), sample(), sample(gpu_memory_mb=50.0)]
 
@@ -60,7 +66,7 @@ def test_nothing_measured_is_none_not_zero_and_no_pressure():
     usage = together([], cores=2)
     limits = Limits(memory_mb=1.0, cpu_percent=1.0, disk_gb=1.0, gpu_memory_mb=1.0)
 
-    assert usage == Usage(None, None, None, None, None)
+    assert usage == Usage()
     assert pressures(limits, usage) == ()
 
 

@@ -15,12 +15,15 @@ from src.experiments.monitoring import (
     ProgressInfo,
     journal_progress,
     progress_info,
-    read_progress,
     seconds_remaining,
 )
 from src.experiments.monitoring.journal_progress import TAIL_BYTES
 
 RUN = RunKey("baseline", 42)
+
+
+def read_progress(paths, run, total_steps=0):
+    return JournalProgress(paths, run, total_steps).read()
 
 
 @pytest.fixture

@@ -15,8 +15,6 @@ from src.experiments.monitoring.resources import (
     MachineMeter,
     ResourceUsage,
     TreeMeter,
-    sample_fields,
-    sample_tree,
 )
 
 MIB = 2**20
@@ -101,7 +99,7 @@ def test_a_childs_cpu_and_memory_count_for_its_parents_tree(idle_parent_of_a_bus
 
 @needs_pss
 def test_a_trees_proportional_memory_is_not_more_than_its_resident(idle_parent_of_a_busy_child):
-    sample = sample_tree(idle_parent_of_a_busy_child[0])
+    sample = sample_of(idle_parent_of_a_busy_child[0])
 
     assert sample is not None
     assert sample.pss_mb is not None
@@ -111,7 +109,7 @@ def test_a_trees_proportional_memory_is_not_more_than_its_resident(idle_parent_o
 
 @needs_pss
 def test_what_forked_processes_share_counts_once(forked_with_common_memory):
-    sample = sample_tree(forked_with_common_memory)
+    sample = sample_of(forked_with_common_memory)
 
     assert sample is not None
     assert sample.memory_mb > 4 * 60
@@ -119,7 +117,7 @@ def test_what_forked_processes_share_counts_once(forked_with_common_memory):
 
 
 def test_what_cannot_be_measured_is_none_not_zero(idle_parent_of_a_busy_child):
-    sample = sample_tree(idle_parent_of_a_busy_child[0])
+    sample = sample_of(idle_parent_of_a_busy_child[0])
 
     assert sample is not None
     assert sample.gpu_percent is None
@@ -131,7 +129,7 @@ def test_the_first_look_tells_the_mean_since_the_start(idle_parent_of_a_busy_chi
     parent, child = idle_parent_of_a_busy_child
     wait_until(lambda: sum(psutil.Process(child).cpu_times()[:2]) > 0.3)
 
-    sample = sample_tree(parent)
+    sample = sample_of(parent)
 
     assert sample is not None
     assert sample.cpu_percent > 5.0
@@ -141,13 +139,13 @@ def test_an_ended_process_has_no_sample():
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         process.wait(10)
 
-    assert sample_tree(process.pid) is None
+    assert sample_of(process.pid) is None
 
 
 def test_a_zombie_has_no_sample():
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         wait_until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE)
-        sample = sample_tree(process.pid)
+        sample = sample_of(process.pid)
 
     assert sample is None
 
@@ -221,16 +219,6 @@ def test_proportional_memory_is_none_where_one_process_hides_it():
 
     assert sample.memory_mb == 2.0
     assert sample.pss_mb is None
-
-
-def test_the_fields_of_a_sample_leave_its_time_to_the_event():
-    sample = sample_tree(os.getpid())
-    assert sample is not None
-
-    fields = sample_fields(sample)
-
-    assert "time" not in fields
-    assert fields["memory_mb"] == sample.memory_mb
 
 
 def test_current_usage_is_plausible_from_the_first_question_on():

@@ -13,7 +13,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from src.experiments.analysis import ReportContent, aggregate, compare, write_report
+from src.experiments.analysis import ReportContent, aggregate, compare
+from src.experiments.analysis.report import write_bitmaps, write_page
 from src.experiments.analysis.curves import Source, run_curve
 from src.experiments.domain.paths import ExperimentPaths
 from src.experiments.domain.records import (
@@ -123,6 +124,11 @@ def content(values, rule=None, **changes):
         "command": "python -m src.experiments.runner --config exp.json",
     }
     return ReportContent(**{**known, **changes})
+
+
+def write_report(paths, report, policy):
+    write_bitmaps(paths, report, policy)
+    return write_page(paths, report, policy)
 
 
 SINGLE = {"baseline": [180.1], "variant": [212.3]}

@@ -20,7 +20,7 @@ from src.experiments.training.evaluation import (
     play,
     stack,
 )
-from src.experiments.training.pulse import Tally
+from src.experiments.training.heartbeat import Tally
 
 
 class SeededLength(gym.Env[np.ndarray, int]):

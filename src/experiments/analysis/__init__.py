@@ -1,7 +1,7 @@
 """What the runs mean: statistics, verdict, learning curves, figures, report."""
 
 from .aggregate import aggregate, over_seeds
-from .report import ReportContent, write_report
+from .content import ReportContent
 from .verdict import compare
 
-__all__ = ["ReportContent", "aggregate", "compare", "over_seeds", "write_report"]
+__all__ = ["ReportContent", "aggregate", "compare", "over_seeds"]

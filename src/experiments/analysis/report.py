@@ -9,21 +9,9 @@ from ..domain.storage_policy import StoragePolicy
 from ..durability.files import write_atomically
 from .content import ReportContent
 
-__all__ = ["ReportContent", "write_bitmaps", "write_page", "write_report"]
+__all__ = ["ReportContent", "write_bitmaps", "write_page"]
 
 MARKDOWN_NAME = "report.md"
-
-
-def write_report(paths: ExperimentPaths, content: ReportContent, policy: StoragePolicy) -> Path:
-    """Write ``report/`` of an experiment and return the page's path.
-
-    Where the policy keeps figures off the disk, the page still holds its own.
-
-    Raises:
-        StorageError: when the disk refuses.
-    """
-    write_bitmaps(paths, content, policy)
-    return write_page(paths, content, policy)
 
 
 def write_bitmaps(paths: ExperimentPaths, content: ReportContent, policy: StoragePolicy) -> None:
@@ -41,7 +29,9 @@ def write_bitmaps(paths: ExperimentPaths, content: ReportContent, policy: Storag
 
 
 def write_page(paths: ExperimentPaths, content: ReportContent, policy: StoragePolicy) -> Path:
-    """Write the page, the same in Markdown, and the figures as SVG files.
+    """Write the page, the same in Markdown, and the figures as SVG files; return the page's path.
+
+    Where the policy keeps figures off the disk, the page still holds its own.
 
     Raises:
         StorageError: when the disk refuses.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,6 @@ from ..domain.records import ResourceSample, RunKey
 from .curves import MAX_LINES, MAX_POINTS, RunCurve, Source, evenly, run_curve
 
 Record = Mapping[str, Any]
-
-_FIELDS = frozenset(field.name for field in fields(ResourceSample))
 
 
 class StreamFacts:
@@ -40,17 +37,11 @@ class StreamFacts:
             if len(curve.steps):
                 curves.append(curve)
         if run in self._drawn:
-            self.resources[run] = thinned(
-                [sample_of(e) for e in events if e["kind"] == "resources"]
-            )
+            told = (ResourceSample.from_event(e) for e in events if e["kind"] == "resources")
+            self.resources[run] = thinned([sample for sample in told if sample is not None])
         for event in events:
             if event["kind"] == "attempt_ended" and event.get("remedy"):
                 self.remedies[run] = event["remedy"]
-
-
-def sample_of(event: Record) -> ResourceSample:
-    """The sample that a ``resources`` event holds."""
-    return ResourceSample(**{name: value for name, value in event.items() if name in _FIELDS})
 
 
 def thinned(samples: Sequence[ResourceSample], most: int = MAX_POINTS) -> list[ResourceSample]:

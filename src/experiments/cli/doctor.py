@@ -105,7 +105,7 @@ def _memory(machine: Machine) -> list[tuple[str, str]]:
 
 def _gpus(machine: Machine) -> list[tuple[str, str]]:
     """The devices by the names that ``--device`` takes, then those that no run gets."""
-    from ..monitoring.placement import VISIBLE_DEVICES, visible_devices
+    from ..monitoring import VISIBLE_DEVICES, visible_devices
 
     if not machine.gpus:
         return [("devices", "none; training runs on the CPU")]

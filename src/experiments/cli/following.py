@@ -13,12 +13,19 @@ from typing import Any
 
 from ..domain.errors import StorageError
 from ..domain.paths import ExperimentPaths
-from ..domain.records import ENDED_RUNS, ExperimentStatus, RunKey, RunProgress, RunStatus
+from ..domain.records import (
+    ENDED_RUNS,
+    ExperimentStatus,
+    ResourceSample,
+    RunKey,
+    RunProgress,
+    RunStatus,
+)
 from ..durability.files import read_json
 from ..durability.lock import is_locked
-from ..monitoring import JournalProgress, seconds_remaining
+from ..monitoring import JournalProgress, Usage, seconds_remaining, together
 from . import stored
-from .snapshot import RunsUsage, Snapshot
+from .snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -178,9 +185,10 @@ class Follower:
     def _seconds_left(self, runs: Sequence[RunProgress], running: int) -> float | None:
         return None if self.end is not None else seconds_remaining(runs, slots=max(1, running))
 
-    def _usage(self, running: Sequence[RunKey]) -> RunsUsage | None:
-        samples = [sample for run in running if (sample := self._readers[run].sample())]
-        return _usage(samples) if samples else None
+    def _usage(self, running: Sequence[RunKey]) -> Usage | None:
+        told = (ResourceSample.from_event(self._readers[run].sample() or {}) for run in running)
+        samples = [sample for sample in told if sample is not None]
+        return together(samples) if samples else None
 
 
 def _readable(paths: ExperimentPaths) -> stored.StoredExperiment:
@@ -224,27 +232,3 @@ def _moment(text: object) -> float | None:
         return datetime.fromisoformat(str(text)).timestamp()
     except ValueError:
         return None
-
-
-def _usage(samples: Sequence[Mapping[str, Any]]) -> RunsUsage:
-    newest = max(samples, key=lambda sample: _number(sample, "time") or 0.0)
-    return RunsUsage(
-        cpu_percent=_total(samples, "cpu_percent") or 0.0,
-        memory_mb=_total(samples, "pss_mb", "memory_mb") or 0.0,
-        disk_usage_mb=_number(newest, "disk_usage_mb"),
-        disk_free_mb=_number(newest, "disk_free_mb"),
-        gpu_memory_mb=_total(samples, "gpu_memory_mb"),
-    )
-
-
-def _total(samples: Sequence[Mapping[str, Any]], *names: str) -> float | None:
-    """The sum of the first of these figures that each sample has; None where none has any."""
-    found = [[_number(sample, name) for name in names] for sample in samples]
-    known = [next((each for each in figures if each is not None), None) for figures in found]
-    figures = [figure for figure in known if figure is not None]
-    return sum(figures) if figures else None
-
-
-def _number(sample: Mapping[str, Any], name: str) -> float | None:
-    value = sample.get(name)
-    return float(value) if isinstance(value, int | float) else None

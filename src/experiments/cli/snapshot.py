@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import Protocol
 
 from ..domain.records import ENDED_RUNS, RunKey, RunProgress, RunStatus
-from ..monitoring import ResourceUsage
+from ..monitoring import ResourceUsage, Usage
 
 PROGRESS_EVERY_SECONDS = 10.0
 PROGRESS_EVERY_PERCENT = 10.0
@@ -50,19 +50,6 @@ class ArmSummary:
 
 
 @dataclass(frozen=True)
-class RunsUsage:
-    """What the processes of the runs that train use together, as far as it was measured."""
-
-    cpu_percent: float
-    """100 is one core fully used."""
-    memory_mb: float
-    disk_usage_mb: float | None = None
-    """Of the experiment's directory."""
-    disk_free_mb: float | None = None
-    gpu_memory_mb: float | None = None
-
-
-@dataclass(frozen=True)
 class Snapshot:
     """One look at a runner, or at what it leaves on disk."""
 
@@ -78,7 +65,7 @@ class Snapshot:
     """How many runs may train at once; None where that is not known."""
     admission: str | None = None
     """In a line, how many runs train at once, and why."""
-    used: RunsUsage | None = None
+    used: Usage | None = None
     """Of the runs alone, for a view that may stand on another machine."""
 
     @cached_property

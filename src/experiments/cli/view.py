@@ -10,10 +10,10 @@ from rich.live import Live
 from rich.text import Text
 
 from ..domain.records import RunProgress, RunStatus
-from ..monitoring import ResourceUsage
+from ..monitoring import ResourceUsage, Usage
 from . import wording
 from .grid import Line, Lines, Row, cut, fits, grid
-from .snapshot import ArmSummary, RunsUsage, Snapshot
+from .snapshot import ArmSummary, Snapshot
 
 STATUS_STYLE = {
     RunStatus.QUEUED: "dim",
@@ -252,8 +252,8 @@ def _machine(resources: ResourceUsage, disk_free_mb: float | None) -> Iterator[s
         yield f"disk {wording.megabytes(disk_free_mb)} free"
 
 
-def _runs_usage(used: RunsUsage) -> Iterator[str]:
-    yield f"runs: CPU {used.cpu_percent / 100:.1f} cores"
+def _runs_usage(used: Usage) -> Iterator[str]:
+    yield f"runs: CPU {used.cores_busy or 0.0:.1f} cores"
     yield f"memory {wording.megabytes(used.memory_mb)}"
     if used.gpu_memory_mb is not None:
         yield f"GPU memory {wording.megabytes(used.gpu_memory_mb)}"

@@ -11,8 +11,6 @@ from gymnasium import spaces
 
 from .algorithms import Algorithm, Family
 
-BYTES_PER_MB = 2**20
-
 
 def bytes_per_step(algorithm: Algorithm, space: Any, action_space: Any, *, compact: bool) -> int:
     """Bytes that one stored step of one environment takes in the library's buffers.

@@ -10,10 +10,11 @@ from gymnasium.envs.registration import registry
 from ..domain.errors import Problem
 from ..domain.redaction import looks_secret
 from ..domain.seeds import MAX_SEED
+from ..domain.units import MIB
 from .algorithms import Family
 from .arms import Judgement
 from .difference import difference_of, resolved_id
-from .memory import BYTES_PER_MB, in_words
+from .memory import in_words
 from .models import ExperimentConfig
 from .problems import at, shown
 from .rounding import planned_steps
@@ -87,7 +88,7 @@ def _limit_problems(
         if arm.algorithm.family is Family.OFF_POLICY:
             planned = planned_steps(arm.algorithm, arm.settings, arm.configuration)
             size *= min(1.0, planned / arm.settings["buffer_size"])
-        if size > limit * BYTES_PER_MB:
+        if size > limit * MIB:
             name = "buffer_size" if arm.algorithm.family is Family.OFF_POLICY else "n_steps"
             yield Problem(
                 at(key, "hyperparameters", name),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from enum import Enum, StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 
 class ExperimentStatus(Enum):
@@ -238,6 +238,21 @@ class ResourceSample:
     disk_free_mb: float | None = None
     gpu_percent: float | None = None
     gpu_memory_mb: float | None = None
+
+    @classmethod
+    def from_event(cls, record: Mapping[str, Any]) -> Self | None:
+        """The sample that a ``resources`` event holds; None where it lacks time, CPU or memory.
+
+        Fields of other names are passed over, and those that are no numbers count as not measured.
+        """
+        names = {known.name for known in fields(cls)}
+        figures = {
+            name: float(value)
+            for name, value in record.items()
+            if name in names and isinstance(value, int | float)
+        }
+        needed = {known.name for known in fields(cls) if known.default is MISSING}
+        return cls(**figures) if needed <= figures.keys() else None
 
 
 @dataclass(frozen=True)

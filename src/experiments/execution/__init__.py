@@ -5,11 +5,12 @@ from .in_process import InProcessExecutor
 from .job import Event, Executor, Job, JobStarted, Needs, Outcome, OutcomeKind, Sampled
 from .process_pool import ProcessPoolExecutor
 from .recovery import FailedRun, Recovery, RecoveryStrategy, parse_strategy
-from .registry import ExecutorSettings, check_executor, create_executor
+from .registry import ExecutorKind, ExecutorSettings, create_executor, executor_kind
 
 __all__ = [
     "Event",
     "Executor",
+    "ExecutorKind",
     "ExecutorSettings",
     "FailedRun",
     "InProcessExecutor",
@@ -23,7 +24,7 @@ __all__ = [
     "RecoveryStrategy",
     "RunAttempts",
     "Sampled",
-    "check_executor",
     "create_executor",
+    "executor_kind",
     "parse_strategy",
 ]

@@ -14,9 +14,12 @@ class Room:
     """What the runs may use together; None where nothing bounds them."""
 
     memory_mb: float | None = None
-    memory_of: str = "is free"
+    memory_of: str = "of memory are free"
     """What the bound on memory is, in words that follow the figure."""
     gpu_memory_mb: float | None = None
+    """On all GPUs together."""
+    gpus_free_mb: tuple[float, ...] = ()
+    """What is free on each GPU, of which a run takes one; empty where nothing is known."""
     cpu_percent: float | None = None
     """Share of the whole machine, 0 to 100."""
     cores: int = 1
@@ -64,7 +67,11 @@ def _bounds(estimates: Sequence[RunEstimate], room: Room, threads: int) -> list[
     on_gpu = [each.gpu_memory_mb for each in estimates if each.gpu_memory_mb]
     if room.gpu_memory_mb is not None and on_gpu:
         fit = math.floor(room.gpu_memory_mb / max(on_gpu))
-        bounds.append((fit, f"{room.gpu_memory_mb:,.0f} MiB of GPU memory may be used"))
+        bounds.append((fit, f"{room.gpu_memory_mb:,.0f} MiB are allowed by gpu_memory_mb"))
+    if room.gpus_free_mb and on_gpu:
+        fit = sum(math.floor(free / max(on_gpu)) for free in room.gpus_free_mb)
+        free = " and ".join(f"{size:,.0f}" for size in room.gpus_free_mb)
+        bounds.append((fit, f"{free} MiB are free on the GPU{'s' * (len(room.gpus_free_mb) > 1)}"))
     if room.cpu_percent is not None:
         fit = math.floor(room.cpu_percent / 100.0 * room.cores / threads)
         bounds.append((fit, f"cpu_percent is {room.cpu_percent:g} of {room.cores} cores"))

@@ -159,7 +159,11 @@ class Executor(Protocol):
         ...
 
     def cancel(self) -> None:
-        """Drop the queue and end the running jobs; their outcomes are `CANCELLED`."""
+        """Drop the queue and end the running jobs.
+
+        Their outcomes are `CANCELLED`, except for jobs that had finished or that `stop` had given
+        another kind.
+        """
         ...
 
 

@@ -10,12 +10,24 @@ from pathlib import Path
 from ..domain.errors import UsageError
 from .job import Executor
 
-EXECUTORS: Mapping[str, str] = {
-    "process": ".process_pool:ProcessPoolExecutor",
-    "in_process": ".in_process:InProcessExecutor",
-    "ray": ".ray_cluster:RayExecutor",
+
+@dataclass(frozen=True)
+class ExecutorKind:
+    """Where an executor lies, and what sets it apart from others."""
+
+    path: str
+    """``.module:Class``, imported when it is asked for."""
+    has_processes: bool = True
+    """Whether a job has a process of its own, which can be ended and given variables."""
+    is_here: bool = True
+    """Whether jobs run on this machine, so that its memory and its GPUs are theirs."""
+
+
+EXECUTORS: Mapping[str, ExecutorKind] = {
+    "process": ExecutorKind(".process_pool:ProcessPoolExecutor"),
+    "in_process": ExecutorKind(".in_process:InProcessExecutor", has_processes=False),
+    "ray": ExecutorKind(".ray_cluster:RayExecutor", is_here=False),
 }
-"""Name to ``.module:Class``, imported when it is asked for."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +46,8 @@ class ExecutorSettings:
     """Where the jobs write, which every machine must see; None checks nothing."""
 
 
-def check_executor(name: str) -> str:
-    """Return the name if it is an executor's.
+def executor_kind(name: str) -> ExecutorKind:
+    """What is known about the executor of that name.
 
     Raises:
         UsageError: when it is not.
@@ -43,7 +55,7 @@ def check_executor(name: str) -> str:
     if name not in EXECUTORS:
         allowed = ", ".join(EXECUTORS)
         raise UsageError(f"executor {name!r} is unknown", remedy=f"use one of: {allowed}")
-    return name
+    return EXECUTORS[name]
 
 
 def create_executor(name: str, settings: ExecutorSettings) -> Executor:
@@ -53,7 +65,7 @@ def create_executor(name: str, settings: ExecutorSettings) -> Executor:
         UsageError: for an unknown name.
         MissingExtraError: where it needs a package that is not installed.
     """
-    module, _, attribute = EXECUTORS[check_executor(name)].partition(":")
+    module, _, attribute = executor_kind(name).path.partition(":")
     kind: Callable[[ExecutorSettings], Executor] = getattr(
         import_module(module, __package__), attribute
     )

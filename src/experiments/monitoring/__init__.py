@@ -1,18 +1,19 @@
 """What is watched: resources, limits, signs of life, progress, the machine."""
 
+from .available_memory import available_memory_mb
 from .disk import directory_size_mb, free_disk_mb
 from .gpu import GpuDevice, gpu_devices
+from .gpu_placement import VISIBLE_DEVICES, GpuPlacement, device_inside, visible_devices
 from .heartbeats import Heartbeats
-from .journal_progress import JournalProgress, read_progress
-from .limits import Level, Limits, Pressure, Resource, Usage, pressures, together
-from .memory import available_memory_mb
+from .journal_progress import JournalProgress
+from .limits import Level, Limits, Pressure, Resource, Usage, pressures, together, used_memory_mb
 from .monitor import ResourceMonitor
-from .placement import GpuPlacement, device_inside, visible_devices
 from .progress import ProgressInfo, progress_info, seconds_remaining
-from .resources import MachineMeter, ResourceUsage, sample_fields, sample_tree
+from .resources import MachineMeter, ResourceUsage
 from .stopwatch import Stopwatch
 
 __all__ = [
+    "VISIBLE_DEVICES",
     "GpuDevice",
     "GpuPlacement",
     "Heartbeats",
@@ -34,10 +35,8 @@ __all__ = [
     "gpu_devices",
     "pressures",
     "progress_info",
-    "read_progress",
-    "sample_fields",
-    "sample_tree",
     "seconds_remaining",
     "together",
+    "used_memory_mb",
     "visible_devices",
 ]

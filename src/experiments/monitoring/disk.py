@@ -7,7 +7,7 @@ import shutil
 import stat
 from pathlib import Path
 
-MIB = 2**20
+from ..domain.units import MIB
 
 
 def directory_size_mb(root: Path) -> float:

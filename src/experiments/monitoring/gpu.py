@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-MIB = 2**20
+from ..domain.units import MIB
+
 RECENT_SECONDS = 2.0
 """A process's utilisation is the latest that the driver noted in so many seconds."""
 

@@ -275,11 +275,6 @@ class JournalProgress:
         return RunStatus.RUNNING if self._training.started else RunStatus.QUEUED
 
 
-def read_progress(paths: RunPaths, run: RunKey, total_steps: int = 0) -> RunProgress:
-    """One run's progress from one look at its files."""
-    return JournalProgress(paths, run, total_steps).read()
-
-
 def _metric(record: Mapping[str, object], name: str, otherwise: float | None) -> float | None:
     metrics = record.get("metrics")
     value = metrics.get(name) if isinstance(metrics, Mapping) else None

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Self
 
 from ..domain.records import ResourceSample
+from ..domain.units import GIB, MIB
 
 FREE_DISK_FLOOR_MB = 512.0
 """What must stay free on the results' volume."""
 WARNING_SHARE = 0.9
 """Of a limit; free disk is warned about below twice the floor."""
-MIB_PER_GIB = 1024.0
 
 
 class Resource(StrEnum):
@@ -48,9 +48,14 @@ class Limits:
 
     @classmethod
     def of(cls, resource_limits: Mapping[str, Any]) -> Self:
-        """The limits of an experiment file's `resource_limits`; what is none of them is left."""
+        """The limits of an experiment file's `resource_limits`; what is none of them is left out."""
         names = {field.name for field in fields(cls)}
         return cls(**{name: value for name, value in resource_limits.items() if name in names})
+
+
+    def of_several_machines(self) -> Limits:
+        """The limits that hold for runs that are spread over machines of several sizes."""
+        return replace(self, cpu_percent=None)
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,8 @@ class Usage:
     disk_usage_mb: float | None = None
     """Size of the experiment's directory, in MiB."""
     disk_free_mb: float | None = None
+    cores_busy: float | None = None
+    """How many cores they keep busy, whatever the machine has."""
 
 
 @dataclass(frozen=True)
@@ -101,21 +108,29 @@ class Pressure:
                 )
 
 
-def together(samples: Iterable[ResourceSample], cores: int) -> Usage:
+def used_memory_mb(sample: ResourceSample) -> float:
+    """Memory that a run's processes take, in MiB: proportional where it is known, else resident."""
+    return sample.memory_mb if sample.pss_mb is None else sample.pss_mb
+
+
+def together(samples: Iterable[ResourceSample], cores: int | None = None) -> Usage:
     """What runs use together, of each run the newest sample.
 
     Args:
         samples: one of each run that is under way.
-        cores: of the machine, of which `Usage.cpu_percent` is a share.
+        cores: of the machine, of which `Usage.cpu_percent` is a share; None where it is another
+            machine, of which that is not known.
     """
     newest_first = sorted(samples, key=lambda sample: sample.time, reverse=True)
-    memory = [each.memory_mb if each.pss_mb is None else each.pss_mb for each in newest_first]
+    if not newest_first:
+        return Usage()
     on_gpu = [each.gpu_memory_mb for each in newest_first if each.gpu_memory_mb is not None]
-    cpu = min(100.0, sum(each.cpu_percent for each in newest_first) / cores)
+    cores_busy = sum(each.cpu_percent for each in newest_first) / 100.0
     return Usage(
-        memory_mb=sum(memory) if memory else None,
+        memory_mb=sum(map(used_memory_mb, newest_first)),
         gpu_memory_mb=sum(on_gpu) if on_gpu else None,
-        cpu_percent=cpu if newest_first else None,
+        cpu_percent=None if cores is None else min(100.0, 100.0 * cores_busy / cores),
+        cores_busy=cores_busy,
         disk_usage_mb=_first(each.disk_usage_mb for each in newest_first),
         disk_free_mb=_first(each.disk_free_mb for each in newest_first),
     )
@@ -127,7 +142,7 @@ def pressures(limits: Limits, usage: Usage) -> tuple[Pressure, ...]:
 
 
 def _near_a_limit(limits: Limits, usage: Usage) -> Iterator[Pressure]:
-    disk_gb = None if usage.disk_usage_mb is None else usage.disk_usage_mb / MIB_PER_GIB
+    disk_gb = None if usage.disk_usage_mb is None else usage.disk_usage_mb * MIB / GIB
     bounded = (
         (Resource.MEMORY, usage.memory_mb, limits.memory_mb),
         (Resource.GPU_MEMORY, usage.gpu_memory_mb, limits.gpu_memory_mb),

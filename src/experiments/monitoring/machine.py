@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from .disk import MIB
+from ..domain.units import MIB
+from .available_memory import available_memory_mb
 from .gpu import GpuDevice, gpu_devices
-from .memory import available_memory_mb
-from .placement import VISIBLE_DEVICES
+from .gpu_placement import VISIBLE_DEVICES
 
 PACKAGES = ("torch", "stable-baselines3", "sb3-contrib", "gymnasium", "numpy", "scipy", "pydantic")
 EXTRAS: Mapping[str, tuple[str, ...]] = {

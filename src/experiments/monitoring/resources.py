@@ -7,12 +7,11 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..domain.records import ResourceSample
-from .disk import MIB
+from ..domain.units import MIB
 from .gpu import open_gpu, usage_of
 from .looks import Look, ProcessWatch
 from .processes import ProcessReading
@@ -151,13 +150,3 @@ class MachineMeter:
     def sample(self) -> ResourceSample | None:
         """One look at the tree; None when its root process has ended."""
         return self._meter.sample(self._watch.look([self._root]))
-
-
-def sample_tree(pid: int) -> ResourceSample | None:
-    """One look at a process tree, CPU use as its mean since the start; None when it has ended."""
-    return MachineMeter(pid).sample()
-
-
-def sample_fields(sample: ResourceSample) -> dict[str, Any]:
-    """The sample as fields of a ``resources`` event, which has a time of its own."""
-    return {name: value for name, value in asdict(sample).items() if name != "time"}

@@ -16,7 +16,6 @@ from ..durability.files import read_json, write_json
 from .artifact_files import write_artifacts
 from .json_chunks import object_chunks, value_chunks, write_chunks
 from .log_lines import read_log
-from .manifest import write_manifest
 from .memory_usage import MemoryUsage
 from .metric_files import open_metric_files
 from .series import last_moment, read_streams, text_lines
@@ -59,16 +58,6 @@ class StoreInput:
     """The attempt whose files count; a run without one has no predictions and no model."""
     secrets: frozenset[str] = frozenset()
     """Values that must not be written (`redaction.secrets_of`)."""
-
-
-def write_local_store(store: StoreInput) -> None:
-    """Write every derived file, the manifest last.
-
-    Raises:
-        StorageError: as `write_store_files`.
-    """
-    write_store_files(store)
-    write_manifest(store.paths)
 
 
 def write_store_files(store: StoreInput) -> None:

@@ -77,6 +77,8 @@ class MetricFiles:
     def write_documents(self, results: Mapping[str, Any]) -> None:
         """Write the JSON files, and remove CSV files of metrics that are no more.
 
+        To be called after the block of `open_metric_files`: it reads the CSV files in their places.
+
         Raises:
             StorageError: when the disk refuses.
         """

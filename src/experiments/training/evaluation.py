@@ -14,7 +14,7 @@ from gymnasium import spaces
 from ..domain import metric_names
 from ..domain.errors import NonFiniteError
 from ..domain.records import EvaluationPoint
-from .pulse import Tally
+from .heartbeat import Tally
 
 MAX_PARALLEL = 100
 OBSERVATION_BUDGET_BYTES = 256 * 1024

@@ -13,12 +13,13 @@ from pathlib import Path
 from ..domain.paths import AttemptPaths
 from ..domain.records import RunEstimate, RunKey, TrainerConfig
 from ..domain.seeds import SeedStream, stream_seeds
-from . import memory
+from ..domain.units import MIB
+from . import process_memory
 from .backend import Backend, Description, create_backend
 from .evaluation import Environment, parallel
 from .laps import LapTimer
-from .memory import MIB
 from .recording import row_interval
+from .sb3.first_step import warm_up
 from .shortening import Brevity, planned_timesteps, rows_kept, settings_of, shortened
 
 REHEARSED = Brevity(
@@ -107,8 +108,6 @@ def _estimate(
     timer: LapTimer,
     finish: Finish,
 ) -> RunEstimate:
-    from .warmup import warm_up
-
     warm_up()
     with warnings.catch_warnings(), closing(create_backend("sb3", short)) as backend:
         warnings.simplefilter("ignore")  # about the shortened settings, which nobody chose
@@ -119,8 +118,8 @@ def _estimate(
         saved = finish(backend, description)
         planned = planned_timesteps(config)
         seconds = _training_seconds(config, planned, timer)
-        resident = memory.peak_memory()
-        shared = memory.shared_memory()
+        resident = process_memory.peak_memory()
+        shared = process_memory.shared_memory()
         rows = rows_kept(config, planned) - rows_kept(short, trained)
         missing = rows * backend.experience_bytes() / max(rows_kept(short), 1)
         environments = _weight_of_others(config, environment)
@@ -133,7 +132,7 @@ def _estimate(
             planned_timesteps=planned,
             parameters=description.parameters,
             shared_mb=shared / MIB,
-            gpu_memory_mb=memory.gpu_memory_mb(description.device),
+            gpu_memory_mb=process_memory.gpu_memory_mb(description.device),
         )
 
 
@@ -171,7 +170,7 @@ def _one_environment(config: TrainerConfig) -> Iterator[Environment]:
     """One of the environments that an evaluation plays."""
     from .sb3.environments import evaluation_environment, register_environments
 
-    memory.reset_peak_memory()
+    process_memory.reset_peak_memory()
     register_environments(config)
     with closing(evaluation_environment(config)) as environment:
         yield environment
@@ -196,7 +195,7 @@ def _weight_of_others(config: TrainerConfig, environment: Environment) -> float:
     protocol = config.evaluation
     others = parallel(environment, max(protocol.episodes, protocol.final_episodes)) - 1
     made = 0
-    before, began = memory.resident_memory(), time.perf_counter()
+    before, began = process_memory.resident_memory(), time.perf_counter()
     with ExitStack() as stack:
         while made < min(others, WEIGHED_ENVIRONMENTS):
             another = stack.enter_context(closing(evaluation_environment(config)))
@@ -205,7 +204,7 @@ def _weight_of_others(config: TrainerConfig, environment: Environment) -> float:
             made += 1
             if time.perf_counter() - began > WEIGHED_SECONDS:
                 break
-        weight = max(memory.resident_memory() - before, 0)
+        weight = max(process_memory.resident_memory() - before, 0)
     return weight * others / max(made, 1)
 
 

@@ -14,7 +14,7 @@ from ..durability.files import write_json
 from ..durability.journal import JournalWriter
 from .backend import Backend, Description, Trained, create_backend
 from .evaluation import Episode
-from .pulse import Pulse
+from .heartbeat import Heartbeat
 from .recording import Journal, RunRecorder, SilentJournal
 
 
@@ -34,11 +34,11 @@ class Trainer:
         """
         attempt = self._attempt
         with (
-            Pulse(attempt.heartbeat if attempt else None) as pulse,
+            Heartbeat(attempt.heartbeat if attempt else None) as heartbeat,
             _journal(self.config) as journal,
             closing(create_backend(self._backend_name, self.config)) as backend,
         ):
-            pulse.follow(backend.activity)
+            heartbeat.follow(backend.activity)
             return self._train(backend, journal)
 
     def _train(self, backend: Backend, journal: Journal) -> TrainingResult:

@@ -32,7 +32,7 @@ from ..determinism import (
     training_modes_restored,
 )
 from ..evaluation import Episode, RecurrentState, play
-from ..pulse import Tally
+from ..heartbeat import Tally
 from .algorithms import algorithm_class, planned_timesteps
 from .buffers import experience_bytes
 from .environments import evaluation_environment, training_environments
@@ -125,7 +125,8 @@ class StableBaselines:
     def activity(self) -> int:
         """Steps and episodes begun in training's environments, and what the tally counted besides.
 
-        The monitors around the environments count anyway, so nothing is added to a step.
+        The monitors around the environments count anyway, so nothing is added to a step. A step
+        counts twice, so that one that ends an episode, which is then begun no more, is a change.
         """
         steps = sum(monitor.total_steps for monitor in self._monitors)
         begun = sum(not monitor.needs_reset for monitor in self._monitors)

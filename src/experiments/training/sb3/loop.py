@@ -13,7 +13,7 @@ from stable_baselines3.common.monitor import Monitor
 
 from ...domain.errors import NonFiniteError
 from ..backend import Observer, StopTraining, Trained
-from ..pulse import Tally
+from ..heartbeat import Tally
 from .acceleration import accelerated
 from .finiteness import FinitenessCheck
 from .patching import wrapped

@@ -14,10 +14,10 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.monitor import Monitor
 
 from ...domain import metric_names as names
+from ...domain.units import GIB
 from .algorithms import LOSSES
 from .updates import UpdateRecord, UpdateWatcher
 
-GIB = 2**30
 LIBRARY_PREFIXES = (names.LIBRARY_PREFIX, "rollout/")
 KL_OF_UPDATE = "train/kl_divergence_loss"
 """Where TRPO, which has one KL divergence an update, records it."""

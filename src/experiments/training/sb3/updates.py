@@ -18,7 +18,7 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from torch.nn.utils import get_total_norm
 
-from ..pulse import Tally
+from ..heartbeat import Tally
 from .acceleration import optimizers
 from .patching import wrapped
 

@@ -8,27 +8,27 @@ import pynvml
 import pytest
 import torch
 
-from src.experiments.training import memory
-from src.experiments.training.memory import MIB
+from src.experiments.domain.units import MIB
+from src.experiments.training import process_memory
 
 
 def test_a_peak_is_remembered_until_the_reset():
-    memory.reset_peak_memory()
-    before = memory.peak_memory()
+    process_memory.reset_peak_memory()
+    before = process_memory.peak_memory()
     np.ones(8 * MIB).sum()  # 64 MiB, gone at once
-    after = memory.peak_memory()
-    memory.reset_peak_memory()
+    after = process_memory.peak_memory()
+    process_memory.reset_peak_memory()
 
     assert after - before > 50 * MIB
-    assert after - memory.peak_memory() > 30 * MIB
+    assert after - process_memory.peak_memory() > 30 * MIB
 
 
 def test_what_is_shared_is_a_part_of_what_is_resident():
-    assert 0 <= memory.shared_memory() < memory.resident_memory() <= memory.peak_memory()
+    assert 0 <= process_memory.shared_memory() < process_memory.resident_memory() <= process_memory.peak_memory()
 
 
 def test_without_a_gpu_its_memory_is_unknown():
-    assert memory.gpu_memory_mb("cpu") is None
+    assert process_memory.gpu_memory_mb("cpu") is None
 
 
 @pytest.fixture
@@ -54,14 +54,14 @@ def reserved(monkeypatch):
 def test_the_context_is_what_the_driver_counts_beyond_torch(reserved):
     reserved((os.getpid(), 450 * MIB), (1, 999 * MIB))
 
-    assert memory.gpu_memory_mb("cuda:0") == 300 + 350
+    assert process_memory.gpu_memory_mb("cuda:0") == 300 + 350
 
 
 @pytest.mark.parametrize("processes", [[(1, 999 * MIB)], [(os.getpid(), None)]])
 def test_where_the_driver_does_not_tell_the_context_is_a_usual_one(reserved, processes):
     reserved(*processes)
 
-    assert memory.gpu_memory_mb("cuda") == 300 + memory.CUDA_CONTEXT_MB
+    assert process_memory.gpu_memory_mb("cuda") == 300 + memory.CUDA_CONTEXT_MB
 
 
 def test_without_a_driver_the_context_is_a_usual_one(reserved, monkeypatch):
@@ -70,4 +70,4 @@ def test_without_a_driver_the_context_is_a_usual_one(reserved, monkeypatch):
 
     monkeypatch.setattr(pynvml, "nvmlInit", refuse)
 
-    assert memory.gpu_memory_mb("cuda") == 300 + memory.CUDA_CONTEXT_MB
+    assert process_memory.gpu_memory_mb("cuda") == 300 + memory.CUDA_CONTEXT_MB

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..domain.cgroups import CGROUPS, PROC, counter, memory_groups, number
-from .disk import MIB
+from ..domain.units import MIB
 
 _LIMITS = ("memory.max", "memory.high", "memory.limit_in_bytes")
 """Of version 2, also the one above which it only slows down, and of version 1."""

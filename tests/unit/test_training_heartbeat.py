@@ -5,15 +5,22 @@ import time
 
 import pytest
 
-from src.experiments.training import pulse
-from src.experiments.training.pulse import Pulse, Tally
+from src.experiments.training import heartbeat
+from src.experiments.training.heartbeat import Heartbeat, Tally
 
 INTERVAL = 0.02
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(pulse, "INTERVAL_SECONDS", INTERVAL)
+    monkeypatch.setattr(heartbeat, "INTERVAL_SECONDS", INTERVAL)
+
+
+def wait_until(condition, seconds=10.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(INTERVAL / 10)
 
 
 def changes(path, seconds=20 * INTERVAL):
@@ -30,14 +37,14 @@ def changes(path, seconds=20 * INTERVAL):
 
 def test_the_file_is_there_for_as_long_as_the_block(tmp_path):
     path = tmp_path / "attempt-1" / "heartbeat"
-    with Pulse(path):
+    with Heartbeat(path):
         assert path.is_file()
 
     assert not path.exists()
 
 
 def test_it_is_gone_after_a_failure_too(tmp_path):
-    with pytest.raises(ValueError, match="broke"), Pulse(tmp_path / "heartbeat"):
+    with pytest.raises(ValueError, match="broke"), Heartbeat(tmp_path / "heartbeat"):
         raise ValueError("broke")
 
     assert list(tmp_path.iterdir()) == []
@@ -51,7 +58,7 @@ def test_it_is_touched_while_the_number_changes_and_no_longer(tmp_path):
             tally.count += 1
 
     worker = threading.Thread(target=work)
-    with Pulse(path) as beating:
+    with Heartbeat(path) as beating:
         beating.follow(lambda: tally.count)
         worker.start()
         alive = changes(path)
@@ -65,14 +72,14 @@ def test_it_is_touched_while_the_number_changes_and_no_longer(tmp_path):
 
 
 def test_nothing_is_touched_before_there_is_something_to_follow(tmp_path):
-    with Pulse(tmp_path / "heartbeat"):
+    with Heartbeat(tmp_path / "heartbeat"):
         assert changes(tmp_path / "heartbeat") == 0
 
 
 def test_without_a_path_nothing_runs_and_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     threads = threading.active_count()
-    with Pulse(None) as beating:
+    with Heartbeat(None) as beating:
         beating.follow(lambda: 1)
         assert threading.active_count() == threads
 
@@ -81,7 +88,7 @@ def test_without_a_path_nothing_runs_and_nothing_is_written(tmp_path, monkeypatc
 
 def test_a_disk_that_refuses_does_no_harm(tmp_path):
     (tmp_path / "file").touch()
-    with Pulse(tmp_path / "file" / "heartbeat") as beating:
+    with Heartbeat(tmp_path / "file" / "heartbeat") as beating:
         beating.follow(time.monotonic_ns)
         time.sleep(3 * INTERVAL)
 
@@ -90,7 +97,7 @@ def test_a_disk_that_refuses_does_no_harm(tmp_path):
 
 def test_a_folder_that_was_removed_stays_away(tmp_path):
     folder = tmp_path / "attempt-1"
-    with Pulse(folder / "heartbeat") as beating:
+    with Heartbeat(folder / "heartbeat") as beating:
         beating.follow(time.monotonic_ns)
         (folder / "heartbeat").unlink()
         try:
@@ -101,3 +108,23 @@ def test_a_folder_that_was_removed_stays_away(tmp_path):
         time.sleep(3 * INTERVAL)
 
     assert not folder.exists()
+
+
+def test_a_number_that_fails_once_does_not_still_the_heartbeat(tmp_path, caplog):
+    path, asked = tmp_path / "heartbeat", []
+
+    def stumbling():
+        asked.append(1)
+        if len(asked) < 4:
+            raise RuntimeError("changed while it was read")
+        return len(asked)
+
+    with Heartbeat(path) as beating:
+        before = path.stat().st_mtime_ns
+        beating.follow(stumbling)
+        wait_until(lambda: path.stat().st_mtime_ns != before)
+
+    assert len(asked) >= 4
+    assert [record.getMessage() for record in caplog.records] == [
+        "whether training advances cannot be told"
+    ]

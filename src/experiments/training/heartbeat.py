@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+logger = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 1.0
 """How often training is looked at; the file is touched no more often."""
@@ -21,14 +24,14 @@ class Tally:
     count: int = 0
 
 
-class Pulse:
+class Heartbeat:
     """Touches a file while a number that stands for work done changes.
 
     The file exists inside the block and is gone after it. A thread of its own looks at the number,
     so that nothing is added to training; a disk that refuses does training no harm.
 
     Args:
-        path: the file; None keeps the pulse still.
+        path: the file; None touches nothing.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -36,6 +39,7 @@ class Pulse:
         self._activity: Callable[[], int] = lambda: 0
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
+        self._has_complained = False
 
     def __enter__(self) -> Self:
         if self._path is not None:
@@ -43,7 +47,7 @@ class Pulse:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
             _touch(self._path)
             self._thread = threading.Thread(
-                target=self._beat, args=[self._path], name="pulse", daemon=True
+                target=self._beat, args=[self._path], name="heartbeat", daemon=True
             )
             self._thread.start()
         return self
@@ -61,16 +65,28 @@ class Pulse:
                 self._path.unlink()
 
     def follow(self, activity: Callable[[], int]) -> None:
-        """Look at this number from now on; it is called in another thread."""
+        """Look at this number from now on; it is called in another thread.
+
+        What it raises counts as no change, and is logged once.
+        """
         self._activity = activity
 
     def _beat(self, path: Path) -> None:
         last = 0
         while not self._ended.wait(INTERVAL_SECONDS):
-            current = self._activity()
+            current = self._count(last)
             if current != last:
                 _touch(path)
             last = current
+
+    def _count(self, last: int) -> int:
+        try:
+            return self._activity()
+        except Exception as error:  # noqa: BLE001 - the next question may be answered
+            if not self._has_complained:
+                self._has_complained = True
+                logger.warning("whether training advances cannot be told", exc_info=error)
+            return last
 
 
 def _touch(path: Path) -> None:

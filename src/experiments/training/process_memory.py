@@ -9,7 +9,8 @@ from pathlib import Path
 
 import psutil
 
-MIB = 2**20
+from ..domain.units import KIB, MIB
+
 CUDA_CONTEXT_MB = 512.0
 """What CUDA itself takes for a process, where the driver does not tell."""
 
@@ -30,7 +31,7 @@ def peak_memory() -> int:
         found = re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text())
     except OSError:
         return now
-    return max(now, int(found[1]) * 1024) if found else now
+    return max(now, int(found[1]) * KIB) if found else now
 
 
 def resident_memory() -> int:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from src.experiments.training import warmup
+from src.experiments.training.sb3.first_step import warm_up
 
 
 @pytest.fixture
@@ -30,13 +30,13 @@ def test_an_optimiser_s_step_asks_for_an_accelerator(questions):
 
 
 def test_the_warm_up_asks_nothing(questions):
-    warmup.warm_up()
+    warm_up()
 
     assert questions == []
 
 
 def test_the_warm_up_leaves_torch_as_it_was():
     before = (torch.accelerator.current_accelerator, torch.cuda.is_available)
-    warmup.warm_up()
+    warm_up()
 
     assert (torch.accelerator.current_accelerator, torch.cuda.is_available) == before
