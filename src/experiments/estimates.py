@@ -47,11 +47,12 @@ def estimate_arms(
     executor: Executor,
     probe: Estimate,
     interrupted: Callable[[], bool],
-    scratch: Path,
+    scratch: Path | None,
 ) -> tuple[RunEstimate, ...]:
     """One run of each arm: what a complete one took, else what a short probe says.
 
-    An arm whose probe fails or takes too long is left out: its runs will tell why.
+    What the probes print goes to files in `scratch`, where there is one. An arm whose probe fails
+    or takes too long is left out: its runs will tell why.
     """
     recorded = {arm: recorded_estimate(experiment, arm) for arm in experiment.config.arms}
     unknown = [arm for arm, estimate in recorded.items() if estimate is None]
@@ -99,7 +100,7 @@ def _of_streams(
 
 
 def _jobs(
-    experiment: Experiment, arms: Sequence[str], estimate: Estimate, scratch: Path
+    experiment: Experiment, arms: Sequence[str], estimate: Estimate, scratch: Path | None
 ) -> list[Job]:
     seed = experiment.config.seed_list[0]
     jobs = []
@@ -108,7 +109,8 @@ def _jobs(
             experiment.config.arms[run.arm], seed=seed, experiment=experiment.config
         )
         target = partial(estimate, run, config)
-        jobs.append(Job(run.name, (run,), target, scratch / f"{run.name}.log"))
+        log = None if scratch is None else scratch / f"{run.name}.log"
+        jobs.append(Job(run.name, (run,), target, log))
     return jobs
 
 

@@ -259,9 +259,10 @@ class ExperimentRunner:
         wanted = min(self._wanted_slots, len(self.experiment.unfinished_runs()))
         threads = self.experiment.config.torch_threads
         if wanted > 1 and self._kind.has_processes:
-            with TemporaryDirectory() as scratch:
+            with TemporaryDirectory() as folder:
+                scratch = Path(folder) if self._kind.is_here else None  # other machines have it not
                 self.estimates = estimate_arms(
-                    self.experiment, executor, probe_run, self._asked_to_stop, Path(scratch)
+                    self.experiment, executor, probe_run, self._asked_to_stop, scratch
                 )
             room = room_for(self.experiment, self._limits, self._kind)
             self.admission = admit(self.estimates, wanted, room, threads)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -62,6 +64,22 @@ def broken(run_dir: Path, kind: str, *, steps: int = 128, **fields: Any) -> Trai
 def pool() -> Iterator[Executor]:
     with create_executor("process", ExecutorSettings(slots=4, preload=(WARM_UP,))) as executor:
         yield executor
+
+
+REHEARSING = """
+import torch
+from src.experiments.domain.records import RunKey, TrainerConfig
+from src.experiments.training import rehearse_run
+
+torch.set_num_threads(2)
+torch.optim.Adam([torch.zeros(1)])  # the library wraps the step of the first one
+step = torch.optim.Adam.step
+settings = {"n_steps": 64, "batch_size": 64, "n_epochs": 1}
+config = TrainerConfig("PPO", "CartPole-v1", 64, seed=1, hyperparameters=settings)
+assert rehearse_run(RunKey("baseline", 1), config).steps_per_second > 0
+assert torch.get_num_threads() == 2
+assert torch.optim.Adam.step is step
+"""
 
 
 def outcomes(executor: Executor, *targets: Callable[[], Any]) -> list[Outcome]:
@@ -240,3 +258,12 @@ def test_a_later_attempt_waits_longer_for_an_earlier_one_to_go(
 
     with FileLock(RunPaths(tmp_path).lock):
         assert waited(1) < 0.5 < waited(2)
+
+
+def test_a_rehearsal_leaves_the_process_that_asks_for_it_as_it_was() -> None:
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", REHEARSING], cwd=root, capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")

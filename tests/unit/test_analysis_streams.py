@@ -43,6 +43,14 @@ def test_curves_samples_and_the_last_remedy_are_kept():
     assert facts.remedies == {RUN: "try more"}
 
 
+def test_a_sample_without_what_every_sample_has_is_passed_over():
+    facts = StreamFacts([RUN])
+    odd = {**resources(2), "gpu_percent": "busy", "pss_mb": None}
+    facts.add(RUN, [], [resources(1), {**resources(1), "memory_mb": None}, odd])
+
+    assert facts.resources == {RUN: [sample(1), sample(2)]}
+
+
 def test_a_run_that_never_began_leaves_nothing():
     facts = StreamFacts([RUN])
     facts.add(RUN, [], [])

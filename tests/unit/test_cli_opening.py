@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from src.experiments.cli import stored
+from src.experiments.cli.continuing import chosen_in, resume_command
 from src.experiments.cli.opening import Question, changes, check_workers, load, open_experiment
 from src.experiments.cli.rehearsing import for_all_seeds, totals
-from src.experiments.cli.running import RunRequest, exit_code, resume_command
+from src.experiments.cli.running import RunRequest, continued_by, exit_code
 from src.experiments.config import parse_experiment
 from src.experiments.domain.errors import ConfigurationError, UsageError
 from src.experiments.domain.records import ExecutionMode, RunEstimate, RunKey
@@ -122,9 +123,35 @@ def test_the_resume_command_keeps_what_is_not_in_the_file(file: Path) -> None:
         "experiments run --experiment-id pair --output-dir 'my results'"
         " --mode parallel --max-workers 4 --allow-env-module envs"
     )
-    assert resume_command(request, experiment) == expected
+    assert continued_by(request, experiment) == expected
+    unwatched = RunRequest("run", asked, executor="ray", ray_address="host:1", monitoring=False)
+    assert continued_by(unwatched, experiment) == (
+        "run --experiment-id pair --output-dir 'my results' --executor ray --ray-address host:1"
+        " --allow-env-module envs --no-monitoring"
+    )
     plain = RunRequest("experiments run", Question(file, None, Path("results/experiments")))
-    assert resume_command(plain, experiment) == "experiments run --experiment-id pair"
+    assert continued_by(plain, experiment) == "experiments run --experiment-id pair"
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("", ""),
+        ("--mode sequential --max-workers 4 --executor process", ""),
+        ("--mode parallel --max-workers 2", " --mode parallel"),
+        ("--max_workers=3 --mode sequential --mode=parallel", " --mode parallel --max-workers 3"),
+        (
+            "--set a=1 --no_monitoring --allow-env-module a --allow-env-module=b --json",
+            " --allow-env-module a --allow-env-module b --no-monitoring",
+        ),
+        ("--ray-address host:1 --resume", " --ray-address host:1"),
+        ("--output-dir elsewhere", " --output-dir elsewhere"),
+    ],
+)
+def test_a_command_line_is_continued_by_what_the_file_does_not_hold(typed: str, kept: str) -> None:
+    chosen = chosen_in(["experiments", "run", "exp.json", *typed.split()])
+
+    assert resume_command(["run"], "pair", chosen) == f"run --experiment-id pair{kept}"
 
 
 def test_an_experiment_without_results_has_failed(file: Path) -> None:

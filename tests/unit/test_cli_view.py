@@ -138,7 +138,7 @@ def test_an_arm_before_its_first_return_claims_none() -> None:
 
 
 def test_what_is_known_of_the_slots_stands_below_the_heading() -> None:
-    text = "2 at a time: about 310 MiB and 1,150 steps/s each"
+    text = "2 runs at a time: each takes about 310 MiB and makes about 1,150 steps/s"
 
     assert drawn(of_both_arms(10), 80, 24, admission=text)[1] == text
 

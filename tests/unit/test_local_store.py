@@ -16,7 +16,6 @@ from src.experiments.durability.journal import JournalWriter, read_journal
 from src.experiments.tracking import log_lines, metric_files
 from src.experiments.tracking.local_store import StoreInput, write_store_files
 from src.experiments.tracking.manifest import write_manifest
-from src.experiments.tracking.manifest import write_manifest
 from src.experiments.tracking.metric_files import csv_name
 
 BASELINE, VARIANT = RunKey("baseline", 42), RunKey("variant", 42)

@@ -2,12 +2,12 @@ import psutil
 import pytest
 
 from src.experiments.domain.cgroups import memory_groups
+from src.experiments.domain.units import MIB
 from src.experiments.monitoring import available_memory_mb
 from src.experiments.monitoring.machine import examine_machine
 
 from .fake_cgroups import FakeCgroups
 
-MIB = 2**20
 VERSION_2 = "0::/jobs/mine\n"
 VERSION_1 = "5:cpu,cpuacct:/elsewhere\n4:memory:/jobs/mine\n0::/jobs/mine\n"
 

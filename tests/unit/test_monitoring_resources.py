@@ -7,6 +7,7 @@ from dataclasses import replace
 import psutil
 import pytest
 
+from src.experiments.domain.units import MIB
 from src.experiments.monitoring import GpuDevice, directory_size_mb, free_disk_mb
 from src.experiments.monitoring.looks import Look, ProcessWatch
 from src.experiments.monitoring.processes import HAS_PROC, ProcessReading
@@ -17,7 +18,6 @@ from src.experiments.monitoring.resources import (
     TreeMeter,
 )
 
-MIB = 2**20
 needs_pss = pytest.mark.skipif(not HAS_PROC, reason="this system does not tell it")
 BUSY_WITH_MEMORY = """
 import time
@@ -283,6 +283,10 @@ def test_a_directorys_size_counts_its_files_and_follows_no_link(tmp_path):
 def test_what_is_free_is_told_and_nothing_where_nothing_is(tmp_path):
     assert free_disk_mb(tmp_path) == pytest.approx(psutil.disk_usage(tmp_path).free / MIB, rel=0.1)
     assert free_disk_mb(tmp_path / "absent") is None
+
+
+def sample_of(pid):
+    return MachineMeter(pid).sample()
 
 
 def wait_until(condition, seconds=10.0):

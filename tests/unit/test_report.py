@@ -14,8 +14,8 @@ from html.parser import HTMLParser
 import pytest
 
 from src.experiments.analysis import ReportContent, aggregate, compare
-from src.experiments.analysis.report import write_bitmaps, write_page
 from src.experiments.analysis.curves import Source, run_curve
+from src.experiments.analysis.report import write_bitmaps, write_page
 from src.experiments.domain.paths import ExperimentPaths
 from src.experiments.domain.records import (
     DecisionRule,

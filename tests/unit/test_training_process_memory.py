@@ -24,7 +24,12 @@ def test_a_peak_is_remembered_until_the_reset():
 
 
 def test_what_is_shared_is_a_part_of_what_is_resident():
-    assert 0 <= process_memory.shared_memory() < process_memory.resident_memory() <= process_memory.peak_memory()
+    assert (
+        0
+        <= process_memory.shared_memory()
+        < process_memory.resident_memory()
+        <= process_memory.peak_memory()
+    )
 
 
 def test_without_a_gpu_its_memory_is_unknown():
@@ -61,7 +66,7 @@ def test_the_context_is_what_the_driver_counts_beyond_torch(reserved):
 def test_where_the_driver_does_not_tell_the_context_is_a_usual_one(reserved, processes):
     reserved(*processes)
 
-    assert process_memory.gpu_memory_mb("cuda") == 300 + memory.CUDA_CONTEXT_MB
+    assert process_memory.gpu_memory_mb("cuda") == 300 + process_memory.CUDA_CONTEXT_MB
 
 
 def test_without_a_driver_the_context_is_a_usual_one(reserved, monkeypatch):
@@ -70,4 +75,4 @@ def test_without_a_driver_the_context_is_a_usual_one(reserved, monkeypatch):
 
     monkeypatch.setattr(pynvml, "nvmlInit", refuse)
 
-    assert process_memory.gpu_memory_mb("cuda") == 300 + memory.CUDA_CONTEXT_MB
+    assert process_memory.gpu_memory_mb("cuda") == 300 + process_memory.CUDA_CONTEXT_MB

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shlex
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,11 +16,12 @@ from ..experiment import Experiment
 from ..monitoring import free_disk_mb, seconds_remaining
 from ..runner import ExperimentRunner
 from . import audit, outcome, screen, stored
+from .continuing import resume_command
 from .displays import display_for, warn
 from .failures import ExitCode
 from .json_output import write_object
 from .opening import Question, check_workers, open_experiment
-from .options import DEFAULT_MAX_WORKERS, DEFAULT_OUTPUT_DIR
+from .options import DEFAULT_MAX_WORKERS
 from .rehearsing import rehearse
 from .signals import Stopped, stopping
 from .snapshot import Snapshot
@@ -72,22 +72,18 @@ def carry_out(request: RunRequest) -> int:
     return _tell_the_end(request, experiment, people)
 
 
-def resume_command(request: RunRequest, experiment: Experiment) -> str:
+def continued_by(request: RunRequest, experiment: Experiment) -> str:
     """The command line that continues this experiment."""
-    words = [*request.command.split(), "--experiment-id", experiment.experiment_id]
-    if request.question.output_dir != DEFAULT_OUTPUT_DIR:
-        words += ["--output-dir", str(request.question.output_dir)]
-    if request.mode is not ExecutionMode.SEQUENTIAL:
-        words += ["--mode", request.mode.value]
-        if request.max_workers != DEFAULT_MAX_WORKERS:
-            words += ["--max-workers", str(request.max_workers)]
-    if request.executor != "process":
-        words += ["--executor", request.executor]
-    if request.ray_address is not None:
-        words += ["--ray-address", request.ray_address]
-    for module in request.question.environment_modules:
-        words += ["--allow-env-module", module]
-    return shlex.join(words)
+    chosen = {
+        "--output-dir": [str(request.question.output_dir)],
+        "--mode": [request.mode.value],
+        "--max-workers": [str(request.max_workers)],
+        "--executor": [request.executor],
+        "--ray-address": [] if request.ray_address is None else [request.ray_address],
+        "--allow-env-module": request.question.environment_modules,
+        "--no-monitoring": [] if request.monitoring else [""],
+    }
+    return resume_command(request.command.split(), experiment.experiment_id, chosen)
 
 
 def _is_over(experiment: Experiment) -> bool:
@@ -115,7 +111,7 @@ def _make_runner(request: RunRequest, experiment: Experiment) -> ExperimentRunne
 def _train(request: RunRequest, runner: ExperimentRunner, people: Console) -> None:
     """Run under a view; the first signal asks to stop, and the end is by that signal."""
     notices = Notices(_LOG_LEVELS[min(request.verbosity, len(_LOG_LEVELS) - 1)])
-    continued = resume_command(request, runner.experiment)
+    continued = continued_by(request, runner.experiment)
     received: list[int] = []
     watcher = Watcher(_looker(runner), display_for(people, json=request.json), notices)
 
@@ -179,7 +175,7 @@ def _tell_the_end(request: RunRequest, experiment: Experiment, people: Console) 
     if code == ExitCode.SKIPPED:
         warn("finished, but not all planned runs are complete")
     if code == ExitCode.FAILED:
-        warn(f"the experiment failed; continue with:\n  {resume_command(request, experiment)}")
+        warn(f"the experiment failed; continue with:\n  {continued_by(request, experiment)}")
     return code
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import shlex
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Annotated
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
 FIRST_SCREEN_SECONDS = 0.03
 """How long a terminal waits for a thousand runs to be read before it shows some."""
-_KEPT_OPTIONS = ("--mode", "--max-workers", "--executor", "--ray-address", "--allow-env-module")
-"""What the experiment's file does not hold of the command that began it."""
 _LINES_BELOW = 3
 """What follows on the last view, so that its heading stays in sight."""
 
@@ -49,27 +46,16 @@ def watch(
     elif json:
         display_for(people, json=True).update(follower.look(), [])
     program = [*context.command_path.split()[:-1], "run"]
-    _tell_the_end(follower, people, resume_command(program, follower, output_dir), json=json)
+    _tell_the_end(follower, people, continued_by(program, follower, output_dir), json=json)
     return 0
 
 
-def resume_command(program: Sequence[str], follower: Follower, output_dir: Path) -> str:
+def continued_by(program: Sequence[str], follower: Follower, output_dir: Path) -> str:
     """The command line that continues the experiment in the way in which it was last run."""
-    words = [*program, "--experiment-id", follower.paths.experiment_id]
-    if output_dir != DEFAULT_OUTPUT_DIR:
-        words += ["--output-dir", str(output_dir)]
-    return shlex.join([*words, *_kept(follower.session.command)])
+    from .continuing import chosen_in, resume_command
 
-
-def _kept(command: Sequence[str]) -> Iterator[str]:
-    """The options, each with its value, that hold for the next command as well."""
-    words = iter(command)
-    for word in words:
-        name, equals, value = word.partition("=")
-        name = name.replace("_", "-")
-        if name in _KEPT_OPTIONS:
-            yield name
-            yield value if equals else next(words, "")
+    chosen = {**chosen_in(follower.session.command), "--output-dir": [str(output_dir)]}
+    return resume_command(program, follower.paths.experiment_id, chosen)
 
 
 def _follow(follower: Follower, people: Console, *, json: bool) -> None:

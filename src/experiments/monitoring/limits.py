@@ -48,10 +48,9 @@ class Limits:
 
     @classmethod
     def of(cls, resource_limits: Mapping[str, Any]) -> Self:
-        """The limits of an experiment file's `resource_limits`; what is none of them is left out."""
+        """The limits of a file's `resource_limits`; what is none of them is left out."""
         names = {field.name for field in fields(cls)}
         return cls(**{name: value for name, value in resource_limits.items() if name in names})
-
 
     def of_several_machines(self) -> Limits:
         """The limits that hold for runs that are spread over machines of several sizes."""

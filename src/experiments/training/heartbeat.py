@@ -82,7 +82,7 @@ class Heartbeat:
     def _count(self, last: int) -> int:
         try:
             return self._activity()
-        except Exception as error:  # noqa: BLE001 - the next question may be answered
+        except Exception as error:
             if not self._has_complained:
                 self._has_complained = True
                 logger.warning("whether training advances cannot be told", exc_info=error)

@@ -23,7 +23,7 @@ def wait_until(condition, seconds=10.0):
         time.sleep(INTERVAL / 10)
 
 
-def changes(path, seconds=20 * INTERVAL):
+def changes(path, seconds=12 * INTERVAL):
     """How many times a file is touched meanwhile."""
     seen = []
     end = time.monotonic() + seconds
@@ -65,7 +65,7 @@ def test_it_is_touched_while_the_number_changes_and_no_longer(tmp_path):
         ended.set()
         worker.join()
         time.sleep(3 * INTERVAL)
-        dead = changes(path)
+        dead = changes(path, 6 * INTERVAL)
 
     assert alive >= 3
     assert dead == 0
@@ -73,7 +73,7 @@ def test_it_is_touched_while_the_number_changes_and_no_longer(tmp_path):
 
 def test_nothing_is_touched_before_there_is_something_to_follow(tmp_path):
     with Heartbeat(tmp_path / "heartbeat"):
-        assert changes(tmp_path / "heartbeat") == 0
+        assert changes(tmp_path / "heartbeat", 6 * INTERVAL) == 0
 
 
 def test_without_a_path_nothing_runs_and_nothing_is_written(tmp_path, monkeypatch):
