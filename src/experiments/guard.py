@@ -23,6 +23,7 @@ from .monitoring import (
     free_disk_mb,
     pressures,
     together,
+    used_memory_mb,
 )
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ BUSY_SECONDS = 5.0
 """How long the processor's limit must be exceeded before fewer runs are carried out at once."""
 
 _OF_MEMORY: Mapping[Resource, Callable[[ResourceSample], float]] = {
-    Resource.MEMORY: lambda sample: sample.memory_mb if sample.pss_mb is None else sample.pss_mb,
+    Resource.MEMORY: used_memory_mb,
     Resource.GPU_MEMORY: lambda sample: sample.gpu_memory_mb or 0.0,
 }
 _OF_DISK = (Resource.DISK, Resource.FREE_DISK)
