@@ -26,6 +26,7 @@ from ...domain.errors import (
     TrainingError,
     described,
 )
+from ...domain.units import MIB
 from ..job import Needs, OutcomeKind
 from ..process_pool import GRACE_SECONDS
 from .joining import cluster, kill_children, machines, shared_token
@@ -38,7 +39,6 @@ PLACE_SECONDS = 30.0
 PATIENCE_SECONDS = GRACE_SECONDS + 4.0
 """How long a job that is to end may take before its Ray worker is ended."""
 LISTENERS = 100_000
-MIB = 2**20
 
 ray: Any = typed_ray  # its annotations do not know all that it takes
 
