@@ -11,7 +11,13 @@ from functools import partial
 
 from .config import trainer_config
 from .derived import adopt_run
-from .domain.errors import ExperimentsError, ProcessDiedError, described
+from .domain.errors import (
+    ExperimentsError,
+    ProcessDiedError,
+    StorageError,
+    cause_of,
+    described,
+)
 from .domain.paths import AttemptPaths
 from .domain.records import (
     ENDED_RUNS,
@@ -81,6 +87,8 @@ class Campaign:
         self._ended: dict[RunKey, RunProgress] = {}
         """What is not read again: with many runs, most have ended."""
         self._ended_steps = 0
+        self._last: dict[RunKey, RunProgress] = {}
+        self._unreadable: set[RunKey] = set()
         self.failures: tuple[str, ...] = ()
         """What failed and why, a line each."""
         self.attempts = {
@@ -155,11 +163,22 @@ class Campaign:
             if attempts.status is RunStatus.QUEUED:
                 steps = self._planned[run.arm]
                 return RunProgress(run, RunStatus.QUEUED, 0, steps, attempt=max(1, attempts.number))
-            progress = self._readers[run].read()
+            progress = self._read(run)
             if progress.status in ENDED_RUNS and attempts.status in ENDED_RUNS:
                 self._ended[run] = progress
                 self._ended_steps += progress.step
             return progress
+
+    def _read(self, run: RunKey) -> RunProgress:
+        """What the run's streams tell; the last that they told, where one is damaged."""
+        try:
+            self._last[run] = self._readers[run].read()
+        except StorageError as error:
+            if run not in self._unreadable:
+                self._unreadable.add(run)
+                logger.warning("%s: how far it is cannot be told: %s", run.name, error)
+        status, steps = self.attempts[run].status, self._planned[run.arm]
+        return self._last.get(run) or RunProgress(run, status, 0, steps)
 
     def steps(self) -> int:
         """Timesteps of all runs together so far."""
@@ -262,6 +281,8 @@ class Campaign:
                     self._on_cancelled(run)
                 case OutcomeKind.LOST:
                     self._on_lost(run, outcome.as_exception())
+                case OutcomeKind.LIMIT:
+                    self._on_limit(run, outcome.as_exception())
                 case _:
                     self._on_failed(run, outcome.as_exception(), outcome.kind)
             if run in self._experiment.results:
@@ -307,10 +328,21 @@ class Campaign:
         logger.warning("%s: %s at step %d; it is run again", run.name, described(error), step)
         self._submit(run, first=True)
 
+    def _on_limit(self, run: RunKey, error: Exception) -> None:
+        """The disk is full, which no further attempt of any run could help."""
+        attempts = self.attempts[run]
+        step, cause, remedy = self.progress_of(run).step, cause_of(error), _remedy(error, attempts)
+        attempts.ended(RunStatus.INTERRUPTED, step, cause, remedy, kind=OutcomeKind.LIMIT)
+        if not self._is_over:
+            self.failures += (f"{cause}; {remedy}",)
+            logger.error("%s; %s", cause, remedy)
+            self._end_it_all()
+
     def _on_failed(self, run: RunKey, error: Exception, kind: OutcomeKind) -> None:
         attempts = self.attempts[run]
-        step = self.progress_of(run).step
-        cause, remedy = described(error), _remedy(error, attempts.current)
+        step, cause, remedy = self.progress_of(run).step, cause_of(error), _remedy(error, attempts)
+        if kind is OutcomeKind.OUT_OF_MEMORY and self._guard is not None:
+            self._guard.ran_out_of_memory()
         attempts.ended(RunStatus.FAILED, step, cause, remedy, kind=kind)
         logger.info("%s: failed at step %d: %s", run.name, step, cause)
         self._record_failure(run, cause, step)
@@ -346,6 +378,6 @@ class Campaign:
         return self._executor
 
 
-def _remedy(error: Exception, attempt: AttemptPaths) -> str:
+def _remedy(error: Exception, attempts: RunAttempts) -> str:
     own = error.remedy if isinstance(error, ExperimentsError) else None
-    return own or f"the traceback is in {attempt.log}"
+    return own or f"the traceback is in {attempts.current.log}"

@@ -37,6 +37,8 @@ from .durability.saved_experiments import (
 
 DEFAULT_OUTPUT_DIR = "results/experiments"
 TAKING_SECONDS = 0.3
+CONDITIONS = ("recovery", "resource_limits", "hang_seconds")
+"""Keys of the file that may change while an experiment exists: they change no bit of any run."""
 
 
 class Experiment:
@@ -180,6 +182,15 @@ class Experiment:
         """
         recovery = self.config.recovery.model_copy(update=settings)
         self.config = self.config.model_copy(update={"recovery": recovery})
+
+    def choose_conditions(self, config: ExperimentConfig) -> None:
+        """Take over what another form of the file says of `CONDITIONS`."""
+        chosen = {
+            name: getattr(config, name)
+            for name in CONDITIONS
+            if name != "recovery" or name in config.model_fields_set
+        }
+        self.config = self.config.model_copy(update=chosen)
 
     @property
     def has_single_seed(self) -> bool:

@@ -100,6 +100,12 @@ class Guard:
         with self._lock:
             self._samples.pop(run, None)
 
+    def ran_out_of_memory(self) -> None:
+        """So many runs at once have shown not to fit: from now on one fewer."""
+        if self._admitted > 1:
+            self._admitted -= 1
+            logger.warning("memory was short: from now on %d at a time", self._admitted)
+
     def look(self, executor: Executor, running: Mapping[RunKey, Watched]) -> None:
         """Look at the running runs, about once a second, and do what is needed."""
         now = self._clock()
@@ -148,7 +154,7 @@ class Guard:
         for resource, pressure in found.items():
             if resource not in self._warned and pressure.level is Level.WARNING:
                 logger.warning("%s", pressure)
-        self._warned = set(found)
+        self._warned |= set(found)
 
     def _make_room(
         self,
@@ -180,7 +186,6 @@ class Guard:
             remedy=f"raise resource_limits.{pressure.resource}_mb, train fewer runs at once "
             "(--max-workers), or with smaller buffers",
         )
-        self._admitted = max(1, self._admitted - 1)  # so many at once have shown not to fit
         self._stop(executor, run, running[run], OutcomeKind.OUT_OF_MEMORY, cause)
 
     def _stop(
@@ -188,7 +193,7 @@ class Guard:
     ) -> None:
         if run not in self._stopping:
             self._stopping.add(run)
-            logger.warning("%s: %s; it is stopped", run.name, cause)
+            logger.info("%s is stopped: %s", run.name, cause)
             executor.stop(watched.job, kind, cause)
 
     def _throttle(

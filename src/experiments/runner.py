@@ -264,10 +264,21 @@ class ExperimentRunner:
                 self.estimates = estimate_arms(
                     self.experiment, executor, probe_run, self._asked_to_stop, scratch
                 )
+            if self._is_interrupted:
+                return
+            self._tell_what_is_unknown()
             room = room_for(self.experiment, self._limits, self._kind)
             self.admission = admit(self.estimates, wanted, room, threads)
             executor.resize(self.admission.slots)
             self.logger.info("%s", self.admission.line)
+
+    def _tell_what_is_unknown(self) -> None:
+        known = {estimate.run.arm for estimate in self.estimates}
+        for arm in self.experiment.config.arms:
+            if arm not in known:
+                self.logger.warning(
+                    "no estimate of what %s takes: its probe failed, or took too long", arm
+                )
 
     def _train(self) -> None:
         executor, campaign = self._active()

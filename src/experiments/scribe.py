@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from types import TracebackType
@@ -9,9 +11,12 @@ from typing import Self
 
 from .analysis.content import ReportContent
 from .analysis.report import write_bitmaps, write_page
+from .domain.errors import described
 from .domain.paths import ExperimentPaths
 from .domain.storage_policy import StoragePolicy
 from .execution import ExecutorSettings, Job, Outcome, OutcomeKind, ProcessPoolExecutor
+
+logger = logging.getLogger(__name__)
 
 _ANALYSIS = f"{__package__}.analysis"
 PRELOAD = (f"{_ANALYSIS}.charts", f"{_ANALYSIS}.page")
@@ -27,6 +32,7 @@ class Scribe:
         self._open = ExitStack()
         self._executor: ProcessPoolExecutor | None = None
         self._outcomes: list[Outcome] = []
+        self._again: dict[str, Callable[[], object]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -49,21 +55,25 @@ class Scribe:
         """Have a report written; `finish` waits for it."""
         self.get_ready()
         for write in WRITERS:
-            job = Job(write.__name__, (), partial(write, paths, content, policy))
-            self._ready_executor.submit(job)
+            target = partial(write, paths, content, policy)
+            self._again[write.__name__] = target
+            self._ready_executor.submit(Job(write.__name__, (), target))
         self._look(0.0)
 
     def finish(self) -> None:
-        """Wait until the report is written.
+        """Wait until the report is written; what a process could not write is written here.
 
         Raises:
-            Exception: what kept it from being written.
+            StorageError: when the disk refuses.
         """
         while len(self._outcomes) < len(WRITERS):
             self._look(LOOK_SECONDS)
         for outcome in self._outcomes:
             if outcome.kind is not OutcomeKind.FINISHED:
-                raise outcome.as_exception()
+                logger.warning(
+                    "the report is written once more: %s", described(outcome.as_exception())
+                )
+                self._again[outcome.job.name]()
 
     def _look(self, timeout_seconds: float) -> None:
         event = self._ready_executor.next_event(timeout_seconds)

@@ -493,7 +493,7 @@ def test_a_dead_server_fails_its_runs_and_the_queue_goes_on(create):
         executor.submit(job(jobs.answer, "baseline_seed2"))
         (next_outcome,) = outcomes_of(executor, 1)
 
-    assert outcome.kind is OutcomeKind.EXCEPTION
+    assert outcome.kind is OutcomeKind.LOST
     assert not is_alive_within(start.pid, seconds=5)
     assert next_outcome.value == 42
 

@@ -6,7 +6,11 @@ from collections import deque
 import pytest
 
 from src.experiments.campaign import MOST_LOSSES, Campaign
-from src.experiments.domain.errors import OutOfMemoryError, ProcessDiedError
+from src.experiments.domain.errors import (
+    OutOfMemoryError,
+    ProcessDiedError,
+    ResourceLimitError,
+)
 from src.experiments.domain.records import (
     ResourceSample,
     RunKey,
@@ -119,7 +123,7 @@ def test_a_run_that_loses_its_machine_every_time_has_failed(experiment):
 
 def test_after_an_abort_no_run_begins_again(experiment):
     script = Script(
-        ends={BASELINE: [OutcomeKind.LIMIT]},
+        ends={BASELINE: [OutcomeKind.SIGNAL]},
         kinds_when_cancelled={VARIANT: OutcomeKind.OUT_OF_MEMORY},  # it was being ended already
     )
 
@@ -188,3 +192,38 @@ def result(run):
         seed=run.seed,
         arm=run.arm,
     )
+
+
+def test_a_full_disk_stops_the_experiment_whatever_the_recovery(experiment):
+    script = Script()
+    full = ResourceLimitError("the disk is full", remedy="free space")
+
+    def fill():
+        if BASELINE in script.running and not script.events:
+            script.end(BASELINE, OutcomeKind.LIMIT, cause=full)
+
+    campaign = carry_out(experiment, script, recover=pytest.fail, on_look=fill)
+
+    assert campaign.failures == ("the disk is full; free space",)
+    assert {each.status for each in campaign.attempts.values()} == {RunStatus.INTERRUPTED}
+    assert script.log[-1] == ("cancel",)
+
+
+def test_a_damaged_stream_of_one_run_harms_no_other(experiment, caplog):
+    script = Script()
+
+    def damage():
+        if len(script.running) == 2 and not script.events:
+            with experiment.paths.run(BASELINE).events.open("a") as events:
+                events.write("rubbish\n{}\n")
+            campaign_steps.append(True)
+            for run in list(script.running):
+                script.end(run, OutcomeKind.FINISHED, value=result(run))
+
+    campaign_steps = []
+    campaign = carry_out(experiment, script, recover=pytest.fail, on_look=damage)
+
+    assert campaign_steps
+    assert len(campaign.progress()) == 2
+    assert experiment.unfinished_runs() == []
+    assert "how far it is cannot be told" in caplog.text

@@ -196,6 +196,37 @@ def test_recovery_may_be_chosen_anew_when_an_experiment_continues(tmp_path: Path
     assert experiment.names_recovery
 
 
+def test_limits_may_be_chosen_anew_when_an_experiment_continues(file: Path) -> None:
+    open_experiment(question(file)).save()
+    words = ("resource_limits.memory_mb=9000", "hang_seconds=30")
+
+    continued = open_experiment(
+        question(None, "pair", output_dir=file.parent / "out", overrides=words)
+    )
+
+    assert continued.config.limits == {"memory_mb": 9000.0}
+    assert continued.config.hang_seconds == 30.0
+    assert not continued.names_recovery
+
+
+def test_a_limit_without_sense_is_refused_also_when_an_experiment_continues(file: Path) -> None:
+    open_experiment(question(file)).save()
+    where = {"output_dir": file.parent / "out", "overrides": ("resource_limits.memory_mb=1",)}
+
+    with pytest.raises(ConfigurationError, match="resource_limits/memory_mb"):
+        open_experiment(question(None, "pair", **where))
+
+
+def test_a_file_whose_limits_have_changed_is_a_continuation(file: Path) -> None:
+    open_experiment(question(file)).save()
+    file.write_text(json.dumps({**CONTENT, "resource_limits": {"disk_gb": 5}, "hang_seconds": 60}))
+
+    continued = open_experiment(question(file, resume=True))
+
+    assert continued.config.limits == {"disk_gb": 5.0}
+    assert continued.config.hang_seconds == 60.0
+
+
 def test_a_dead_process_leaves_an_experiment_that_is_listed_as_stopped(tmp_path: Path) -> None:
     saved = Experiment.from_config(parse_experiment(CONTENT), tmp_path)
     saved.begin()

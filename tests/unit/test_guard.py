@@ -104,7 +104,20 @@ def test_above_the_memory_limit_the_largest_run_is_ended_and_no_second_one_meanw
     assert isinstance(cause, MemoryError)
     assert "variant_seed1 used most, 600 MiB" in str(cause)
     assert "resource_limits.memory_mb" in cause.remedy
-    assert full.guard.slots == 1  # so many at once did not fit
+
+
+def test_after_a_run_was_out_of_memory_one_fewer_goes_on_at_a_time(scene, caplog):
+    full = scene(memory_mb=1000.0)
+    with caplog.at_level(logging.WARNING):
+        full.guard.ran_out_of_memory()
+        full.guard.ran_out_of_memory()
+        full.look()
+
+    assert full.guard.slots == 1
+    assert full.executor.sizes == [1]
+    assert [record.getMessage() for record in caplog.records] == [
+        "memory was short: from now on 1 at a time"
+    ]
 
 
 def test_after_the_largest_has_gone_the_next_one_can_be_ended(scene):

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..config import ExperimentConfig, load_experiment_file
+from ..config import ExperimentConfig, load_experiment_file, with_overrides
 from ..domain.errors import UsageError
 from ..domain.paths import ExperimentPaths
 from ..durability.saved_experiments import existing_error
-from ..experiment import Experiment
+from ..experiment import CONDITIONS, Experiment
 from . import stored, wording
 from .arguments import check_overrides, override
 
@@ -89,14 +89,20 @@ def load(question: Question) -> ExperimentConfig:
 
 
 def _existing(question: Question, experiment_id: str) -> Experiment:
-    if question.overrides or question.tags:
+    if question.tags or not all(_is_condition(override) for override in question.overrides):
         raise UsageError(
             "an experiment that exists cannot be changed",
             where=f"--experiment-id {experiment_id}",
-            remedy="leave out --set and the options that describe or configure it",
+            remedy="leave out the options that describe or configure it; --set may change only "
+            + ", ".join(CONDITIONS),
         )
     paths = stored.find(question.output_dir, experiment_id)
-    experiment = Experiment.load(paths.root, environment_modules=question.environment_modules)
+    modules = question.environment_modules
+    experiment = Experiment.load(paths.root, environment_modules=modules)
+    if question.overrides:
+        saved = experiment.saved_config()
+        changed = with_overrides(saved, question.overrides, environment_modules=modules)
+        experiment.choose_conditions(changed)
     if question.recovery:
         experiment.choose_recovery(**question.recovery)
     return experiment
@@ -106,10 +112,9 @@ def _resumed(question: Question, config: ExperimentConfig, paths: ExperimentPath
     if not question.resume:
         raise existing_error(paths)
     existing = Experiment.load(paths.root, environment_modules=question.environment_modules)
-    if "recovery" in config.model_fields_set:
-        existing.choose_recovery(**config.recovery.model_dump())
+    existing.choose_conditions(config)
     before, after = (
-        each.model_dump(mode="json", exclude={"recovery"}) for each in (existing.config, config)
+        each.model_dump(mode="json", exclude=set(CONDITIONS)) for each in (existing.config, config)
     )
     changed = list(changes(before, after))
     if changed:
@@ -122,6 +127,11 @@ def _resumed(question: Question, config: ExperimentConfig, paths: ExperimentPath
             " or give the changed file another experiment_id",
         )
     return existing
+
+
+def _is_condition(override: str) -> bool:
+    path = override.partition("=")[0].strip()
+    return path.partition(".")[0] in CONDITIONS
 
 
 def changes(before: Any, after: Any, pointer: str = "") -> Iterator[str]:

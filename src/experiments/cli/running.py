@@ -91,7 +91,8 @@ def _is_over(experiment: Experiment) -> bool:
     told = stored.read(experiment.paths).results
     single = experiment.has_single_seed
     models = [experiment.paths.model(run, single_seed=single) for run in experiment.runs()]
-    is_whole = all(path.is_file() for path in (*models, experiment.paths.report_page))
+    last = (experiment.paths.report_page, experiment.paths.manifest)
+    is_whole = all(path.is_file() for path in (*models, *last))
     return not experiment.unfinished_runs() and told.get("status") == "completed" and is_whole
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         check_resource_limits,
         load_experiment_file,
         parse_experiment,
+        with_overrides,
     )
     from .models import Configuration, ExperimentConfig
     from .naming import new_experiment_id
@@ -37,6 +38,7 @@ __all__ = [
     "resolve_environment",
     "resolved_difference",
     "trainer_config",
+    "with_overrides",
 ]
 
 _MODULES = {
@@ -54,6 +56,7 @@ _MODULES = {
     "resolve_environment": "environments",
     "resolved_difference": "difference",
     "trainer_config": "resolve",
+    "with_overrides": "loading",
 }
 
 

@@ -60,6 +60,21 @@ def parse_experiment(
     return _experiment(dict(mapping), [], source, environment_modules)
 
 
+def with_overrides(
+    mapping: Mapping[str, Any],
+    overrides: Iterable[str],
+    *,
+    environment_modules: Sequence[str] = (),
+) -> ExperimentConfig:
+    """Check an experiment given as a mapping, after `PATH=VALUE` overrides of it.
+
+    Raises:
+        ConfigurationError: with every problem.
+    """
+    document, refused = apply_overrides(dict(mapping), overrides)
+    return _experiment(document, refused, None, environment_modules)
+
+
 def check_configuration(
     configuration: Configuration | Mapping[str, Any], *, environment_modules: Sequence[str] = ()
 ) -> Configuration:

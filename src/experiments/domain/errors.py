@@ -169,6 +169,13 @@ def described(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
+def cause_of(error: BaseException) -> str:
+    """As `described`, without the remedy, where that is told beside it."""
+    if isinstance(error, ExperimentsError):
+        return f"{error.where}: {error.what}" if error.where else error.what
+    return described(error)
+
+
 def exit_code_of(leaving: SystemExit) -> int:
     """The exit code that the interpreter would end with."""
     return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)

@@ -63,7 +63,7 @@ class OutcomeKind(StrEnum):
     LIMIT = "limit"
     """It was stopped because of a limit other than memory."""
     LOST = "lost"
-    """The machine that it ran on is gone; the job itself may be as good as any."""
+    """Its machine is gone, or what carries jobs out; the job itself may be as good as any."""
     CANCELLED = "cancelled"
 
 

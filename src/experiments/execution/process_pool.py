@@ -23,6 +23,8 @@ from .registry import ExecutorSettings
 
 GRACE_SECONDS = 5.0
 """How long a job that is to end may take before it is killed."""
+MOST_UNANSWERED = 32
+"""Requests that are sent ahead: more could fill the socket from both ends for good."""
 LAST_WORDS_SECONDS = 1.0
 """How long a job that hangs may take to write its stacks to its log before it is killed."""
 
@@ -87,8 +89,9 @@ class ProcessPoolExecutor:
         Free slots are filled here and not when a job ends, so that what its outcome leads to (a
         retry, an end of it all) comes before the next job.
         """
-        self._fill_slots()
         self._kill_overdue()
+        if not self._ready:
+            self._fill_slots()
         return self._ready.popleft() if self._ready else self._poll(timeout_seconds)
 
     def stop(self, job: Job, kind: OutcomeKind, cause: Exception) -> None:
@@ -152,7 +155,10 @@ class ProcessPoolExecutor:
         return self._server
 
     def _fill_slots(self) -> None:
-        while self._queue and len(self._running) < self._slots:
+        unanswered = sum(running.pid is None for running in self._running.values())
+        room = min(self._slots - len(self._running), MOST_UNANSWERED - unanswered)
+        while self._queue and room > 0:
+            room -= 1
             job = self._queue.popleft()
             try:
                 target = pickle.dumps(job.target)
@@ -191,7 +197,7 @@ class ProcessPoolExecutor:
             if running.pid is not None:
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(running.pid, signal.SIGKILL)  # what the runs had started lives on
-        self._end_all(OutcomeKind.EXCEPTION, error)
+        self._end_all(OutcomeKind.LOST, error)
         self._connected().close()
         self._server = self._new_server()
         return self._ready.popleft() if self._ready else None

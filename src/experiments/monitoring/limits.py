@@ -97,7 +97,7 @@ class Pressure:
                 return f"the runs use {used:.0f} % of the machine's processors, {limit:g} % allowed"
             case Resource.DISK:
                 return (
-                    f"the experiment's directory takes {used:,.2f} of {limit:,g} GiB"
+                    f"the experiment's directory takes {used:,.3g} of {limit:,g} GiB"
                     f" ({percent:.0f} %)"
                 )
             case Resource.FREE_DISK:
