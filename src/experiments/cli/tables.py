@@ -73,7 +73,7 @@ def arms_table(runs: Sequence[Data]) -> Table:
 
 def spread_caption(runs: Sequence[Data]) -> str:
     """What the ± of `arms_table` is taken over."""
-    arms = [run.get("arm") for run in runs if run.get("final_return") is not None]
+    arms = [run.get("arm") for run in runs]
     if any(arms.count(arm) > 1 for arm in set(arms)):
         return "±: standard deviation over seeds"
     return "±: standard deviation over the episodes of the final evaluation; one seed per arm"
