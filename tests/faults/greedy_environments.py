@@ -34,11 +34,9 @@ class GreedyCartPole(CartPoleEnv):
     def misbehave(self):
         match self.kind:
             case "memory":
-                if len(self.hoard) < 40:
-                    self.hoard.append(bytearray(os.urandom(1)) * (20 * MIB))
-                    time.sleep(0.1)
-                else:
-                    time.sleep(0.1)
+                if len(self.hoard) < 20:
+                    self.hoard.append(bytearray(os.urandom(1)) * (50 * MIB))
+                time.sleep(0.1)
             case "disk":
                 with Path(self.folder, "filling").open("ab") as file:
                     file.write(bytes(5 * MIB))

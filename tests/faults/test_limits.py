@@ -87,6 +87,7 @@ def test_a_run_that_breaks_the_memory_limit_is_ended_and_the_other_one_finishes(
     code, stderr = greedy.finish(
         *("--mode", "parallel", "--recovery", "skip"),
         kind="memory",
+        arguments={"at": 300},  # not in the probe already
         resource_limits={"memory_mb": 700},
     )
 
@@ -136,6 +137,7 @@ def test_a_run_that_hangs_is_named_ended_and_skipped(greedy, kind):
     assert greedy.runs()["variant"]["status"] == "completed"
 
 
+@pytest.mark.slow
 def test_a_stopped_worker_is_taken_for_one_that_hangs(greedy):
     process = greedy.start(
         *("--mode", "parallel", "--recovery", "retry"), steps=5000, hang_seconds=2

@@ -21,7 +21,7 @@ EXPERIMENT = {
         "algorithm": "PPO",
         "environment": "CartPole-v1",
         "hyperparameters": {"n_steps": 64, "batch_size": 64, "n_epochs": 2},
-        "training_steps": 6000,
+        "training_steps": 3000,
     },
     "variant_config": {"extends": "baseline", "hyperparameters": {"learning_rate": 1e-3}},
     "evaluation": {"frequency": 2000, "episodes": 1, "final_episodes": 1},

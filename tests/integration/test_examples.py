@@ -32,6 +32,7 @@ def test_validation_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_recovery_tries_again_with_a_smaller_batch(tmp_path: Path) -> None:
     printed = run_example("recovery", "--output-dir", tmp_path)
 

@@ -49,6 +49,7 @@ def plain_and_spared():
     return steps("plain"), steps("spared")
 
 
+@pytest.mark.slow
 def test_no_optimiser_imports_the_compiler(plain_and_spared):
     (plain, _), (spared, _) = plain_and_spared
 
@@ -56,6 +57,7 @@ def test_no_optimiser_imports_the_compiler(plain_and_spared):
     assert not spared
 
 
+@pytest.mark.slow
 def test_every_optimiser_makes_the_same_steps(plain_and_spared):
     (_, plain), (_, spared) = plain_and_spared
 

@@ -260,6 +260,7 @@ def test_a_later_attempt_waits_longer_for_an_earlier_one_to_go(
         assert waited(1) < 0.5 < waited(2)
 
 
+@pytest.mark.slow
 def test_a_rehearsal_leaves_the_process_that_asks_for_it_as_it_was() -> None:
     root = Path(__file__).parents[2]
     done = subprocess.run(

@@ -164,7 +164,11 @@ print(model.predict(model.observation_space.sample())[0].shape, model.lr_schedul
     ("algorithm", "settings", "printed"),
     [
         ("PPO", {**PPO, "learning_rate": {"schedule": "linear", "initial": 1e-3}}, "() 0.0005"),
-        ("SAC", {**OFF_POLICY, "action_noise": {"type": "normal", "sigma": 0.1}}, "(1,) 0.0003"),
+        pytest.param(
+            *("SAC", {**OFF_POLICY, "action_noise": {"type": "normal", "sigma": 0.1}}),
+            "(1,) 0.0003",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_the_model_loads_with_the_library_alone(

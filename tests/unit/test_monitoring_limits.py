@@ -127,7 +127,7 @@ def test_free_disk_warns_below_twice_the_floor_and_is_breached_below_it(free, le
         ),
         (
             Pressure(Resource.DISK, 1.9, 2.0, Level.WARNING),
-            "the experiment's directory takes 1.90 of 2 GiB (95 %)",
+            "the experiment's directory takes 1.9 of 2 GiB (95 %)",
         ),
         (
             Pressure(Resource.FREE_DISK, 412.0, 512.0, Level.BREACH),
