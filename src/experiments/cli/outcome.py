@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ..domain.paths import ExperimentPaths
+from ..domain.records import RunStatus
 from . import tables
 from .stored import StoredExperiment
 from .wording import printable
@@ -44,10 +45,13 @@ def print_problems(screen: Console, experiment: StoredExperiment) -> None:
 
 
 def problems(experiment: StoredExperiment) -> Iterator[str]:
-    """Each run's error and each file's problem."""
-    for run in experiment.runs:
-        if error := run.get("error"):
-            yield f"{run.get('arm')}_seed{run.get('seed')}: {error}"
+    """Each failed run's error, else what stopped the experiment; and each file's problem."""
+    tried = [run for run in experiment.runs if run.get("status") != RunStatus.QUEUED]
+    failed = [run for run in tried if run.get("error")]
+    for run in failed:
+        yield f"{run.get('arm')}_seed{run.get('seed')}: {run['error']}"
+    if not failed and experiment.error_message:
+        yield experiment.error_message
     yield from experiment.problems
 
 

@@ -52,6 +52,11 @@ class StoredExperiment:
         return str(self.experiment.get("hypothesis") or "")
 
     @property
+    def error_message(self) -> str:
+        """Why the experiment failed; empty where it did not."""
+        return str(self.experiment.get("error_message") or "")
+
+    @property
     def created(self) -> str:
         """When the experiment was made, in ISO 8601."""
         return str(self.experiment.get("created_at") or "")

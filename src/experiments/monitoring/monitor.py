@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 Targets = Callable[[], Mapping[RunKey, int]]
 Sink = Callable[[RunKey | None, ResourceSample], None]
 
-DISK_LOOK_SECONDS = 10.0
+DISK_LOOK_SECONDS = 1.0
 
 
 class ResourceMonitor:
