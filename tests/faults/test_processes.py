@@ -147,6 +147,7 @@ def test_under_skip_the_other_run_is_untouched(command, undisturbed):
     assert command.results()["comparison"]["verdict"] == "insufficient_evidence"
 
 
+@pytest.mark.slow
 def test_a_second_orchestrator_is_refused_with_exit_3(command):
     process = command.start()
     command.worker("baseline_seed0")

@@ -47,6 +47,23 @@ def test_what_keeps_it_from_being_written_is_told(tmp_path):
             scribe.finish()
 
 
+@pytest.mark.parametrize("victim", ["writers", "server"])
+def test_what_kills_its_processes_does_not_keep_it_from_being_written(tmp_path, victim):
+    paths = ExperimentPaths.under(tmp_path, "told")
+    with Scribe() as scribe:
+        before = set(psutil.Process().children())
+        scribe.get_ready()
+        (server,) = set(psutil.Process().children()) - before
+        scribe.begin(paths, CONTENT, POLICY)
+        doomed = server.children() if victim == "writers" else [server]
+        for process in doomed:
+            process.kill()
+        scribe.finish()
+
+    assert "Nothing was trained." in paths.report_page.read_text()
+    assert (paths.report / "report.md").is_file()
+
+
 def test_getting_ready_twice_starts_one_process():
     before = set(psutil.Process().children())
     with Scribe() as scribe:
