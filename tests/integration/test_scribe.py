@@ -1,5 +1,7 @@
 """The report is written by other processes, and fails by its own error."""
 
+import time
+
 import psutil
 import pytest
 
@@ -55,8 +57,9 @@ def test_what_kills_its_processes_does_not_keep_it_from_being_written(tmp_path, 
         scribe.get_ready()
         (server,) = set(psutil.Process().children()) - before
         scribe.begin(paths, CONTENT, POLICY)
-        doomed = server.children() if victim == "writers" else [server]
-        for process in doomed:
+        while not (writers := server.children()):
+            time.sleep(0.002)
+        for process in writers if victim == "writers" else [server]:
             process.kill()
         scribe.finish()
 
