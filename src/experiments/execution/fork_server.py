@@ -10,10 +10,8 @@ find modules to preload outside the working directory.
 from __future__ import annotations
 
 import ctypes
-import faulthandler
 import gc
 import importlib
-import logging
 import os
 import pickle  # between this program's own processes only
 import selectors
@@ -27,15 +25,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from ..domain.errors import error_record, exit_code_of
+from ..domain.errors import error_record
 from ..domain.records import ErrorRecord
+from .forked_child import become_child
 
 _ENDING_SECONDS = 2.0
 """How long what the runs started is looked for when the orchestrator has gone."""
 _LENGTH = struct.Struct("!Q")
-_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -200,7 +198,7 @@ class _Server:
             os.close(write_end)
             return self._refuse(request, error)
         if pid == 0:
-            _become_child(request, server, write_end)
+            become_child(request, server, write_end)
         os.close(write_end)
         os.set_blocking(read_end, False)
         child = _Child(request.ticket, pid, read_end, bytearray())
@@ -297,79 +295,10 @@ def serve(descriptor: int, preload: Sequence[str]) -> None:
         _Server(connection).run()
 
 
-def _become_child(request: Start, server: int, write_end: int) -> NoReturn:
-    """The child's whole life: call the target, leave a report, exit."""
-    code = 1
-    try:
-        report = _work(request, server, write_end)
-        with os.fdopen(write_end, "wb") as pipe:
-            pipe.write(report)
-        code = 0
-    except SystemExit as leaving:
-        code = exit_code_of(leaving)
-    finally:
-        with suppress(Exception):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(code)
-
-
-def _work(request: Start, server: int, write_end: int) -> bytes:
-    """Carry the request out; the pickled report says how that went."""
-    try:
-        _leave_the_server(server, keep=write_end)
-        os.environ.update(request.environment)
-        if request.log is not None:
-            _redirect_output(request.log)
-        value = pickle.loads(request.target)()  # noqa: S301 - sent by who started us
-        return pickle.dumps((True, value))
-    except Exception as error:  # noqa: BLE001 - whatever a job raises is its outcome
-        record = error_record(error)
-        sys.stderr.write(record.traceback)
-        return pickle.dumps((False, record))
-
-
-def _leave_the_server(server: int, keep: int) -> None:
-    os.setsid()
-    die_with_parent(server)
-    signal.set_wakeup_fd(-1)
-    for number in (signal.SIGCHLD, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
-    descriptors = [int(entry.name) for entry in Path("/dev/fd").iterdir()]
-    for descriptor in descriptors:
-        if descriptor > 2 and descriptor != keep:
-            with suppress(OSError):
-                os.close(descriptor)
-
-
-def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when `parent` dies (Linux; elsewhere nothing)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before the request took effect
-            os._exit(1)
-
-
 def _adopt_orphans() -> None:
     """Become the parent of whatever a run leaves behind (Linux; elsewhere nothing)."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1)
-
-
-def _redirect_output(log: Path) -> None:
-    log.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-    os.close(descriptor)
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
-    )
-    faulthandler.enable()
-    faulthandler.register(
-        signal.SIGQUIT, all_threads=True
-    )  # where a run hangs, told before it ends
 
 
 def _drain(child: _Child) -> bool:

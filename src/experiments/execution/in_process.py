@@ -11,6 +11,7 @@ from typing import Self
 
 from ..domain.errors import error_record, exit_code_of
 from .job import Event, Job, JobStarted, Outcome, OutcomeKind, kind_of_error
+from .job_queue import JobQueue
 from .registry import ExecutorSettings
 
 
@@ -22,7 +23,7 @@ class InProcessExecutor:
 
     def __init__(self, settings: ExecutorSettings) -> None:
         del settings
-        self._queue: deque[Job] = deque()
+        self._queue = JobQueue(1)
         self._current: Job | None = None
         self._cancelled: deque[Outcome] = deque()
 
@@ -35,15 +36,12 @@ class InProcessExecutor:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._queue.clear()
+        self._queue.cancel()
         self._current = None
 
     def submit(self, job: Job, *, first: bool = False) -> None:
         """Queue a job, behind those that wait or before them."""
-        if first:
-            self._queue.appendleft(job)
-        else:
-            self._queue.append(job)
+        self._queue.add(job, first=first)
 
     def next_event(self, timeout_seconds: float) -> Event | None:  # noqa: ARG002
         """Start the next job, or carry the started one out; blocks until it ends."""
@@ -54,18 +52,16 @@ class InProcessExecutor:
             outcome = _call(job)
             self._current = None
             return outcome
-        if not self._queue:
+        self._current = self._queue.take(0)
+        if self._current is None:
             return None
-        self._current = self._queue.popleft()
         return JobStarted(self._current, os.getpid())
 
     def stop(self, job: Job, kind: OutcomeKind, cause: Exception) -> None:
         """Drop a job that has not begun; while one runs, nobody can ask for its end."""
         if job is self._current:
             self._current = None
-        elif job in self._queue:
-            self._queue.remove(job)
-        else:
+        elif not self._queue.drop(job):
             return
         self._cancelled.append(Outcome(job, kind, cause=cause))
 
@@ -74,11 +70,10 @@ class InProcessExecutor:
 
     def cancel(self) -> None:
         """Drop the jobs that have not begun."""
-        waiting = [self._current] if self._current else []
-        for job in (*waiting, *self._queue):
-            self._cancelled.append(Outcome(job, OutcomeKind.CANCELLED))
-        self._queue.clear()
-        self._current = None
+        if self._current is not None:
+            self._cancelled.append(Outcome(self._current, OutcomeKind.CANCELLED))
+            self._current = None
+        self._cancelled.extend(self._queue.cancel())
 
 
 def _call(job: Job) -> Outcome:

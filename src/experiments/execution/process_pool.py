@@ -18,6 +18,7 @@ from ..domain.errors import OutOfMemoryError, ProcessDiedError, TrainingError, e
 from ..domain.records import ErrorRecord
 from .fork_server import Broken, Ended, ForkServer, Kill, Start, Started
 from .job import Event, Job, JobStarted, Outcome, OutcomeKind, kind_of_error
+from .job_queue import JobQueue
 from .kernel_oom import kernel_oom_kills
 from .registry import ExecutorSettings
 
@@ -53,11 +54,10 @@ class ProcessPoolExecutor:
     """At most `slots` jobs at once, each in a child of one warm fork server."""
 
     def __init__(self, settings: ExecutorSettings) -> None:
-        self._slots = settings.slots
         self._preload = settings.preload
         self._threads = settings.threads
         self._server: ForkServer | None = None
-        self._queue: deque[Job] = deque()
+        self._queue = JobQueue(settings.slots)
         self._running: dict[int, _Running] = {}
         self._ready: deque[Event] = deque()
         self._tickets = 0
@@ -78,10 +78,7 @@ class ProcessPoolExecutor:
 
     def submit(self, job: Job, *, first: bool = False) -> None:
         """Queue a job, behind those that wait or before them."""
-        if first:
-            self._queue.appendleft(job)
-        else:
-            self._queue.append(job)
+        self._queue.add(job, first=first)
 
     def next_event(self, timeout_seconds: float) -> Event | None:
         """The next start or outcome; None when nothing happened in time.
@@ -96,8 +93,7 @@ class ProcessPoolExecutor:
 
     def stop(self, job: Job, kind: OutcomeKind, cause: Exception) -> None:
         """End one job: politely first; one that hangs is asked only for its stacks."""
-        if job in self._queue:
-            self._queue.remove(job)
+        if self._queue.drop(job):
             self._ready.append(Outcome(job, kind, cause=cause))
         for ticket, running in self._running.items():
             if running.job is job and running.stop is None:
@@ -109,14 +105,11 @@ class ProcessPoolExecutor:
 
     def resize(self, slots: int) -> None:
         """Let so many jobs run at once from now on."""
-        if slots < 1:
-            raise ValueError(f"slots: need at least 1, got {slots}")
-        self._slots = slots
+        self._queue.resize(slots)
 
     def cancel(self) -> None:
         """Drop the queue and end the running jobs, by force after `GRACE_SECONDS`."""
-        while self._queue:
-            self._ready.append(Outcome(self._queue.popleft(), OutcomeKind.CANCELLED))
+        self._ready.extend(self._queue.cancel())
         if not self._connected().is_serving:  # it still imports: nothing has begun
             self._abandon_jobs()
         kill_at = time.monotonic() + GRACE_SECONDS
@@ -156,10 +149,7 @@ class ProcessPoolExecutor:
 
     def _fill_slots(self) -> None:
         unanswered = sum(running.pid is None for running in self._running.values())
-        room = min(self._slots - len(self._running), MOST_UNANSWERED - unanswered)
-        while self._queue and room > 0:
-            room -= 1
-            job = self._queue.popleft()
+        while unanswered < MOST_UNANSWERED and (job := self._queue.take(len(self._running))):
             try:
                 target = pickle.dumps(job.target)
                 environment = dict(job.environment()) if job.environment else {}
@@ -167,6 +157,7 @@ class ProcessPoolExecutor:
                 self._ready.append(Outcome(job, OutcomeKind.EXCEPTION, error=error_record(error)))
                 continue
             self._tickets += 1
+            unanswered += 1
             self._running[self._tickets] = _Running(job, kernel_oom_kills())
             self._connected().send(Start(self._tickets, target, job.log, environment))
 

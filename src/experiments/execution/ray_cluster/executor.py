@@ -12,6 +12,7 @@ from typing import Self
 
 from ...domain.errors import MissingExtraError, ProcessDiedError, error_record
 from ..job import Event, Job, JobStarted, Outcome, OutcomeKind, Sampled
+from ..job_queue import JobQueue
 from ..process_pool import GRACE_SECONDS
 from ..registry import ExecutorSettings
 from .link import Gateway
@@ -39,10 +40,9 @@ class RayExecutor:
                 remedy="pip install -e '.[ray]'",
             )
         self._settings = settings
-        self._slots = settings.slots
         self._gateway: Gateway | None = None
         self._is_open = False
-        self._queue: deque[Job] = deque()
+        self._queue = JobQueue(settings.slots)
         self._running: dict[int, _Running] = {}
         self._ready: deque[Event] = deque()
         self._tickets = 0
@@ -65,10 +65,7 @@ class RayExecutor:
 
     def submit(self, job: Job, *, first: bool = False) -> None:
         """Queue a job, behind those that wait or before them."""
-        if first:
-            self._queue.appendleft(job)
-        else:
-            self._queue.append(job)
+        self._queue.add(job, first=first)
 
     def next_event(self, timeout_seconds: float) -> Event | None:
         """The next start, sample or outcome; None when nothing happened in time.
@@ -82,8 +79,7 @@ class RayExecutor:
 
     def stop(self, job: Job, kind: OutcomeKind, cause: Exception) -> None:
         """End one job."""
-        if job in self._queue:
-            self._queue.remove(job)
+        if self._queue.drop(job):
             self._ready.append(Outcome(job, kind, cause=cause))
         for ticket, running in self._running.items():
             if running.job is job:
@@ -91,14 +87,11 @@ class RayExecutor:
 
     def resize(self, slots: int) -> None:
         """Let so many jobs run at once from now on."""
-        if slots < 1:
-            raise ValueError(f"slots: need at least 1, got {slots}")
-        self._slots = slots
+        self._queue.resize(slots)
 
     def cancel(self) -> None:
         """Drop the queue and end the running jobs, by force after `GRACE_SECONDS`."""
-        while self._queue:
-            self._ready.append(Outcome(self._queue.popleft(), OutcomeKind.CANCELLED))
+        self._ready.extend(self._queue.cancel())
         for ticket in self._running:
             self._stop(ticket, OutcomeKind.CANCELLED, None)
         deadline = time.monotonic() + CANCEL_SECONDS
@@ -123,9 +116,8 @@ class RayExecutor:
         return self._gateway
 
     def _fill_slots(self) -> None:
-        while self._queue and len(self._running) < self._slots:
+        while job := self._queue.take(len(self._running)):
             gateway = self._connected()
-            job = self._queue.popleft()
             self._tickets += 1
             try:
                 order = _order(self._tickets, job)
