@@ -99,6 +99,9 @@ def rendered(figure: Figure, file_format: Format) -> bytes:
     stream = BytesIO()
     metadata = {"Date": None} if file_format == "svg" else {"Software": None}
     with mpl.rc_context(STYLE):
+        if figure.get_layout_engine() is not None:  # a layout costs as much as a drawing
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
         figure.savefig(stream, format=file_format, dpi=160, facecolor="white", metadata=metadata)
     return stream.getvalue()
 
