@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -70,6 +72,7 @@ def _typer_app(**settings: Any) -> typer.Typer:
 def _invoke(app: typer.Typer, program: str, arguments: Sequence[str]) -> int:
     """Parse and carry out; errors become lines and an exit code, signals end the process."""
     _accept_any_text()
+    atexit.register(gc.freeze)  # or a tenth of a second goes into collecting what ends anyway
     words = list(arguments)
     command = typer.main.get_command(app)
     try:
