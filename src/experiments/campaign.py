@@ -14,6 +14,7 @@ from .derived import adopt_run
 from .domain.errors import (
     ExperimentsError,
     ProcessDiedError,
+    RunStoppedError,
     StorageError,
     cause_of,
     described,
@@ -32,6 +33,7 @@ from .execution import (
     Event,
     Executor,
     FailedRun,
+    Fault,
     Job,
     JobStarted,
     Needs,
@@ -39,6 +41,7 @@ from .execution import (
     OutcomeKind,
     RunAttempts,
     Sampled,
+    fault_of,
 )
 from .experiment import Experiment
 from .guard import Guard, Watched
@@ -82,6 +85,8 @@ class Campaign:
         self._running: dict[RunKey, Watched] = {}
         self._pids: dict[RunKey, int] = {}
         self._lost: dict[RunKey, int] = {}
+        self._waiting: dict[RunKey, float] = {}
+        """Runs that are tried again, and from which moment of the monotonic clock on."""
         self._is_over = False
         self._lock = threading.Lock()
         self._ended: dict[RunKey, RunProgress] = {}
@@ -124,7 +129,10 @@ class Campaign:
             while self._pending:
                 if interrupted():
                     self._end_it_all()
+                self._submit_those_that_waited()
                 self._take_in(executor.next_event(LOOK_SECONDS))
+                for run in self._running:
+                    self.attempts[run].note_start()
                 guard.look(executor, self._running)
                 on_look()
         except KeyboardInterrupt:
@@ -136,6 +144,8 @@ class Campaign:
     def _end_it_all(self) -> None:
         """From now on nothing begins any more, whatever becomes of the runs that are ending."""
         self._is_over = True
+        self._pending -= set(self._waiting)
+        self._waiting.clear()
         self._running_executor.cancel()
 
     def _is_kept(self, run: RunKey) -> bool:
@@ -210,24 +220,43 @@ class Campaign:
 
     # ---- what happens
 
-    def _submit(self, run: RunKey, *, first: bool = False) -> bool:
-        attempts = self.attempts[run]
+    def _submit(self, run: RunKey, *, first: bool = False) -> None:
+        self._prepare(run)
+        self._hand_over(run, first=first)
+
+    def _try_again(self, run: RunKey, after_seconds: float) -> bool:
+        """Queue another attempt before all others, once it has waited."""
+        self._prepare(run, after_seconds)
+        self._waiting[run] = time.monotonic() + after_seconds
+        return True
+
+    def _submit_those_that_waited(self) -> None:
+        now = time.monotonic()
+        for run in [run for run, moment in self._waiting.items() if moment <= now]:
+            del self._waiting[run]
+            self._hand_over(run, first=True)
+
+    def _prepare(self, run: RunKey, after_seconds: float = 0.0) -> None:
+        """Number the run's next attempt; what it has done so far counts no more as done."""
         with self._lock:
-            number = attempts.prepare()
+            self.attempts[run].prepare(after_seconds)
             ended = self._ended.pop(run, None)
             self._ended_steps -= ended.step if ended else 0
+        self._pending.add(run)
+
+    def _hand_over(self, run: RunKey, *, first: bool) -> None:
+        attempts = self.attempts[run]
         config = trainer_config(
             self._experiment.config.arms[run.arm],
             seed=run.seed,
             experiment=self._experiment.config,
             run_dir=attempts.paths.root,
-            attempt=number,
+            attempt=attempts.number,
+            checkpoints=self._experiment.paths.run_checkpoints(run),
             experiment_name=self._experiment.name_of(run),
         )
         config, attempts.deviations = self._adjust(run.arm, config)
-        self._pending.add(run)
         self._running_executor.submit(self._job(run, config, attempts.current), first=first)
-        return True
 
     def _job(self, run: RunKey, config: TrainerConfig, attempt: AttemptPaths) -> Job:
         needs, gpus = self._placing.needs.get(run.arm, Needs()), self._placing.gpus
@@ -281,10 +310,14 @@ class Campaign:
                     self._on_cancelled(run)
                 case OutcomeKind.LOST:
                     self._on_lost(run, outcome.as_exception())
+                case OutcomeKind.EXCEPTION if _was_stopped(outcome):
+                    self._on_lost(run, outcome.as_exception())
                 case OutcomeKind.LIMIT:
                     self._on_limit(run, outcome.as_exception())
                 case _:
-                    self._on_failed(run, outcome.as_exception(), outcome.kind)
+                    error = outcome.as_exception()
+                    fault = fault_of(outcome.kind, error, outcome.signal_number)
+                    self._on_failed(run, error, outcome.kind, fault)
             if run in self._experiment.results:
                 self._experiment.save_result(run)
             self.progress_of(run)  # its last steps count from now on
@@ -319,7 +352,7 @@ class Campaign:
         self._lost[run] = self._lost.get(run, 0) + 1
         if self._lost[run] > MOST_LOSSES:
             cause = ProcessDiedError(f"{described(error)}, {self._lost[run]} times")
-            self._on_failed(run, cause, OutcomeKind.LOST)
+            self._on_failed(run, cause, OutcomeKind.LOST, Fault.MACHINE)
             return
         step = self.progress_of(run).step
         self.attempts[run].ended(RunStatus.INTERRUPTED, step, described(error))
@@ -338,16 +371,17 @@ class Campaign:
             logger.error("%s; %s", cause, remedy)
             self._end_it_all()
 
-    def _on_failed(self, run: RunKey, error: Exception, kind: OutcomeKind) -> None:
+    def _on_failed(self, run: RunKey, error: Exception, kind: OutcomeKind, fault: Fault) -> None:
         attempts = self.attempts[run]
         step, cause, remedy = self.progress_of(run).step, cause_of(error), _remedy(error, attempts)
         if kind is OutcomeKind.OUT_OF_MEMORY and self._guard is not None:
             self._guard.ran_out_of_memory()
-        attempts.ended(RunStatus.FAILED, step, cause, remedy, kind=kind)
+        attempts.ended(RunStatus.FAILED, step, cause, remedy, kind=kind, fault=fault)
         logger.info("%s: failed at step %d: %s", run.name, step, cause)
-        self._record_failure(run, cause, step)
-        again = partial(self._submit, run, first=True)
-        failed = FailedRun(run.name, run.arm, error, attempts.failures, again)
+        self._record_failure(run, cause, step, fault)
+        is_repeated = attempts.fails_again(step, cause) and fault is Fault.RUN
+        again = partial(self._try_again, run)
+        failed = FailedRun(run.name, run.arm, error, attempts.failures, again, is_repeated)
         goes_on = not self._is_over and self._recover(failed)
         if run in self._pending:
             return
@@ -362,20 +396,32 @@ class Campaign:
         result = replace(self._experiment.results[run], status=RunStatus.SKIPPED)
         self._experiment.add_result(run.arm, result)
 
-    def _record_failure(self, run: RunKey, cause: str, step: int) -> None:
-        failed = self._experiment.failed_result(run, cause, step)
+    def _record_failure(self, run: RunKey, cause: str, step: int, fault: Fault) -> None:
+        failed = replace(self._experiment.failed_result(run, cause, step), fault=fault.value)
         self._experiment.add_result(run.arm, self._named(run, failed))
 
     def _named(self, run: RunKey, result: TrainingResult) -> TrainingResult:
         attempts = self.attempts[run]
-        deviations = tuple(attempts.deviations)
-        return replace(result, arm=run.arm, attempts=attempts.number, deviations=deviations)
+        starts = attempts.starts()
+        return replace(
+            result,
+            arm=run.arm,
+            attempts=attempts.number,
+            deviations=tuple(attempts.deviations),
+            resumed_from_steps=tuple(start.step for start in starts if start.step),
+            resume="exact" if all(each.why_inexact is None for each in starts) else "approximate",
+        )
 
     @property
     def _running_executor(self) -> Executor:
         if self._executor is None:
             raise RuntimeError("no run was carried out yet")
         return self._executor
+
+
+def _was_stopped(outcome: Outcome) -> bool:
+    """Whether somebody else asked the run to stop, as a batch system does; it lost its place."""
+    return isinstance(outcome.as_exception(), RunStoppedError)
 
 
 def _remedy(error: Exception, attempts: RunAttempts) -> str:

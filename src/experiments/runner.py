@@ -8,6 +8,7 @@ if __name__ == "__main__":  # before the imports, which the command line does on
     runner_main()
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -392,7 +393,10 @@ class ExperimentRunner:
         wanted, _ = self._recovery.adjusted(arm, trainer_config)
         return Trainer(wanted).train()
 
-    def _train_again(self, arm: str, config: Any, trainer_config: TrainerConfig | None) -> bool:
+    def _train_again(
+        self, arm: str, config: Any, trainer_config: TrainerConfig | None, after_seconds: float
+    ) -> bool:
+        time.sleep(after_seconds)
         return self.run_configuration(arm, config, trainer_config) is not None
 
     # ---- recovery
@@ -413,7 +417,10 @@ class ExperimentRunner:
         """
         recovery = self._recovery
         name = recovery.failed.name if recovery.failed else config_type
-        match recovery.decide(parse_strategy(recovery_strategy)):
+        strategy = parse_strategy(recovery_strategy)
+        if strategy is RecoveryStrategy.RETRY and recovery.why_none_is_left:
+            self.logger.warning("%s is not tried again: %s", name, recovery.why_none_is_left)
+        match recovery.decide(strategy):
             case RecoveryStrategy.RETRY:
                 self.logger.warning(
                     "%s: %s failed, trying again: %s", name, recovery.chances, described(error)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..domain.records import TrainerConfig
+from ..domain.records import CheckpointProtocol, TrainerConfig
 from .algorithms import Family
 from .arms import wrapper_mappings
 from .difference import resolved_id
@@ -35,6 +35,7 @@ def trainer_config(
     experiment: ExperimentConfig | None = None,
     run_dir: Path | None = None,
     attempt: int = 1,
+    checkpoints: Path | None = None,
     experiment_name: str | None = None,
 ) -> TrainerConfig:
     """Everything that one run's training depends on, with the experiment's common settings.
@@ -51,6 +52,7 @@ def trainer_config(
             "torch_threads": experiment.torch_threads,
             "accelerate": experiment.accelerate,
             "evaluation": experiment.protocol,
+            "checkpoint": CheckpointProtocol(**experiment.checkpoint.model_dump()),
         }
     return TrainerConfig(
         algorithm=normal.algorithm,
@@ -68,6 +70,7 @@ def trainer_config(
         device=_device(normal, arm.algorithm.family),
         run_dir=run_dir,
         attempt=attempt,
+        checkpoints=checkpoints,
         **common,
     )
 

@@ -11,6 +11,7 @@ ExperimentsError                  1   something failed that the user can act on
     ├── ProcessDiedError              killed by a signal or left without a word
     ├── OutOfMemoryError              also a MemoryError
     ├── HangError                     also a TimeoutError
+    ├── RunStoppedError               asked to stop before it was complete
     └── ResourceLimitError            a limit other than memory
 """
 
@@ -151,6 +152,10 @@ class HangError(TrainingError, TimeoutError):
     """A run gave no sign of life for too long."""
 
 
+class RunStoppedError(TrainingError):
+    """A run was asked to stop, and did so in good order."""
+
+
 class ResourceLimitError(TrainingError):
     """A run was ended because a limit other than memory was reached."""
 
@@ -208,6 +213,7 @@ _MADE_FROM_TEXT = {
         ProcessDiedError,
         OutOfMemoryError,
         HangError,
+        RunStoppedError,
         ResourceLimitError,
     )
 }

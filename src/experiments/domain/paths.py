@@ -9,6 +9,7 @@ from pathlib import Path
 from .errors import UsageError
 from .records import RunKey
 
+_ATTEMPT = re.compile(r"attempt-([1-9][0-9]*)")
 EXPERIMENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -52,6 +53,11 @@ class RunPaths:
         """The files of one attempt, counted from 1."""
         return AttemptPaths(self.root / f"attempt-{number}")
 
+    def attempts(self) -> list[int]:
+        """The numbers of the attempts that have a folder, ascending."""
+        found = (_ATTEMPT.fullmatch(path.name) for path in self.root.glob("attempt-*"))
+        return sorted(int(match[1]) for match in found if match)
+
 
 @dataclass(frozen=True)
 class AttemptPaths:
@@ -78,6 +84,11 @@ class AttemptPaths:
     def log(self) -> Path:
         """Standard output, standard error and log lines of the training process."""
         return self.root / "training.log"
+
+    @property
+    def start(self) -> Path:
+        """From which step the attempt went on, written by it once that is sure."""
+        return self.root / "start.json"
 
     @property
     def heartbeat(self) -> Path:
@@ -179,6 +190,10 @@ class ExperimentPaths:
     def checkpoints(self) -> Path:
         """Folder of the runner's and the runs' checkpoints."""
         return self.root / "checkpoints"
+
+    def run_checkpoints(self, run: RunKey) -> Path:
+        """Folder of one run's checkpoints."""
+        return self.checkpoints / run.name
 
     @property
     def metrics(self) -> Path:

@@ -109,6 +109,16 @@ class EvaluationProtocol:
 
 
 @dataclass(frozen=True)
+class CheckpointProtocol:
+    """When a run saves everything that it needs to continue."""
+
+    frequency: int = 10_000
+    """Training timesteps between two checkpoints."""
+    keep: int = 3
+    """How many of the newest are kept."""
+
+
+@dataclass(frozen=True)
 class TrainerConfig:
     """Everything that one run's training depends on, resolved and checked; plain data."""
 
@@ -137,6 +147,9 @@ class TrainerConfig:
     run_dir: Path | None = None
     """The run's directory (`paths.RunPaths`); None trains without writing anything."""
     attempt: int = 1
+    checkpoints: Path | None = None
+    """Where the run's checkpoints lie; None saves none and goes on from none."""
+    checkpoint: CheckpointProtocol = field(default_factory=CheckpointProtocol)
 
 
 @dataclass(frozen=True)
@@ -178,6 +191,8 @@ class TrainingResult:
     resumed_from_steps: tuple[int, ...] = ()
     resume: str = "exact"
     deviations: tuple[str, ...] = ()
+    fault: str | None = None
+    """Of a failed run: ``machine`` or ``run``, whoever is to blame."""
     parameters_sha256: str | None = None
     evaluations: tuple[EvaluationPoint, ...] = ()
     model_path: str | None = None

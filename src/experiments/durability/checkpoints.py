@@ -11,7 +11,7 @@ import io
 import logging
 import pickle  # written by us, read only by `PlainUnpickler` below
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Never
 
@@ -57,7 +57,7 @@ class CheckpointManager:
             TypeError: when `state` holds anything but plain data.
             StorageError: when the disk refuses; earlier checkpoints are untouched.
         """
-        path = self.directory / f"{self.name}_{step}.pkl"
+        path = self._path(step)
         write_atomically(path, pack(state))
         steps = self._steps()
         earlier = [old for at, old in steps if at <= step]
@@ -71,19 +71,53 @@ class CheckpointManager:
         Raises:
             StorageError: when there are checkpoints and none of them can be trusted.
         """
-        steps = self._steps()
-        for step, path in reversed(steps):
-            try:
-                return step, unpack(path.read_bytes(), path)
-            except (StorageError, OSError) as error:
-                logger.warning("checkpoint %s is not used (%s); trying the one before", path, error)
-        if steps:
-            raise StorageError(
-                f"none of {len(steps)} checkpoints can be read",
-                where=str(self.directory),
-                remedy="restore one from a copy, or start the experiment under a new id",
-            )
+        for step, state in self.trusted():
+            return step, state
+        if self._steps():
+            raise self.untrusted_error()
         return None
+
+    def trusted(
+        self, check: Callable[[dict[str, Any]], None] = lambda _: None
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The checkpoints that can be trusted, newest first; a warning names each that cannot.
+
+        Args:
+            check: raises `StorageError` for a state that is of no use.
+        """
+        for step, path in reversed(self._steps()):
+            try:
+                state = unpack(path.read_bytes(), path)
+                check(state)
+            except (StorageError, OSError) as error:
+                self.pass_over(step, error)
+            else:
+                yield step, state
+
+    def pass_over(self, step: int, why: Exception) -> None:
+        """Warn that a checkpoint is not used, and which one is tried instead."""
+        earlier = [path for at, path in self._steps() if at < step]
+        instead = f"trying {earlier[-1].name}" if earlier else "there is none before it"
+        logger.warning("checkpoint %s is not used: %s; %s", self._path(step), why, instead)
+
+    def untrusted_error(self) -> StorageError:
+        """The error for a directory in which no checkpoint is of use; nothing was changed there."""
+        return StorageError(
+            f"none of {len(self._steps())} checkpoints can be used",
+            where=str(self.directory),
+            remedy="restore one from a copy; or remove the folder, and training starts anew",
+        )
+
+    def is_empty(self) -> bool:
+        """Whether there is no checkpoint, good or bad."""
+        return not self._steps()
+
+    def paths(self) -> list[Path]:
+        """The checkpoints' files, oldest first."""
+        return [path for _, path in self._steps()]
+
+    def _path(self, step: int) -> Path:
+        return self.directory / f"{self.name}_{step}.pkl"
 
     def _steps(self) -> list[tuple[int, Path]]:
         return sorted(self._matching())

@@ -42,7 +42,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         _sync(temporary)
         temporary.replace(path)
-        _sync(path.parent)
+        sync_directory(path.parent)
     except OSError as error:
         raise _storage_error(path, error) from error
     finally:
@@ -108,6 +108,11 @@ def make_directory(path: Path) -> Path:
     """Create a private directory and its parents where they are missing."""
     path.mkdir(parents=True, exist_ok=True, mode=PRIVATE_DIRECTORY)
     return path
+
+
+def sync_directory(path: Path) -> None:
+    """Wait until the disk knows which names a directory holds."""
+    _sync(path)
 
 
 def _sync(path: Path) -> None:

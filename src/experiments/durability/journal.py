@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from ..domain.errors import StorageError
+from .files import write_atomically
 
 Record = dict[str, Any]
 
@@ -26,17 +27,32 @@ class JournalWriter:
     """Appends records to a stream; each is a whole line before `append` returns."""
 
     def __init__(
-        self, path: Path, clock: Callable[[], float] = time.time, *, sync: bool = True
+        self,
+        path: Path,
+        clock: Callable[[], float] = time.time,
+        *,
+        sync: bool = True,
+        keep_bytes: int | None = None,
     ) -> None:
-        """`sync`: whether closing waits until the disk has everything."""
+        """Nothing is opened yet.
+
+        Args:
+            path: the stream, created where it is absent.
+            clock: the wall clock of the records.
+            sync: whether closing waits until the disk has everything.
+            keep_bytes: how much of what is there is kept; None keeps all.
+        """
         self._path = path
         self._clock = clock
         self._sync = sync
+        self._keep_bytes = keep_bytes
         self._file: BinaryIO | None = None
 
     def __enter__(self) -> Self:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            if self._keep_bytes is not None:
+                cut_back(self._path, self._keep_bytes)
             truncate_torn_line(self._path)
             self._file = self._path.open("ab", buffering=0)
         except OSError as error:
@@ -72,6 +88,20 @@ class JournalWriter:
         text = json.dumps(record, ensure_ascii=False)
         # half a surrogate pair is escaped: JSON has it, UTF-8 has not
         self._write(text.encode(errors="backslashreplace") + b"\n", self._file)
+
+    def synced_bytes(self) -> int:
+        """The length of the stream, all of which is on the disk.
+
+        Raises:
+            StorageError: when the disk refuses.
+        """
+        if self._file is None:
+            raise ValueError(f"{self._path} is not open: use the writer in a with block")
+        try:
+            os.fsync(self._file.fileno())
+            return os.fstat(self._file.fileno()).st_size
+        except OSError as error:
+            raise self._refused(error, "the journal may be incomplete") from error
 
     def _write(self, line: bytes, file: BinaryIO) -> None:
         try:
@@ -124,6 +154,26 @@ def _without_wall_clock(value: Any) -> Any:
     if isinstance(value, Mapping):
         return without_wall_clock(value)
     return [_without_wall_clock(item) for item in value] if isinstance(value, list) else value
+
+
+def cut_back(path: Path, size: int) -> None:
+    """Put the first bytes of a stream in its place, as another file.
+
+    A process that was given up and still writes to the former file does no harm any more.
+
+    Raises:
+        StorageError: when there is less than that.
+    """
+    kept = b""
+    if size:
+        with path.open("rb") as file:
+            kept = file.read(size)
+    if len(kept) < size:
+        raise StorageError(
+            f"{size:,} bytes of it were on the disk once, {len(kept):,} are left", where=str(path)
+        )
+    if kept or path.exists():
+        write_atomically(path, kept)
 
 
 def truncate_torn_line(path: Path) -> None:

@@ -1,6 +1,7 @@
 """Where runs are carried out: the executor protocol, its implementations, the recovery policy."""
 
 from .attempts import RunAttempts
+from .faults import Fault, fault_of
 from .in_process import InProcessExecutor
 from .job import Event, Executor, Job, JobStarted, Needs, Outcome, OutcomeKind, Sampled
 from .process_pool import ProcessPoolExecutor
@@ -13,6 +14,7 @@ __all__ = [
     "ExecutorKind",
     "ExecutorSettings",
     "FailedRun",
+    "Fault",
     "InProcessExecutor",
     "Job",
     "JobStarted",
@@ -26,5 +28,6 @@ __all__ = [
     "Sampled",
     "create_executor",
     "executor_kind",
+    "fault_of",
     "parse_strategy",
 ]

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from dataclasses import asdict
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..domain.errors import StorageError
 from ..domain.paths import AttemptPaths, RunPaths
 from ..domain.records import ResourceSample, RunKey, RunStatus
+from ..durability.files import make_directory, read_json
 from ..durability.journal import JournalWriter, read_journal
+from .faults import Fault
 from .job import OutcomeKind
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where an attempt went on."""
+
+    step: int
+    why_inexact: str | None
+    """Why it is not as if nothing had happened; None where it is."""
 
 
 class RunAttempts:
@@ -25,6 +35,8 @@ class RunAttempts:
         self._guard = threading.Lock()
         self._number = 0
         self._failures = 0
+        self._is_start_told = False
+        self._last_failure: tuple[object, ...] = ()
 
     @property
     def number(self) -> int:
@@ -41,12 +53,19 @@ class RunAttempts:
         """The latest attempt's files."""
         return self.paths.attempt(self._number)
 
-    def prepare(self) -> int:
-        """Number the next attempt and clear the journal of what an earlier one left."""
+    def prepare(self, after_seconds: float = 0.0) -> int:
+        """Number the next attempt, which from now on is the only one that may save anything.
+
+        Args:
+            after_seconds: how long it waits before it may begin.
+        """
         self.status = RunStatus.QUEUED
-        self._number = max(self._number, _latest_attempt(self.paths)) + 1
-        if _cut_to_nothing(self.paths.journal):
-            self.record("rewound", 0, attempt=self._number)
+        latest = max(self._number, _latest_attempt(self.paths), *self.paths.attempts(), 0)
+        self._number = latest + 1
+        self._is_start_told = False
+        make_directory(self.current.root)
+        if latest:
+            self.record("attempt_queued", 0, attempt=self._number, after_seconds=after_seconds)
         return self._number
 
     def started(self, pid: int, host: str | None = None, gpu: int | None = None) -> None:
@@ -56,6 +75,30 @@ class RunAttempts:
         known = {name: value for name, value in where.items() if value is not None}
         self.record("attempt_started", 0, attempt=self._number, pid=pid, **known)
 
+    def note_start(self) -> None:
+        """Tell, once, from which step the attempt went on, as soon as it has said so itself."""
+        if self._is_start_told:
+            return
+        start = read_start(self.current)
+        if start is None:
+            return
+        self._is_start_told = True
+        if self._number > 1:
+            inexact = {} if start.why_inexact is None else {"why_inexact": start.why_inexact}
+            self.record("rewound", start.step, attempt=self._number, **inexact)
+
+    def starts(self) -> list[Start]:
+        """From which step each attempt that began went on, in their order."""
+        found = (read_start(self.paths.attempt(number)) for number in self.paths.attempts())
+        return [start for start in found if start is not None]
+
+    def fails_again(self, step: int, cause: str) -> bool:
+        """Take note of a failure; whether it is the one before, under the same conditions."""
+        failure = (step, cause, *self.deviations)
+        is_repeated = failure == self._last_failure
+        self._last_failure = failure
+        return is_repeated
+
     def ended(
         self,
         status: RunStatus,
@@ -63,8 +106,10 @@ class RunAttempts:
         cause: str | None = None,
         remedy: str | None = None,
         kind: OutcomeKind | None = None,
+        fault: Fault | None = None,
     ) -> None:
         """The attempt ended; a failure names its cause, what helps, and how the process ended."""
+        self.note_start()
         self.status = status
         self._failures += status is RunStatus.FAILED
         self.record(
@@ -75,6 +120,7 @@ class RunAttempts:
             cause=cause,
             remedy=remedy,
             **({} if kind is None else {"ended_by": kind.value}),
+            **({} if fault is None else {"fault": fault.value}),
         )
 
     def sampled(self, sample: ResourceSample, step: int) -> None:
@@ -95,8 +141,10 @@ def _latest_attempt(paths: RunPaths) -> int:
     return max(numbers, default=0)
 
 
-def _cut_to_nothing(journal: Path) -> bool:
-    if not journal.exists() or journal.stat().st_size == 0:
-        return False
-    os.truncate(journal, 0)
-    return True
+def read_start(attempt: AttemptPaths) -> Start | None:
+    """What an attempt told of its start; None where it has not begun, or cannot be read."""
+    try:
+        told = read_json(attempt.start)
+        return Start(int(told["step"]), told["why_inexact"])
+    except (StorageError, KeyError, TypeError, ValueError):
+        return None

@@ -22,7 +22,7 @@ from .job_queue import JobQueue
 from .kernel_oom import kernel_oom_kills
 from .registry import ExecutorSettings
 
-GRACE_SECONDS = 5.0
+GRACE_SECONDS = 6.0
 """How long a job that is to end may take before it is killed."""
 MOST_UNANSWERED = 32
 """Requests that are sent ahead: more could fill the socket from both ends for good."""

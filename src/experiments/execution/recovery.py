@@ -11,6 +11,9 @@ from ..domain.errors import UsageError
 from ..domain.records import TrainerConfig
 from .adjustments import Adjustment
 
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 60.0
+"""Between a failure and the next attempt."""
+
 
 class RecoveryStrategy(StrEnum):
     """The three answers to a failed run."""
@@ -33,8 +36,10 @@ class FailedRun:
     error: Exception
     failures: int
     """Failed attempts so far, this one included."""
-    again: Callable[[], bool]
-    """Trains, or queues, another attempt; False when that did not help."""
+    again: Callable[[float], bool]
+    """Trains, or queues, another attempt after so many seconds; False when that did not help."""
+    is_repeated: bool = False
+    """Whether the attempt before failed at the same step in the same way, unchanged."""
 
 
 class Recovery:
@@ -65,6 +70,13 @@ class Recovery:
         failures = self.failed.failures if self.failed else 1
         return f"attempt {failures} of {self._max_retries + 1}"
 
+    @property
+    def why_none_is_left(self) -> str | None:
+        """Why the failed run is not tried again under `RETRY`; None where it is."""
+        if self.failed is not None and self._changes_nothing():
+            return "it failed at the same step in the same way before"
+        return None if self._may_retry() else self.chances
+
     def decide(self, strategy: RecoveryStrategy) -> RecoveryStrategy:
         """The strategy, or `ABORT` where no retry is left."""
         if strategy is RecoveryStrategy.RETRY and not self._may_retry():
@@ -73,12 +85,14 @@ class Recovery:
 
     def retry(self, arm: str | None = None, adjustment: Adjustment | None = None) -> bool:
         """Try the failed run again, its arm adjusted from now on; False where none is left."""
-        if self.failed is None or not self._may_retry():
+        if self.failed is None or self.failed.failures > self._max_retries:
+            return False
+        if adjustment is None and self._changes_nothing():
             return False
         if adjustment is not None:
             arm = arm or self.failed.arm
             self._adjustments[arm] = (*self._adjustments.get(arm, ()), adjustment)
-        return self.failed.again()
+        return self.failed.again(pause_seconds(self.failed.failures))
 
     def adjusted(self, arm: str, config: TrainerConfig) -> tuple[TrainerConfig, list[str]]:
         """An arm's configuration after its adjustments, and what they changed in words."""
@@ -91,7 +105,21 @@ class Recovery:
         return config, deviations
 
     def _may_retry(self) -> bool:
-        return self.failed is not None and self.failed.failures <= self._max_retries
+        failed = self.failed
+        return (
+            failed is not None
+            and failed.failures <= self._max_retries
+            and not self._changes_nothing()
+        )
+
+    def _changes_nothing(self) -> bool:
+        """Whether another attempt would only meet the same failure once more."""
+        return self.failed is not None and self.failed.is_repeated
+
+
+def pause_seconds(failures: int) -> float:
+    """How long the next attempt waits after so many failures: twice as long each time."""
+    return min(FIRST_PAUSE_SECONDS * 2.0 ** (failures - 1), LONGEST_PAUSE_SECONDS)
 
 
 def parse_strategy(name: str) -> RecoveryStrategy:

@@ -20,7 +20,7 @@ SPEED_WINDOW_RECORDS = 20
 TAIL_BYTES = 1 << 13
 """Of a run that has ended, this much of each stream tells almost always how."""
 
-_ATTEMPT_EVENTS = ("attempt_started", "rewound", "attempt_ended")
+_ATTEMPT_EVENTS = ("attempt_queued", "attempt_started", "rewound", "attempt_ended")
 _STATUS_OF_OUTCOME = {
     "completed": RunStatus.COMPLETED,
     "skipped": RunStatus.SKIPPED,
@@ -114,9 +114,13 @@ class _Attempts:
                 self.number = int(record.get("attempt", self.number + 1))
                 self.is_queued = False
                 self.outcome = self.cause = None
-            case "rewound":
+            case "attempt_queued":
                 self.is_queued = True
                 self.outcome = self.cause = None
+            case "rewound":
+                if record.get("attempt") != self.number:  # of one that is still to start
+                    self.is_queued = True
+                    self.outcome = self.cause = None
             case "attempt_ended":
                 self.number = int(record.get("attempt", self.number))
                 self.outcome = record.get("outcome")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Protocol, cast
+from pathlib import Path
+from typing import Any, Protocol, cast
 
 from ..domain.errors import UsageError
 from ..domain.paths import AttemptPaths
 from ..domain.records import TrainerConfig
+from ..durability.segments import SegmentWriter
 from .evaluation import Episode
 
 Metrics = dict[str, float]
@@ -22,13 +24,31 @@ class StopTraining(Exception):
     """Raised by an observer to end training at the boundary where it was called."""
 
 
+class NotRestoredError(Exception):
+    """A state could not be taken over; the backend is of no use any more."""
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """What training goes on from."""
+
+    state: Mapping[str, Any]
+    """What `Backend.capture` told."""
+    directory: Path
+    """Where the chunks lie that the state refers to."""
+    on_restored: Callable[[str | None], None]
+    """Called before the first step, with why the state is not exact; None where it is."""
+
+
 class Observer(Protocol):
     """Whom a backend tells, between two rollouts, how far training is.
 
     A backend calls `observe` at the first boundary at or after `next_step`, on the training thread.
     """
 
-    next_step: int
+    @property
+    def next_step(self) -> int:
+        """The timestep from which on it wants to be told."""
 
     def observe(self, step: int, collect: Callable[[], Metrics]) -> None:
         """Take note of a boundary; `collect` returns the metrics since it was last called.
@@ -61,6 +81,8 @@ class Trained:
     """What the journal's last record says under ``final/``."""
     last: Metrics
     """Metrics since the last boundary that was observed."""
+    is_complete: bool = True
+    """Whether it went to its end; an observer may have stopped it before."""
 
 
 class Backend(Protocol):
@@ -69,12 +91,37 @@ class Backend(Protocol):
     def build(self) -> Description:
         """Create environments and model, seeded; nothing is trained yet."""
 
-    def train(self, observer: Observer) -> Trained:
+    def train(
+        self,
+        observer: Observer,
+        *,
+        resumption: Resumption | None = None,
+        tells_state: bool = False,
+    ) -> Trained:
         """Train to the end, or until the observer says stop.
+
+        Args:
+            observer: told at boundaries.
+            resumption: what training goes on from; None starts it.
+            tells_state: whether the observer may call `capture`.
 
         Raises:
             NonFiniteError: naming the quantity and the step.
+            NotRestoredError: when the state to go on from cannot be taken over.
         """
+
+    def capture(self, writer: SegmentWriter) -> dict[str, Any]:
+        """Everything that training needs to go on from here, as plain data.
+
+        Called by an observer at a boundary. Large arrays go to the writer, each row once.
+
+        Raises:
+            StorageError: when the disk refuses.
+        """
+
+    @property
+    def why_inexact(self) -> str | None:
+        """Why what `capture` told last is not exact; None where it is."""
 
     def evaluate(self, seeds: Sequence[int], *, deterministic: bool) -> list[Episode]:
         """Play one episode a seed on separate environments; training is left as it was."""

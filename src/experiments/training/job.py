@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import signal
 from contextlib import AbstractContextManager, nullcontext
 
 from ..domain.paths import RunPaths
 from ..domain.records import RunEstimate, RunKey, TrainerConfig, TrainingResult
 from ..durability.lock import PATIENCE_SECONDS, FileLock
+from .stopping import stopped_by
 from .trainer import Trainer
 
 logger = logging.getLogger(__name__)
@@ -22,8 +24,9 @@ def train_run(config: TrainerConfig) -> TrainingResult:
     Raises:
         ExperimentLockedError: when another attempt still trains it.
         TrainingError: when the run failed; an environment's own exception passes through.
+        RunStoppedError: when a termination signal asked it to stop.
     """
-    with _lock(config):
+    with _lock(config), stopped_by(signal.SIGTERM) as request:
         logger.info(
             "%s on %s, seed %d: %d timesteps",
             config.algorithm,
@@ -31,7 +34,7 @@ def train_run(config: TrainerConfig) -> TrainingResult:
             config.seed,
             config.total_timesteps,
         )
-        result = Trainer(config).train()
+        result = Trainer(config, asked_to_stop=lambda: request.is_made).train()
         logger.info(
             "complete: %d timesteps in %.1f s of training, final evaluation %s",
             result.total_timesteps,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Protocol
 
 from ..domain.records import EvaluationPoint, TrainerConfig
@@ -44,12 +45,10 @@ class RunRecorder:
     Rows and evaluations fall on the first boundary at or after each multiple of their interval.
     """
 
-    def __init__(
-        self, config: TrainerConfig, backend: Backend, planned: int, journal: Journal
-    ) -> None:
+    def __init__(self, config: TrainerConfig, backend: Backend, planned: int) -> None:
         self._config = config
         self._backend = backend
-        self._journal = journal
+        self._journal: Journal = SilentJournal()
         self._row_interval = row_interval(planned)
         self._next_row = self._row_interval
         self._next_evaluation = config.evaluation.frequency
@@ -59,8 +58,9 @@ class RunRecorder:
         """Seconds in evaluation so far."""
         self.next_step = min(self._next_row, self._next_evaluation)
 
-    def start(self, description: Description) -> None:
+    def start(self, description: Description, journal: Journal) -> None:
         """Write the first record and start the clock of training."""
+        self._journal = journal
         config = self._config
         self._journal.append(
             "started",
@@ -78,20 +78,40 @@ class RunRecorder:
         )
         self._started = time.perf_counter()
 
+    def capture(self) -> dict[str, Any]:
+        """What was recorded so far, and what is due next, as plain data."""
+        return {
+            "next_row": self._next_row,
+            "next_evaluation": self._next_evaluation,
+            "points": [asdict(point) for point in self.points],
+            "evaluation_time": self.evaluation_time,
+            "training_time": self.training_time,
+        }
+
+    def go_on(self, state: Mapping[str, Any], journal: Journal) -> None:
+        """Go on from what `capture` told; the clock of training goes on as well."""
+        self._journal = journal
+        self._next_row = state["next_row"]
+        self._next_evaluation = state["next_evaluation"]
+        self.points = [EvaluationPoint(**point) for point in state["points"]]
+        self.evaluation_time = state["evaluation_time"]
+        self._started = time.perf_counter() - state["training_time"] - self.evaluation_time
+        self.next_step = min(self._next_row, self._next_evaluation)
+
     @property
     def training_time(self) -> float:
-        """Seconds since the start, evaluation excluded."""
+        """Seconds since the start, evaluation and interruptions excluded."""
         return time.perf_counter() - self._started - self.evaluation_time
 
     def observe(self, step: int, collect: Callable[[], Metrics]) -> None:
         """Write the row and make the evaluation that are due."""
         if step >= self._next_row:
             self._row(step, collect())
-            self._next_row = _next_multiple(step, self._row_interval)
+            self._next_row = next_multiple(step, self._row_interval)
         frequency = self._config.evaluation.frequency
         if step >= self._next_evaluation:
             self._evaluate(step, SeedStream.EVALUATION, self._config.evaluation.episodes)
-            self._next_evaluation = _next_multiple(step, frequency)
+            self._next_evaluation = next_multiple(step, frequency)
         self.next_step = min(self._next_row, self._next_evaluation)
 
     def finish(self, trained: Trained) -> list[Episode]:
@@ -139,5 +159,6 @@ def _evaluation_fields(episodes: Sequence[Episode], final: bool, seconds: float)
     }
 
 
-def _next_multiple(step: int, interval: int) -> int:
+def next_multiple(step: int, interval: int) -> int:
+    """The first multiple of an interval after a step."""
     return (step // interval + 1) * interval

@@ -2,50 +2,123 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from typing import Any
 
+from ..domain.errors import RunStoppedError
 from ..domain.paths import AttemptPaths, RunPaths
 from ..domain.records import TrainerConfig, TrainingResult
 from ..domain.scores import area_under_curve, final_return
 from ..durability.files import write_json
-from ..durability.journal import JournalWriter
-from .backend import Backend, Description, Trained, create_backend
+from .backend import (
+    Backend,
+    Description,
+    NotRestoredError,
+    Resumption,
+    Trained,
+    create_backend,
+)
+from .checkpointing import Checkpointing, RunCheckpoints, SavedRun
 from .evaluation import Episode
 from .heartbeat import Heartbeat
-from .recording import Journal, RunRecorder, SilentJournal
+from .recording import RunRecorder
+from .run_log import RunLog
 
 
 class Trainer:
-    """Trains one run in this process; with a run directory it also writes journal and model."""
+    """Trains one run in this process; with a run directory it also writes journal and model.
 
-    def __init__(self, config: TrainerConfig, *, backend: str = "sb3") -> None:
+    Args:
+        config: everything that training depends on.
+        backend: the learning library.
+        asked_to_stop: looked at between rollouts; once it is true the run saves what it needs to
+            go on, and stops.
+    """
+
+    def __init__(
+        self,
+        config: TrainerConfig,
+        *,
+        backend: str = "sb3",
+        asked_to_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.config = config
         self._backend_name = backend
+        self._asked_to_stop = asked_to_stop
+        self._checkpoints = RunCheckpoints(config) if config.checkpoints else None
 
     def train(self) -> TrainingResult:
-        """Build, train, evaluate and save the run.
+        """Train, evaluate and save the run, from its newest checkpoint that is of use.
 
         Raises:
             TrainingError: when the run failed, as `NonFiniteError` with the step of a NaN;
                 an environment's or the library's own exception passes through.
+            RunStoppedError: when it was asked to stop before it was complete.
+            StorageError: when the disk refuses, or there are checkpoints and none is of use.
         """
-        attempt = self._attempt
-        with (
-            Heartbeat(attempt.heartbeat if attempt else None) as heartbeat,
-            _journal(self.config) as journal,
-            closing(create_backend(self._backend_name, self.config)) as backend,
-        ):
-            heartbeat.follow(backend.activity)
-            return self._train(backend, journal)
+        attempt, checkpoints = self._attempt, self._checkpoints
+        with Heartbeat(attempt.heartbeat if attempt else None) as heartbeat:
+            for saved in checkpoints.starting_points() if checkpoints else ():
+                try:
+                    return self._train_from(saved, heartbeat)
+                except NotRestoredError as error:
+                    checkpoints.pass_over(saved, error)
+            if checkpoints and not checkpoints.is_empty():
+                raise checkpoints.untrusted_error()
+            return self._train_from(None, heartbeat)
 
-    def _train(self, backend: Backend, journal: Journal) -> TrainingResult:
-        description = backend.build()
-        recorder = RunRecorder(self.config, backend, description.planned_timesteps, journal)
-        recorder.start(description)
-        trained = backend.train(recorder)
+    def _train_from(self, saved: SavedRun | None, heartbeat: Heartbeat) -> TrainingResult:
+        with ExitStack() as stack:
+            backend = stack.enter_context(closing(create_backend(self._backend_name, self.config)))
+            heartbeat.follow(backend.activity)
+            description = backend.build()
+            recorder = RunRecorder(self.config, backend, description.planned_timesteps)
+            log = stack.enter_context(RunLog(self.config))
+            if saved is None:
+                recorder.start(description, log.begin())
+            trained = self._observed_training(backend, recorder, log, saved)
+            if not trained.is_complete:
+                raise RunStoppedError(f"asked to stop at step {trained.step}")
+            return self._finish(backend, description, recorder, trained)
+
+    def _observed_training(
+        self, backend: Backend, recorder: RunRecorder, log: RunLog, saved: SavedRun | None
+    ) -> Trained:
+        """Train with everything recorded, and saved where the run has a place for that."""
+        config, checkpoints = self.config, self._checkpoints
+        if checkpoints is None:
+            return backend.train(
+                Checkpointing(recorder, None, config.checkpoint.frequency, self._asked_to_stop)
+            )
+
+        def save(step: int) -> None:
+            checkpoints.save(
+                step,
+                training=backend.capture(checkpoints.writer),
+                recorder=recorder.capture(),
+                journal_bytes=log.synced_bytes(),
+                why_inexact=backend.why_inexact,
+            )
+
+        observer = Checkpointing(recorder, save, config.checkpoint.frequency, self._asked_to_stop)
+
+        def go_on(why_inexact: str | None) -> None:
+            assert saved is not None  # noqa: S101 - else nothing is restored
+            observer.go_on_from(saved.step)
+            reason = why_inexact or saved.other_versions
+            recorder.go_on(saved.recorder, log.go_on(saved.step, saved.journal_bytes, reason))
+
+        resumption = saved and Resumption(saved.training, checkpoints.directory, go_on)
+        return backend.train(observer, resumption=resumption, tells_state=True)
+
+    def _finish(
+        self,
+        backend: Backend,
+        description: Description,
+        recorder: RunRecorder,
+        trained: Trained,
+    ) -> TrainingResult:
         training_time = recorder.training_time
         episodes = recorder.finish(trained)
         self._save(backend, trained, episodes)
@@ -102,15 +175,6 @@ class Trainer:
     def _attempt(self) -> AttemptPaths | None:
         config = self.config
         return None if config.run_dir is None else RunPaths(config.run_dir).attempt(config.attempt)
-
-
-@contextmanager
-def _journal(config: TrainerConfig) -> Iterator[Journal]:
-    if config.run_dir is None:
-        yield SilentJournal()
-        return
-    with JournalWriter(RunPaths(config.run_dir).journal, time.time) as writer:
-        yield writer
 
 
 def _prediction(number: int, episode: Episode) -> dict[str, Any]:

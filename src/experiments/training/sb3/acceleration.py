@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -28,18 +29,22 @@ def accelerated(model: BaseAlgorithm, *, enabled: bool) -> Iterator[None]:
         return
     validate = Distribution._validate_args
     exact = [optimizer for optimizer in optimizers(model) if type(optimizer) in FOREACH_IS_EXACT]
-    groups = [group for optimizer in exact for group in optimizer.param_groups]
-    before = [group["foreach"] for group in groups]
+    before = [group["foreach"] for group in _groups(exact)]
     Distribution.set_default_validate_args(False)
-    for group in groups:
+    for group in _groups(exact):
         group["foreach"] = True
     try:
         with wrapped(model.policy, "set_training_mode", partial(_only_changes, model.policy)):
             yield
     finally:
         Distribution.set_default_validate_args(validate)
-        for group, foreach in zip(groups, before, strict=True):
+        for group, foreach in zip(_groups(exact), before, strict=True):
             group["foreach"] = foreach
+
+
+def _groups(chosen: Sequence[torch.optim.Optimizer]) -> list[dict[str, Any]]:
+    """The groups of parameters as they are now: a state that is loaded replaces them."""
+    return [group for optimizer in chosen for group in optimizer.param_groups]
 
 
 def _only_changes(policy: BasePolicy, set_mode: Callable[[bool], None]) -> Callable[[bool], None]:

@@ -24,7 +24,8 @@ from ...domain.errors import TrainingError
 from ...domain.paths import AttemptPaths
 from ...domain.records import TrainerConfig
 from ...durability.files import replacing, write_json
-from ..backend import Description, Observer, Trained
+from ...durability.segments import SegmentWriter
+from ..backend import Description, Observer, Resumption, Trained
 from ..determinism import (
     generators_restored,
     seed_generators,
@@ -41,6 +42,7 @@ from .hyperparameters import constructor_arguments
 from .loop import WatchedTraining
 from .normalization import normalization_record
 from .parameters import parameter_count, parameters_sha256
+from .state.keeper import Keeper
 
 
 class StableBaselines:
@@ -48,7 +50,9 @@ class StableBaselines:
 
     def __init__(self, config: TrainerConfig) -> None:
         self._config = config
-        self._monitors: list[Monitor[Any, Any]] = []
+        self._keepers: list[Keeper] = []
+        """The environments, where they are in this process."""
+        self._training: WatchedTraining | None = None
         self._tally = Tally()
         self._built: BaseAlgorithm | None = None
         self._undo = ExitStack()
@@ -69,7 +73,7 @@ class StableBaselines:
         vector = training_environments(config)
         table = algorithms()[canonical_name(config.algorithm)]
         self._undo.callback(vector.close)
-        self._monitors = _monitors_of(vector)
+        self._keepers = _keepers_of(vector)
         policy = config.policy or default_policy(table, vector.observation_space)
         arguments = constructor_arguments(config.hyperparameters, vector.action_space)
         if config.device != "auto":  # what "auto" means differs between the algorithms
@@ -85,10 +89,38 @@ class StableBaselines:
             planned_timesteps=planned_timesteps(self.model, config.total_timesteps),
         )
 
-    def train(self, observer: Observer) -> Trained:
+    def train(
+        self,
+        observer: Observer,
+        *,
+        resumption: Resumption | None = None,
+        tells_state: bool = False,
+    ) -> Trained:
         """Run the library's `learn`, watched."""
-        training = WatchedTraining(self.model, self._monitors, observer, self._tally)
-        return training.run(self._config.total_timesteps, accelerate=self._config.accelerate)
+        vector = self.model.get_env()
+        assert vector is not None  # noqa: S101 - it was built with one
+        self._training = WatchedTraining(self.model, vector, observer, self._tally)
+        return self._training.run(
+            self._config.total_timesteps,
+            accelerate=self._config.accelerate,
+            resumption=resumption,
+            tells_state=tells_state,
+        )
+
+    def capture(self, writer: SegmentWriter) -> dict[str, Any]:
+        """The state of model, environments, experience, generators and all that is counted."""
+        return self._running.capture(writer)
+
+    @property
+    def why_inexact(self) -> str | None:
+        """Why the environments' state is not exact; None where it is."""
+        return self._running.why_inexact
+
+    @property
+    def _running(self) -> WatchedTraining:
+        if self._training is None:
+            raise RuntimeError("call train() first")
+        return self._training
 
     def evaluate(self, seeds: Sequence[int], *, deterministic: bool) -> list[Episode]:
         """Play one episode a seed; generators and modes of training are left as they were."""
@@ -128,9 +160,11 @@ class StableBaselines:
         The monitors around the environments count anyway, so nothing is added to a step. A step
         counts twice, so that one that ends an episode, which is then begun no more, is a change.
         """
-        steps = sum(monitor.total_steps for monitor in self._monitors)
-        begun = sum(not monitor.needs_reset for monitor in self._monitors)
-        return self._tally.count + 2 * steps + begun
+        monitors: list[Monitor[Any, Any]] = [keeper.env for keeper in self._keepers]
+        steps = sum(monitor.total_steps for monitor in monitors)
+        begun = sum(not monitor.needs_reset for monitor in monitors)
+        replayed = sum(keeper.replayed for keeper in self._keepers)
+        return self._tally.count + 2 * steps + begun + replayed
 
     def experience_bytes(self) -> int:
         """Bytes of the rollout or replay buffer once it is full."""
@@ -145,7 +179,7 @@ class StableBaselines:
         self._undo.close()
 
 
-def _monitors_of(vector: VecEnv) -> list[Monitor[Any, Any]]:
+def _keepers_of(vector: VecEnv) -> list[Keeper]:
     layer: Any = vector
     while isinstance(layer, VecEnvWrapper):
         layer = layer.venv

@@ -1,4 +1,4 @@
-"""What the library's stored experience weighs."""
+"""The library's stored experience: what it weighs, and where its rows lie."""
 
 from __future__ import annotations
 
@@ -21,6 +21,15 @@ def experience_bytes(model: BaseAlgorithm) -> int:
         return sum(sizes) + (max(sizes) if rollout.n_envs > 1 else 0)
     replay: Any = getattr(model, "replay_buffer", None)
     return 0 if replay is None else sum(_array_sizes(replay))
+
+
+def ring_slices(first: int, end: int, size: int) -> Iterator[tuple[int, slice]]:
+    """Rows `first` to `end`, ever counted, as slices of a ring buffer with their first row."""
+    while first < end:
+        position = first % size
+        count = min(end - first, size - position)
+        yield first, slice(position, position + count)
+        first += count
 
 
 def _array_sizes(buffer: Any) -> Iterator[int]:

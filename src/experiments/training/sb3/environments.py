@@ -15,6 +15,7 @@ from ...domain.errors import UsageError
 from ...domain.records import TrainerConfig
 from ..evaluation import RewardMeter
 from .hyperparameters import named_class
+from .state.keeper import Keeper
 
 Environment = gym.Env[Any, Any]
 
@@ -26,7 +27,13 @@ def training_environments(config: TrainerConfig) -> VecEnv:
     def make() -> Environment:
         return _wrapped(_make_rendering(config), config)
 
-    vector = make_vec_env(make, config.n_envs, seed=config.seed)
+    vector = make_vec_env(
+        make,
+        config.n_envs,
+        seed=config.seed,
+        wrapper_class=Keeper,
+        wrapper_kwargs={"rebuild": make},
+    )
     return vector if config.normalize is None else VecNormalize(vector, **config.normalize)
 
 

@@ -16,6 +16,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepR
 from torch.nn.utils import get_total_norm
 
 from ...domain.errors import NonFiniteError
+from .buffers import ring_slices
 
 Found = tuple[int, str]
 """The training timestep and the quantity."""
@@ -26,7 +27,7 @@ class FinitenessCheck:
 
     def __init__(self, model: BaseAlgorithm) -> None:
         self._model = model
-        self._checked_rows = 0
+        self.checked_rows = 0
         """Rows ever written to the replay buffer that were looked at."""
 
     def rollout(self) -> None:
@@ -122,10 +123,10 @@ class FinitenessCheck:
             return None
         environments = buffer.n_envs
         written = self._model.num_timesteps // environments
-        first = max(self._checked_rows, written - buffer.buffer_size)
-        self._checked_rows = written
+        first = max(self.checked_rows, written - buffer.buffer_size)
+        self.checked_rows = written
         found: list[Found] = []
-        for start, rows in _ring(first, written, buffer.buffer_size):
+        for start, rows in ring_slices(first, written, buffer.buffer_size):
             seen = _rows(_parts(buffer, "observations"), rows)
             found += [((start + row) * environments, "observation") for row in seen]
             came = _rows(_parts(buffer, "next_observations"), rows)
@@ -187,12 +188,3 @@ def _rows(arrays: list[np.ndarray], rows: slice) -> Iterator[int]:
         part = array[rows]
         if not _finite(part):
             yield int(np.flatnonzero(~np.isfinite(part).reshape(len(part), -1).all(axis=1))[0])
-
-
-def _ring(first: int, end: int, size: int) -> Iterator[tuple[int, slice]]:
-    """Rows `first` to `end`, ever counted, as slices of a ring buffer with their first row."""
-    while first < end:
-        position = first % size
-        count = min(end - first, size - position)
-        yield first, slice(position, position + count)
-        first += count

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,14 +10,16 @@ import torch
 from stable_baselines3.a2c import A2C
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import Logger
-from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import VecEnv
 
 from ...domain import metric_names as names
 from ...domain.units import GIB
 from .algorithms import LOSSES
+from .state.plain import Plain, capture, restore
 from .updates import UpdateRecord, UpdateWatcher
 
 LIBRARY_PREFIXES = (names.LIBRARY_PREFIX, "rollout/")
+_CONNECTIONS = ("_model", "_vector", "_watcher", "_loss_name")
 KL_OF_UPDATE = "train/kl_divergence_loss"
 """Where TRPO, which has one KL divergence an update, records it."""
 
@@ -26,14 +27,10 @@ KL_OF_UPDATE = "train/kl_divergence_loss"
 class MetricsRecorder:
     """Collects what a model, its environments and its updates show; absent is what they lack."""
 
-    def __init__(
-        self, model: BaseAlgorithm, monitors: Sequence[Monitor[Any, Any]], watcher: UpdateWatcher
-    ) -> None:
+    def __init__(self, model: BaseAlgorithm, vector: VecEnv, watcher: UpdateWatcher) -> None:
         self._model = model
-        self._monitors = monitors
+        self._vector = vector
         self._watcher = watcher
-        self._seen = [0] * len(monitors)
-        """Finished episodes of each environment that earlier rows told of."""
         self.rollouts = 0
         self.batches = 0
         """Updates: each learns from one batch of experience."""
@@ -41,6 +38,14 @@ class MetricsRecorder:
         self.invalid_losses = 0
         self._loss_name = LOSSES.get(type(model).__name__)
         model.set_logger(Logger(folder=None, output_formats=[]))
+
+    def capture(self) -> Plain:
+        """What was counted so far, as plain data."""
+        return capture(self, _CONNECTIONS)
+
+    def restore(self, state: Plain) -> None:
+        """Go on counting from there."""
+        restore(self, state)
 
     def note_update(self) -> float | None:
         """Count an update that has just ended, and return its loss where it has one."""
@@ -77,10 +82,8 @@ class MetricsRecorder:
         return metrics
 
     def _returns(self) -> dict[str, float]:
-        finished: list[float] = []
-        for index, monitor in enumerate(self._monitors):
-            finished += monitor.episode_returns[self._seen[index] :]
-            self._seen[index] = len(monitor.episode_returns)
+        by_environment = self._vector.env_method("take_returns")
+        finished = [each for returns in by_environment for each in returns]
         if not finished:
             return {}
         returns = np.array(finished)

@@ -21,6 +21,7 @@ from torch.nn.utils import get_total_norm
 from ..heartbeat import Tally
 from .acceleration import optimizers
 from .patching import wrapped
+from .state.plain import Plain, capture, restore
 
 Minibatches = Callable[..., Iterator[Any]]
 
@@ -60,6 +61,17 @@ class UpdateWatcher:
         self._hooks = ExitStack()
         self._armed: set[torch.optim.Optimizer] = set()
         self._squares: list[float] = []
+
+    def capture(self) -> Plain:
+        """What no journal row told of yet, as plain data."""
+        self._record.gradient_norms = list(self._record.norms())  # floats are told at once
+        return capture((self._record, self._clips))
+
+    def restore(self, state: Plain) -> None:
+        """Go on from there; inside `watching`."""
+        self._record, self._clips = restore((self._record, self._clips), state)
+        if self._clips:
+            self._hooks.close()
 
     def take(self) -> UpdateRecord:
         """What was seen since the last call."""

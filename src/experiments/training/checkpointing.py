@@ -1,0 +1,235 @@
+"""A run's checkpoints: when one is saved, what it holds, and which one training goes on from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from ..domain.errors import RunStoppedError, StorageError
+from ..domain.paths import RunPaths
+from ..domain.records import TrainerConfig
+from ..durability.checkpoints import CheckpointManager, unpack
+from ..durability.files import json_text
+from ..durability.segments import SegmentWriter
+from .backend import Metrics, StopTraining
+from .recording import next_multiple
+
+NAME = "checkpoint"
+ADJUSTABLE = ("batch_size", "buffer_size")
+"""Hyperparameters that a retry may change and still go on from a checkpoint."""
+LIBRARIES = ("torch", "stable-baselines3", "sb3-contrib", "gymnasium", "numpy")
+"""Other versions of these may compute other bits."""
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A checkpoint that can be trusted."""
+
+    step: int
+    journal_bytes: int
+    recorder: Mapping[str, Any]
+    """What `RunRecorder.capture` told."""
+    training: Mapping[str, Any]
+    """What `Backend.capture` told."""
+    other_versions: str | None
+    """Why libraries of other versions may compute other bits; None where they are the same."""
+
+
+class RunCheckpoints:
+    """The checkpoints of one run, and the files to which they refer.
+
+    Args:
+        config: of an attempt at the run; it has a folder for checkpoints.
+    """
+
+    def __init__(self, config: TrainerConfig) -> None:
+        if config.checkpoints is None:
+            raise ValueError("the run has no folder for checkpoints")
+        self.directory: Path = config.checkpoints
+        self._config = config
+        self._manager = CheckpointManager(self.directory, NAME, keep=config.checkpoint.keep)
+        self.writer = SegmentWriter(self.directory, f"experience-{config.attempt}")
+        self._referred: dict[str, set[str]] = {}
+        """The files that each checkpoint refers to."""
+
+    def starting_points(self) -> Iterator[SavedRun]:
+        """The checkpoints that can be trusted, newest first; a warning names each that cannot."""
+        for step, state in self._manager.trusted(self._check):
+            yield SavedRun(
+                step,
+                state["journal_bytes"],
+                state["recorder"],
+                state["training"],
+                _other_versions(state["libraries"]),
+            )
+
+    def pass_over(self, saved: SavedRun, why: Exception) -> None:
+        """Warn that a checkpoint could not be used after all."""
+        self._manager.pass_over(saved.step, why)
+
+    def is_empty(self) -> bool:
+        """Whether there is no checkpoint, good or bad."""
+        return self._manager.is_empty()
+
+    def untrusted_error(self) -> StorageError:
+        """The error where there are checkpoints and none is of use."""
+        return self._manager.untrusted_error()
+
+    def save(
+        self,
+        step: int,
+        *,
+        journal_bytes: int,
+        recorder: Mapping[str, Any],
+        training: Mapping[str, Any],
+        why_inexact: str | None,
+    ) -> None:
+        """Save a checkpoint; what no kept one needs any more goes.
+
+        Raises:
+            StorageError: when the disk refuses; earlier checkpoints are untouched.
+            RunStoppedError: when a later attempt has begun: this one was given up.
+        """
+        self._check_not_given_up()
+        state = {
+            "run": _identity(self._config),
+            "libraries": _versions(),
+            "attempt": self._config.attempt,
+            "step": step,
+            "journal_bytes": journal_bytes,
+            "recorder": dict(recorder),
+            "training": dict(training),
+            "why_inexact": why_inexact,
+        }
+        path = self._manager.save(step, state)
+        self._referred[path.name] = _files_of(state)
+        self._drop_unreferred()
+
+    def _check(self, state: Mapping[str, Any]) -> None:
+        """Refuse the checkpoint of another run.
+
+        Raises:
+            StorageError: saying in what it differs.
+        """
+        ours, theirs = _identity(self._config), state.get("run", {})
+        different = [name for name in ours if ours[name] != theirs.get(name)]
+        if different:
+            told = ", ".join(f"{name} {theirs.get(name)}, not {ours[name]}" for name in different)
+            raise StorageError(f"it is of another run: {told}"[:300])
+
+    def _check_not_given_up(self) -> None:
+        run_dir = self._config.run_dir
+        later = [] if run_dir is None else RunPaths(run_dir).attempts()
+        if later and later[-1] > self._config.attempt:
+            raise RunStoppedError(f"attempt {later[-1]} has begun: this one was given up")
+
+    def _drop_unreferred(self) -> None:
+        """Remove the files of experience to which no kept checkpoint refers."""
+        kept = {path.name: path for path in self._manager.paths()}
+        self._referred = {name: files for name, files in self._referred.items() if name in kept}
+        present = list(self.directory.glob("experience-*.bin"))
+        if not present:
+            return
+        for name, path in kept.items():
+            if name not in self._referred:
+                try:
+                    self._referred[name] = _files_of(unpack(path.read_bytes(), path))
+                except (StorageError, OSError):
+                    self._referred[name] = set()
+        needed = set().union(*self._referred.values())
+        newest = max(present, key=lambda path: path.stat().st_mtime_ns)
+        for path in present:
+            if path.name not in needed and path != newest:
+                path.unlink(missing_ok=True)
+
+
+class Checkpointing:
+    """An observer that lets another one record, saves checkpoints, and stops when asked to.
+
+    Args:
+        recorder: whom it lets record; what it has recorded is part of a checkpoint.
+        save: saves a checkpoint of this step.
+        frequency: timesteps between two checkpoints; None saves one only when it stops.
+        asked_to_stop: looked at before each rollout.
+    """
+
+    def __init__(
+        self,
+        recorder: Any,
+        save: Callable[[int], None] | None,
+        frequency: int,
+        asked_to_stop: Callable[[], bool],
+    ) -> None:
+        self._recorder = recorder
+        self._save = save
+        self._frequency = frequency
+        self._next = frequency
+        self._asked_to_stop = asked_to_stop
+
+    @property
+    def next_step(self) -> int:
+        """The step at which there is something to do."""
+        if self._asked_to_stop():
+            return 0
+        due: int = self._recorder.next_step
+        return due if self._save is None else min(due, self._next)
+
+    def go_on_from(self, step: int) -> None:
+        """The run went on from a checkpoint of this step."""
+        self._next = next_multiple(step, self._frequency)
+
+    def observe(self, step: int, collect: Callable[[], Metrics]) -> None:
+        """Record what is due, then save, so that a checkpoint holds what was recorded.
+
+        Raises:
+            StopTraining: when it was asked to stop.
+        """
+        if step >= self._recorder.next_step:
+            self._recorder.observe(step, collect)
+        stops = self._asked_to_stop()
+        if self._save is not None and (step >= self._next or stops):
+            self._save(step)
+            self._next = next_multiple(step, self._frequency)
+        if stops:
+            raise StopTraining
+
+
+def _identity(config: TrainerConfig) -> dict[str, str]:
+    """What makes a run this run and no other; each as text that can be compared and shown."""
+    fixed = {k: v for k, v in config.hyperparameters.items() if k not in ADJUSTABLE}
+    facts = {
+        "algorithm": config.algorithm,
+        "environment": config.environment,
+        "environment_kwargs": config.environment_kwargs,
+        "seed": config.seed,
+        "training_steps": config.total_timesteps,
+        "hyperparameters": fixed,
+        "policy": config.policy,
+        "n_envs": config.n_envs,
+        "wrappers": config.wrappers,
+        "normalize": config.normalize,
+        "torch_threads": config.torch_threads,
+        "run": config.run_dir.name if config.run_dir else None,
+    }
+    return {name: json_text(value) for name, value in facts.items()}
+
+
+def _versions() -> dict[str, str]:
+    return {name: metadata.version(name) for name in LIBRARIES}
+
+
+def _other_versions(saved: Mapping[str, str]) -> str | None:
+    """Why libraries of other versions may compute other bits; None where they are the same."""
+    now = _versions()
+    others = [
+        f"{name} {saved.get(name)}, now {now[name]}" for name in now if saved.get(name) != now[name]
+    ]
+    return f"it was saved with {', '.join(others)}" if others else None
+
+
+def _files_of(state: Mapping[str, Any]) -> set[str]:
+    experience = state["training"].get("experience") or {}
+    return {each["chunk"]["file"] for each in experience.get("chunks", ())}

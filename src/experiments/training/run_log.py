@@ -1,0 +1,68 @@
+"""What an attempt leaves while it trains: its journal, and from which step it went on."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+from ..domain.paths import RunPaths
+from ..domain.records import TrainerConfig
+from ..durability.files import write_json
+from ..durability.journal import JournalWriter
+from .recording import Journal, SilentJournal
+
+logger = logging.getLogger(__name__)
+
+
+class RunLog:
+    """Opens the journal once it is sure where it goes on; without a run directory all is silent.
+
+    Until then nothing that an earlier attempt left is touched.
+    """
+
+    def __init__(self, config: TrainerConfig) -> None:
+        self._attempt = config.attempt
+        self._paths = None if config.run_dir is None else RunPaths(config.run_dir)
+        self._open = ExitStack()
+        self._writer: JournalWriter | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._open.__exit__(kind, error, trace)
+
+    def begin(self) -> Journal:
+        """The journal of a run that starts: empty."""
+        return self._open_at(0, 0, None)
+
+    def go_on(self, step: int, journal_bytes: int, why_inexact: str | None) -> Journal:
+        """The journal of a run that goes on from a checkpoint, cut back to its offset.
+
+        Raises:
+            StorageError: when it is shorter than that, or the disk refuses.
+        """
+        how = "exactly" if why_inexact is None else f"approximately, because {why_inexact}"
+        logger.info("going on from the checkpoint of step %d, %s", step, how)
+        return self._open_at(step, journal_bytes, why_inexact)
+
+    def synced_bytes(self) -> int:
+        """The length of the journal, all of which is on the disk."""
+        return 0 if self._writer is None else self._writer.synced_bytes()
+
+    def _open_at(self, step: int, journal_bytes: int, why_inexact: str | None) -> Journal:
+        if self._paths is None:
+            return SilentJournal()
+        writer = JournalWriter(self._paths.journal, time.time, keep_bytes=journal_bytes)
+        self._writer = self._open.enter_context(writer)
+        start = {"step": step, "why_inexact": why_inexact}
+        write_json(self._paths.attempt(self._attempt).start, start)
+        return writer
