@@ -170,7 +170,7 @@ class Campaign:
             if run in self._ended:
                 return self._ended[run]
             attempts = self.attempts[run]
-            if attempts.status is RunStatus.QUEUED:
+            if attempts.status is RunStatus.QUEUED and attempts.number <= 1:
                 steps = self._planned[run.arm]
                 return RunProgress(run, RunStatus.QUEUED, 0, steps, attempt=max(1, attempts.number))
             progress = self._read(run)

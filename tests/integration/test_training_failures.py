@@ -138,4 +138,4 @@ def test_a_failed_run_leaves_a_journal_and_no_model(tmp_path: Path) -> None:
         Trainer(config).train()
 
     assert (tmp_path / "journal.jsonl").is_file()
-    assert list((tmp_path / "attempt-1").iterdir()) == []
+    assert [path.name for path in (tmp_path / "attempt-1").iterdir()] == ["start.json"]

@@ -74,21 +74,21 @@ def test_a_torn_last_line_waits(worked_on: Experiment) -> None:
     assert by_run(Follower(worked_on.paths).look())[FIRST].step == 1024
 
 
-def test_a_run_that_is_rewound_waits_and_begins_anew(worked_on: Experiment) -> None:
+def test_a_run_that_is_tried_again_waits_where_it_stood(worked_on: Experiment) -> None:
     follower = Follower(worked_on.paths)
     training = Training(worked_on, FIRST).start().row(2048, 20.0)
     follower.look()
     training.end(RunStatus.FAILED, "RuntimeError: joint 3 exploded")
     failed = by_run(follower.look())[FIRST]
     training.attempts.prepare()
-    rewound = by_run(follower.look())[FIRST]
+    waiting = by_run(follower.look())[FIRST]
     training.attempts.started(os.getpid())
-    training.row(512, 3.0)
+    training.row(2560, 3.0)
     again = by_run(follower.look())[FIRST]
 
     assert (failed.status, failed.error) == (RunStatus.FAILED, "RuntimeError: joint 3 exploded")
-    assert (rewound.status, rewound.step) == (RunStatus.QUEUED, 0)
-    assert (again.status, again.step, again.attempt) == (RunStatus.RUNNING, 512, 2)
+    assert (waiting.status, waiting.step) == (RunStatus.QUEUED, 2048)
+    assert (again.status, again.step, again.attempt) == (RunStatus.RUNNING, 2560, 2)
 
 
 def test_runs_of_an_earlier_session_wait_to_be_trained_again(worked_on: Experiment) -> None:

@@ -59,14 +59,14 @@ class Trainer:
         """
         attempt, checkpoints = self._attempt, self._checkpoints
         with Heartbeat(attempt.heartbeat if attempt else None) as heartbeat:
-            for saved in checkpoints.starting_points() if checkpoints else ():
+            if checkpoints is None or checkpoints.is_empty():
+                return self._train_from(None, heartbeat)
+            for saved in checkpoints.starting_points():
                 try:
                     return self._train_from(saved, heartbeat)
                 except NotRestoredError as error:
                     checkpoints.pass_over(saved, error)
-            if checkpoints and not checkpoints.is_empty():
-                raise checkpoints.untrusted_error()
-            return self._train_from(None, heartbeat)
+            raise checkpoints.untrusted_error()
 
     def _train_from(self, saved: SavedRun | None, heartbeat: Heartbeat) -> TrainingResult:
         with ExitStack() as stack:
@@ -109,7 +109,9 @@ class Trainer:
             reason = why_inexact or saved.other_versions
             recorder.go_on(saved.recorder, log.go_on(saved.step, saved.journal_bytes, reason))
 
-        resumption = saved and Resumption(saved.training, checkpoints.directory, go_on)
+        resumption = None
+        if saved is not None:
+            resumption = Resumption(saved.training, checkpoints.directory, go_on)
         return backend.train(observer, resumption=resumption, tells_state=True)
 
     def _finish(

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from sb3_contrib import ARS
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
 from ...config.algorithms import algorithms, canonical_name
@@ -160,7 +159,7 @@ class StableBaselines:
         The monitors around the environments count anyway, so nothing is added to a step. A step
         counts twice, so that one that ends an episode, which is then begun no more, is a change.
         """
-        monitors: list[Monitor[Any, Any]] = [keeper.env for keeper in self._keepers]
+        monitors = [keeper.monitor for keeper in self._keepers]
         steps = sum(monitor.total_steps for monitor in monitors)
         begun = sum(not monitor.needs_reset for monitor in monitors)
         replayed = sum(keeper.replayed for keeper in self._keepers)

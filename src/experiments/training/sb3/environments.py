@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -31,8 +32,7 @@ def training_environments(config: TrainerConfig) -> VecEnv:
         make,
         config.n_envs,
         seed=config.seed,
-        wrapper_class=Keeper,
-        wrapper_kwargs={"rebuild": make},
+        wrapper_class=partial(Keeper, rebuild=make),
     )
     return vector if config.normalize is None else VecNormalize(vector, **config.normalize)
 

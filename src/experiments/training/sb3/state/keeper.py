@@ -14,6 +14,7 @@ from typing import Any, SupportsFloat
 
 import gymnasium as gym
 import numpy as np
+from stable_baselines3.common.monitor import Monitor
 
 from ...determinism import generators_restored
 from .methods import METHODS, Method, take, worth_trying
@@ -60,9 +61,9 @@ class Keeper(gym.Wrapper[Any, Any, Any, Any]):
         rebuild: makes another environment like the one in the monitor.
     """
 
-    def __init__(self, monitor: Any, rebuild: Callable[[], Any]) -> None:
+    def __init__(self, monitor: Monitor[Any, Any], rebuild: Callable[[], Any]) -> None:
         super().__init__(monitor)
-        self._monitor = monitor
+        self.monitor = monitor
         self._inside = monitor.env
         self._rebuild = rebuild
         self._methods: list[Method] = []
@@ -77,7 +78,7 @@ class Keeper(gym.Wrapper[Any, Any, Any, Any]):
 
     # ---- as an environment
 
-    def reset(self, **arguments: Any) -> tuple[Any, dict[str, Any]]:  # type: ignore[override]
+    def reset(self, **arguments: Any) -> tuple[Any, dict[str, Any]]:
         """Reset, and note it where that is wanted."""
         if self._first_reset is None:
             tape = Tape()
@@ -110,7 +111,7 @@ class Keeper(gym.Wrapper[Any, Any, Any, Any]):
         is_recording = self._tape is not None or (
             self._trial is not None and not self._trial.is_over
         )
-        self.step = self._step_recorded if is_recording else self._monitor.step  # type: ignore[method-assign]
+        self.step = self._step_recorded if is_recording else self.monitor.step  # type: ignore[method-assign]
 
     # ---- finding out what works
 
@@ -195,7 +196,7 @@ class Keeper(gym.Wrapper[Any, Any, Any, Any]):
 
     def take_returns(self) -> list[float]:
         """Returns of the episodes that ended since the last call; the monitor forgets them."""
-        monitor = self._monitor
+        monitor = self.monitor
         returns = list(monitor.episode_returns)
         for kept in (monitor.episode_returns, monitor.episode_lengths, monitor.episode_times):
             kept.clear()
@@ -203,7 +204,7 @@ class Keeper(gym.Wrapper[Any, Any, Any, Any]):
 
     def capture_state(self) -> Plain:
         """Everything, as plain data; the environment's own part is None where no method works."""
-        monitor = capture(self._monitor, _MONITORS_OWN)
+        monitor = capture(self.monitor, _MONITORS_OWN)
         if not self._methods:
             return monitor, None, None
         method = self._methods[0]
@@ -223,7 +224,7 @@ class Keeper(gym.Wrapper[Any, Any, Any, Any]):
                 method.restore(self._inside, told, self._count_replayed)
             if method.needs_tape:
                 self._tape = Tape.of(told)
-        restore(self._monitor, monitor)
+        restore(self.monitor, monitor)
         self._update_step()
 
     def _count_replayed(self) -> None:
