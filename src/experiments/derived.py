@@ -90,7 +90,7 @@ def report_content(experiment: Experiment, conditions: Conditions) -> ReportCont
         created=_moment(experiment.life.created_at),
         finished=_moment(experiment.life.ended_at),
         differences=experiment.audit.differences,
-        warnings=experiment.audit.warnings,
+        warnings=experiment.warnings,
         notices=experiment.audit.notices,
         curves=facts.curves,
         resources=facts.resources,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -37,8 +37,10 @@ from .durability.saved_experiments import (
 
 DEFAULT_OUTPUT_DIR = "results/experiments"
 TAKING_SECONDS = 0.3
-CONDITIONS = ("recovery", "resource_limits", "hang_seconds")
+CONDITIONS = ("recovery", "resource_limits", "hang_seconds", "checkpoint")
 """Keys of the file that may change while an experiment exists: they change no bit of any run."""
+DESIGN = ("comparison", "early_abort", "seeds", "hypothesis", "comment", "tags")
+"""Keys that decide about the question; a change after the first run weakens the answer."""
 
 
 class Experiment:
@@ -129,6 +131,10 @@ class Experiment:
         self.output_dir = Path(output_dir)
         self.paths = ExperimentPaths.under(self.output_dir, self.experiment_id)
         self.audit: Audit = audit(config)
+        self.design_changes: tuple[str, ...] = ()
+        """Changes of the decision rule or the seeds since the experiment began, in words."""
+        self.is_altered = False
+        """Whether the design was changed and what follows from it is not saved yet."""
         self.results: dict[RunKey, TrainingResult] = {}
         self.metrics: dict[RunKey, dict[str, Any]] = {}
         self._seeds = config.seed_list
@@ -191,6 +197,42 @@ class Experiment:
             if name != "recovery" or name in config.model_fields_set
         }
         self.config = self.config.model_copy(update=chosen)
+
+    def override_design(self, config: ExperimentConfig, changes: Sequence[str]) -> None:
+        """Take over another form's `DESIGN` and seeds that are added, and remember that for good.
+
+        Args:
+            config: the other form; its arms are the same.
+            changes: what it changes, in words.
+
+        Raises:
+            UsageError: when it leaves a seed out that is planned now.
+        """
+        left_out = [seed for seed in self._seeds if seed not in config.seed_list]
+        if left_out:
+            raise UsageError(
+                f"seeds {left_out} are planned and would be left out",
+                remedy="seeds may be added to an experiment that exists, and none taken away",
+            )
+        self.config = self.config.model_copy(
+            update={name: getattr(config, name) for name in DESIGN}
+        )
+        self._seeds = self.config.seed_list
+        self._known_seeds = frozenset(self._seeds)
+        self._comparison = None
+        self.audit = audit(self.config)
+        self.is_altered = True
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        self.design_changes += tuple(f"{change} ({when})" for change in changes)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader of the result must know: what the audit found, what was changed later."""
+        changed = (
+            f"the design was changed after the experiment began: {each}"
+            for each in self.design_changes
+        )
+        return (*self.audit.warnings, *changed)
 
     @property
     def has_single_seed(self) -> bool:
@@ -333,6 +375,7 @@ class Experiment:
         self._write_results(self.paths)
         self._unsaved.clear()
         write_json(self.paths.experiment, self._saved_form())
+        self.is_altered = False
         return self.paths.experiment
 
     def save_result(self, run: RunKey) -> Path:
@@ -399,11 +442,15 @@ class Experiment:
             **self.life.to_dict(),
             "config": self.saved_config(),
             "audit": asdict(self.audit),
+            "design_changes": list(self.design_changes),
         }
 
     def _restore(self, saved: Mapping[str, Any]) -> None:
         """Take over what was saved; a run's own file is newer than what format 1 holds of it."""
         self.life = Life.from_dict(saved)
+        self.design_changes = tuple(
+            dict.fromkeys((*saved.get("design_changes", ()), *self.design_changes))
+        )
         inside = results_inside(saved)
         own = {
             run: found

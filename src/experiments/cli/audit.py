@@ -24,11 +24,11 @@ def print_audit(screen: Console, experiment: Experiment, mode: ExecutionMode) ->
     differences = [asdict(difference) for difference in experiment.audit.differences]
     screen.print(tables.differences_table(differences))
     screen.print()
-    for warning in experiment.audit.warnings:
+    for warning in experiment.warnings:
         screen.print(Text(f"warning: {printable(warning)}", style="yellow"))
     for notice in experiment.audit.notices:
         screen.print(Text(f"note: {printable(notice)}", style="cyan"))
-    if experiment.audit.warnings or experiment.audit.notices:
+    if experiment.warnings or experiment.audit.notices:
         screen.print()
 
 

@@ -11,7 +11,7 @@ from ..config import ExperimentConfig, load_experiment_file, with_overrides
 from ..domain.errors import UsageError
 from ..domain.paths import ExperimentPaths
 from ..durability.saved_experiments import existing_error
-from ..experiment import CONDITIONS, Experiment
+from ..experiment import CONDITIONS, DESIGN, Experiment
 from . import stored, wording
 from .arguments import check_overrides, override
 
@@ -31,6 +31,8 @@ class Question:
     """What flags say of recovery; it may change when an experiment is continued."""
     environment_modules: tuple[str, ...] = ()
     resume: bool = False
+    override_design: bool = False
+    """Whether the decision rule and the seeds of an experiment that exists may change."""
 
 
 def open_experiment(question: Question) -> Experiment:
@@ -89,12 +91,13 @@ def load(question: Question) -> ExperimentConfig:
 
 
 def _existing(question: Question, experiment_id: str) -> Experiment:
-    if question.tags or not all(_is_condition(override) for override in question.overrides):
+    changeable = (*CONDITIONS, *(DESIGN if question.override_design else ()))
+    if question.tags or not all(_key(each) in changeable for each in question.overrides):
         raise UsageError(
             "an experiment that exists cannot be changed",
             where=f"--experiment-id {experiment_id}",
             remedy="leave out the options that describe or configure it; --set may change only "
-            + ", ".join(CONDITIONS),
+            + ", ".join(changeable),
         )
     paths = stored.find(question.output_dir, experiment_id)
     modules = question.environment_modules
@@ -103,6 +106,9 @@ def _existing(question: Question, experiment_id: str) -> Experiment:
         saved = experiment.saved_config()
         changed = with_overrides(saved, question.overrides, environment_modules=modules)
         experiment.choose_conditions(changed)
+        altered = list(_altered(experiment.config, changed))
+        if altered:
+            experiment.override_design(changed, altered)
     if question.recovery:
         experiment.choose_recovery(**question.recovery)
     return experiment
@@ -113,10 +119,11 @@ def _resumed(question: Question, config: ExperimentConfig, paths: ExperimentPath
         raise existing_error(paths)
     existing = Experiment.load(paths.root, environment_modules=question.environment_modules)
     existing.choose_conditions(config)
-    before, after = (
-        each.model_dump(mode="json", exclude=set(CONDITIONS)) for each in (existing.config, config)
-    )
-    changed = list(changes(before, after))
+    if question.override_design and not list(_altered(existing.config, config, but=DESIGN)):
+        altered = list(_altered(existing.config, config))
+        if altered:
+            existing.override_design(config, altered)
+    changed = list(_altered(existing.config, config))
     if changed:
         more = f" and {len(changed) - SHOWN_CHANGES} more" if len(changed) > SHOWN_CHANGES else ""
         raise UsageError(
@@ -124,14 +131,24 @@ def _resumed(question: Question, config: ExperimentConfig, paths: ExperimentPath
             f"{', '.join(changed[:SHOWN_CHANGES])}{more}",
             where=str(question.config),
             remedy=f"continue unchanged with --experiment-id {paths.experiment_id},"
-            " or give the changed file another experiment_id",
+            " or give the changed file another experiment_id; --override-design permits changes of "
+            f"{', '.join(DESIGN)}, and records them",
         )
     return existing
 
 
-def _is_condition(override: str) -> bool:
-    path = override.partition("=")[0].strip()
-    return path.partition(".")[0] in CONDITIONS
+def _altered(
+    before: ExperimentConfig, after: ExperimentConfig, but: Sequence[str] = ()
+) -> Iterator[str]:
+    """What another form of a file changes besides `CONDITIONS`, in words."""
+    left_out = {*CONDITIONS, *but}
+    old, new = (each.model_dump(mode="json", exclude=left_out) for each in (before, after))
+    yield from changes(old, new)
+
+
+def _key(override: str) -> str:
+    """The file's key that an override changes something of."""
+    return override.partition("=")[0].strip().partition(".")[0]
 
 
 def changes(before: Any, after: Any, pointer: str = "") -> Iterator[str]:

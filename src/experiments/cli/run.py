@@ -47,6 +47,13 @@ def run(
         bool,
         typer.Option("--resume", help="Start, or continue if the id exists already."),
     ] = False,
+    override_design: Annotated[
+        bool,
+        typer.Option(
+            "--override-design",
+            help="Let an experiment that exists change its decision rule or gain seeds; recorded.",
+        ),
+    ] = False,
     overrides: options.Overrides = None,
     allow_env_module: options.EnvironmentModules = None,
     comment: Annotated[
@@ -125,6 +132,7 @@ def run(
         recovery=choice,
         environment_modules=tuple(allow_env_module or ()),
         resume=resume,
+        override_design=override_design,
     )
     request = RunRequest(
         command=context.command_path,

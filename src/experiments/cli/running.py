@@ -93,7 +93,8 @@ def _is_over(experiment: Experiment) -> bool:
     models = [experiment.paths.model(run, single_seed=single) for run in experiment.runs()]
     last = (experiment.paths.report_page, experiment.paths.manifest)
     is_whole = all(path.is_file() for path in (*models, *last))
-    return not experiment.unfinished_runs() and told.get("status") == "completed" and is_whole
+    is_over = not experiment.unfinished_runs() and told.get("status") == "completed"
+    return is_over and is_whole and not experiment.is_altered
 
 
 def _make_runner(request: RunRequest, experiment: Experiment) -> ExperimentRunner:
