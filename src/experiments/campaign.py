@@ -403,13 +403,18 @@ class Campaign:
     def _named(self, run: RunKey, result: TrainingResult) -> TrainingResult:
         attempts = self.attempts[run]
         starts = attempts.starts()
+        inexact = [
+            f"resumed approximately from step {start.step}, because {start.why_inexact}"
+            for start in starts
+            if start.why_inexact is not None
+        ]
         return replace(
             result,
             arm=run.arm,
             attempts=attempts.number,
-            deviations=tuple(attempts.deviations),
+            deviations=(*attempts.deviations, *inexact),
             resumed_from_steps=tuple(start.step for start in starts if start.step),
-            resume="exact" if all(each.why_inexact is None for each in starts) else "approximate",
+            resume="approximate" if inexact else "exact",
         )
 
     @property

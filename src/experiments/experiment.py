@@ -227,12 +227,21 @@ class Experiment:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a reader of the result must know: what the audit found, what was changed later."""
+        """What a reader of the result must know.
+
+        What the audit found, how the design was changed later, how runs deviate from their
+        configuration or from an undisturbed run.
+        """
         changed = (
             f"the design was changed after the experiment began: {each}"
             for each in self.design_changes
         )
-        return (*self.audit.warnings, *changed)
+        deviating = (
+            f"{run.name}: {each}"
+            for run, result in self.results.items()
+            for each in result.deviations
+        )
+        return (*self.audit.warnings, *changed, *deviating)
 
     @property
     def has_single_seed(self) -> bool:

@@ -28,6 +28,8 @@ def print_outcome(screen: Console, experiment: StoredExperiment) -> None:
         screen.print(Text(printable(sentence)))
         screen.print()
     print_places(screen, experiment.paths)
+    for deviation in deviations(experiment):
+        screen.print(Text(f"note     {printable(deviation)}", style="yellow"), soft_wrap=True)
     print_problems(screen, experiment)
 
 
@@ -53,6 +55,13 @@ def problems(experiment: StoredExperiment) -> Iterator[str]:
     if not failed and experiment.error_message:
         yield experiment.error_message
     yield from experiment.problems
+
+
+def deviations(experiment: StoredExperiment) -> Iterator[str]:
+    """How runs deviate from their configuration, or from an undisturbed run."""
+    for run in experiment.runs:
+        for deviation in run.get("deviations") or ():
+            yield f"{run.get('arm')}_seed{run.get('seed')}: {deviation}"
 
 
 def places(paths: ExperimentPaths) -> Iterator[tuple[str, Path]]:

@@ -28,6 +28,7 @@ class RunLog:
         self._paths = None if config.run_dir is None else RunPaths(config.run_dir)
         self._open = ExitStack()
         self._writer: JournalWriter | None = None
+        self._warned: str | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -53,6 +54,12 @@ class RunLog:
         how = "exactly" if why_inexact is None else f"approximately, because {why_inexact}"
         logger.info("going on from the checkpoint of step %d, %s", step, how)
         return self._open_at(step, journal_bytes, why_inexact)
+
+    def warn_of_inexact_checkpoints(self, why_inexact: str | None) -> None:
+        """Say, once, that a resume of this run can only be approximate."""
+        if why_inexact is not None and why_inexact != self._warned:
+            logger.warning("should this run be resumed, then only approximately: %s", why_inexact)
+        self._warned = why_inexact
 
     def synced_bytes(self) -> int:
         """The length of the journal, all of which is on the disk."""

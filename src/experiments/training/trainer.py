@@ -93,9 +93,11 @@ class Trainer:
             )
 
         def save(step: int) -> None:
+            training = backend.capture(checkpoints.writer)
+            log.warn_of_inexact_checkpoints(backend.why_inexact)
             checkpoints.save(
                 step,
-                training=backend.capture(checkpoints.writer),
+                training=training,
                 recorder=recorder.capture(),
                 journal_bytes=log.synced_bytes(),
                 why_inexact=backend.why_inexact,
@@ -106,7 +108,7 @@ class Trainer:
         def go_on(why_inexact: str | None) -> None:
             assert saved is not None  # noqa: S101 - else nothing is restored
             observer.go_on_from(saved.step)
-            reason = why_inexact or saved.other_versions
+            reason = saved.other_versions if why_inexact is None else why_inexact
             recorder.go_on(saved.recorder, log.go_on(saved.step, saved.journal_bytes, reason))
 
         resumption = None

@@ -21,7 +21,13 @@ from .finiteness import FinitenessCheck
 from .patching import wrapped
 from .recorder import MetricsRecorder
 from .state.experience import KeptExperience
-from .state.model import capture_generators, capture_model, restore_generators, restore_model
+from .state.model import (
+    begin_environments_anew,
+    capture_generators,
+    capture_model,
+    restore_generators,
+    restore_model,
+)
 from .state.vector import KeptVector
 from .updates import UpdateWatcher
 
@@ -92,6 +98,7 @@ class WatchedTraining:
         """
         self._vector.end_trial()
         state = {
+            "step": self._model.num_timesteps,
             "model": capture_model(self._model),
             "vector": self._vector.capture(),
             "experience": self._experience.capture(writer),
@@ -113,6 +120,8 @@ class WatchedTraining:
     def _restore(self, state: Mapping[str, Any], directory: Path) -> str | None:
         """Take a state over; why that was not exact, None where it was."""
         exactness = self._vector.restore(state["vector"])
+        if not exactness.is_exact:
+            begin_environments_anew(self._model, state["step"])
         restore_model(self._model, state["model"], with_last_seen=exactness.is_exact)
         self._experience.restore(state["experience"], directory)
         self._recorder.restore(state["recorder"])

@@ -7,7 +7,7 @@ process of its own, and is spoken to by `VecEnv.env_method`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, SupportsFloat
@@ -133,7 +133,7 @@ class Keeper(gym.Wrapper[Any, Any, Any, Any]):
     def end_trial(self) -> tuple[list[str], str]:
         """Follow the record on clones; the names of the methods that agreed, and why not others."""
         trial, self._trial = self._trial, None
-        if trial is not None:
+        if trial is not None and self._methods:
             agreed = []
             reasons = dict(trial.refused)
             for method in self._methods:
@@ -144,7 +144,7 @@ class Keeper(gym.Wrapper[Any, Any, Any, Any]):
                         break  # those behind it cost more
                     reasons[method.name] = reason
             self._methods = agreed
-            self._why_not = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+            self._why_not = _together(reasons)
         self._update_step()
         return [method.name for method in self._methods], self._why_not
 
@@ -243,10 +243,19 @@ def _first_difference(clone: Any, trial: _Trial) -> str | None:
         names = ("observation", "reward", "terminated", "truncated")
         for name, ours, theirs in zip(names, outcome, result[:4], strict=True):
             if not _is_equal(ours, theirs):
-                return f"{name} differed in step {steps} of a clone"
+                return f"a copy of the environment gave another {name} in step {steps}"
         if steps >= FEWEST_STEPS and time.perf_counter() > deadline:
             break
     return None
+
+
+def _together(reasons: Mapping[str, str]) -> str:
+    """Why each method is not exact; those with the same reason at once."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        by_reason.setdefault(reason, []).append(name)
+    told = (f"{reason} (by {', '.join(names)})" for reason, names in by_reason.items())
+    return "; ".join(told)
 
 
 def _copied(observation: Any) -> Any:

@@ -65,6 +65,18 @@ def restore_model(model: BaseAlgorithm, state: Plain, *, with_last_seen: bool) -
     restore((model.logger.name_to_value, model.logger.name_to_count), state["logger"])
 
 
+def begin_environments_anew(model: BaseAlgorithm, step: int) -> None:
+    """Reset environments whose state is lost, with other seeds than the run began with."""
+    vector = model.get_env()
+    assert vector is not None  # noqa: S101 - every model here was built with one
+    vector.seed((model.seed or 0) + step)
+    model._last_obs = vector.reset()  # type: ignore[assignment]
+    model._last_episode_starts = np.ones((vector.num_envs,), dtype=bool)
+    normalize = model.get_vec_normalize_env()
+    if normalize is not None:
+        model._last_original_obs = normalize.get_original_obs()
+
+
 def capture_generators() -> Plain:
     """Python's, NumPy's and PyTorch's generators of this process."""
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]

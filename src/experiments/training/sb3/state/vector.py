@@ -38,7 +38,8 @@ class KeptVector:
 
         The others are built alike; until it is known what works, they record what a replay needs.
         """
-        if self._trials_ended < SETTLED_TRIALS and not self._is_on_trial:
+        is_open = self._trials_ended == 0 or self.exactness.is_exact
+        if is_open and self._trials_ended < SETTLED_TRIALS and not self._is_on_trial:
             self._vector.env_method("begin_trial", indices=0)
             self._is_on_trial = True
 
