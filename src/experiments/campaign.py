@@ -87,6 +87,8 @@ class Campaign:
         self._lost: dict[RunKey, int] = {}
         self._waiting: dict[RunKey, float] = {}
         """Runs that are tried again, and from which moment of the monotonic clock on."""
+        self._patience: dict[RunKey, float | None] = {}
+        """How long each run may be silent, where an adjustment has changed that."""
         self._is_over = False
         self._lock = threading.Lock()
         self._ended: dict[RunKey, RunProgress] = {}
@@ -256,6 +258,7 @@ class Campaign:
             experiment_name=self._experiment.name_of(run),
         )
         config, attempts.deviations = self._adjust(run.arm, config)
+        self._patience[run] = config.hang_seconds
         self._running_executor.submit(self._job(run, config, attempts.current), first=first)
 
     def _job(self, run: RunKey, config: TrainerConfig, attempt: AttemptPaths) -> Job:
@@ -288,7 +291,8 @@ class Campaign:
     def _on_started(self, event: JobStarted) -> None:
         for run in event.job.runs:
             attempts = self.attempts[run]
-            self._running[run] = Watched(event.job, attempts.current.heartbeat, time.time())
+            heartbeat, patience = attempts.current.heartbeat, self._patience.get(run)
+            self._running[run] = Watched(event.job, heartbeat, time.time(), patience)
             attempts.started(event.pid, host=event.host, gpu=self._gpu_of(run))
             if event.host is None:
                 with self._lock:

@@ -23,7 +23,7 @@ from .domain.records import (
     RunStatus,
     TrainingResult,
 )
-from .domain.redaction import scrub, secrets_of
+from .domain.redaction import redact_data, scrub, secrets_of
 from .domain.storage_policy import Storage, StoragePolicy
 from .durability.files import read_json, replacing, write_atomically, write_json
 from .durability.journal import read_journal
@@ -99,6 +99,12 @@ def report_content(experiment: Experiment, conditions: Conditions) -> ReportCont
         command=shlex.join(conditions.command_line) or None,
         secrets=frozenset(secrets_of(os.environ)),
     )
+
+
+def write_results(experiment: Experiment) -> None:
+    """Write `results.json` alone."""
+    document = redact_data(results_document(experiment), frozenset(secrets_of(os.environ)))
+    write_json(experiment.paths.results, document)
 
 
 def write_store(experiment: Experiment, conditions: Conditions) -> None:

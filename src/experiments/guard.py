@@ -49,6 +49,8 @@ class Watched:
     heartbeat: Path
     began: float
     """Seconds since the epoch; a sample from before is of an earlier attempt."""
+    hang_seconds: float | None = None
+    """How long this run may be silent; None for as long as any other."""
 
 
 class Guard:
@@ -139,10 +141,12 @@ class Guard:
             self._heartbeats.forget(watched.heartbeat)
 
     def _end_the_silent(self, executor: Executor, running: Mapping[RunKey, Watched]) -> None:
-        limit = self._hang_seconds
-        for run, watched in running.items() if limit is not None else ():
+        if self._hang_seconds is None:
+            return
+        for run, watched in running.items():
+            limit = watched.hang_seconds or self._hang_seconds
             silent = self._heartbeats.silent_seconds(watched.heartbeat)
-            if limit is not None and silent > limit:
+            if silent > limit:
                 cause = HangError(
                     f"no sign of life for {silent:.0f} s (hang_seconds is {limit:g})",
                     remedy=f"where it hangs is told at the end of {watched.job.log}; "

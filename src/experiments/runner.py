@@ -26,6 +26,7 @@ from .derived import (
     report_content,
     storage_policy,
     write_final_state,
+    write_results,
     write_store,
 )
 from .domain.errors import UsageError, as_failure, described
@@ -55,7 +56,7 @@ from .execution import (
     executor_kind,
     parse_strategy,
 )
-from .execution.adjustments import less_memory, smaller_batch
+from .execution.adjustments import less_memory, longer_timeout, smaller_batch
 from .execution.admission import Admission, admit
 from .experiment import Experiment
 from .guard import Guard, check_free_disk
@@ -88,6 +89,8 @@ __all__ = [
 ]
 
 DEFAULT_WORKERS = 2
+MOST_RUNS_TOLD_AT_ONCE = 200
+"""With more runs an interruption leaves out metrics and logs, which would take it too long."""
 _PACKAGE = __name__.rpartition(".")[0]
 
 
@@ -337,7 +340,10 @@ class ExperimentRunner:
             self._scribe.begin(paths, content, storage_policy(experiment))
         self._checkpoint(campaign.steps())
         write_final_state(experiment, {**self.get_status(), "status": status.value})
-        write_store(experiment, conditions)
+        if has_report or len(experiment.runs()) <= MOST_RUNS_TOLD_AT_ONCE:
+            write_store(experiment, conditions)
+        else:
+            write_results(experiment)
         if has_report:
             self._scribe.finish()
         write_manifest(paths)
@@ -449,8 +455,8 @@ class ExperimentRunner:
         return self._recovery.retry(config_type, less_memory)
 
     def _retry_with_longer_timeout(self, config_type: str | None) -> bool:
-        """Try again; a run has all the time that it needs."""
-        return self._recovery.retry(config_type)
+        """Try again with twice the `hang_seconds`; the arm is marked as deviating."""
+        return self._recovery.retry(config_type, longer_timeout)
 
     def _extend_timeout(self, config_type: str | None) -> bool:
         """As `_retry_with_longer_timeout`."""

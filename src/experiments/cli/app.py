@@ -21,6 +21,7 @@ from .schema import schema
 from .show import show
 from .signals import Stopped, die_by
 from .validate import validate
+from .verify_resume import verify_resume
 from .watch import watch
 
 _PACKAGE = __package__.rpartition(".")[0]
@@ -33,6 +34,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "list": list_experiments,
     "show": show,
     "watch": watch,
+    "verify-resume": verify_resume,
     "schema": schema,
     "doctor": doctor,
 }

@@ -69,6 +69,7 @@ def _settings(judged: Judgement) -> dict[str, _Setting]:
             for name, value in configuration.environment_kwargs.items()
         },
         "/n_envs": _Setting(configuration.n_envs, configuration.n_envs == 1),
+        "/vec_env": _Setting(configuration.vec_env, configuration.vec_env == "dummy"),
         "/wrappers": _Setting(list(wrapper_mappings(configuration)), not configuration.wrappers),
         **_normalization(configuration),
         **_policy(judged),

@@ -86,6 +86,8 @@ class Configuration(Section):
     """Arguments of the environment."""
     n_envs: Annotated[Whole, Field(ge=1, le=1024)] = 1
     """Number of environments that are stepped together."""
+    vec_env: Literal["dummy", "subproc"] = "dummy"
+    """Where several environments are: in the training process, or each in one of its own."""
     wrappers: tuple[
         Annotated[
             Annotated[Name, Tag("<name>")] | Annotated[Wrapper, Tag("<other>")],

@@ -52,6 +52,7 @@ def trainer_config(
             "torch_threads": experiment.torch_threads,
             "accelerate": experiment.accelerate,
             "evaluation": experiment.protocol,
+            "hang_seconds": experiment.hang_seconds,
             "checkpoint": CheckpointProtocol(**experiment.checkpoint.model_dump()),
         }
     return TrainerConfig(
@@ -65,6 +66,7 @@ def trainer_config(
         environment_kwargs=normal.environment_kwargs,
         environment_modules=modules,
         n_envs=normal.n_envs,
+        vec_env=normal.vec_env,
         wrappers=_wrappers(normal),
         normalize=_normalization(normal),
         device=_device(normal, arm.algorithm.family),

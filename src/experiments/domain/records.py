@@ -136,6 +136,8 @@ class TrainerConfig:
     environment_modules: tuple[str, ...] = ()
     """Modules the user allowed to be imported because they register environments."""
     n_envs: int = 1
+    vec_env: str = "dummy"
+    """``dummy``: the environments are in the training process; ``subproc``: each in its own."""
     wrappers: tuple[Mapping[str, Any], ...] = ()
     """Wrappers from the inside out: ``{"name": "TimeLimit", "kwargs": {...}}``."""
     normalize: Mapping[str, Any] | None = None
@@ -147,6 +149,8 @@ class TrainerConfig:
     run_dir: Path | None = None
     """The run's directory (`paths.RunPaths`); None trains without writing anything."""
     attempt: int = 1
+    hang_seconds: float | None = None
+    """How long the run may give no sign of life before it is ended; None leaves that open."""
     checkpoints: Path | None = None
     """Where the run's checkpoints lie; None saves none and goes on from none."""
     checkpoint: CheckpointProtocol = field(default_factory=CheckpointProtocol)

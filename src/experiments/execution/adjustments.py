@@ -22,6 +22,15 @@ def less_memory(config: TrainerConfig) -> tuple[TrainerConfig, str] | None:
     return _halve(config, "buffer_size") or smaller_batch(config)
 
 
+def longer_timeout(config: TrainerConfig) -> tuple[TrainerConfig, str] | None:
+    """Let the run be silent for twice as long before it is taken for one that hangs."""
+    if config.hang_seconds is None:
+        return None
+    changed = replace(config, hang_seconds=2 * config.hang_seconds)
+    before, after = config.hang_seconds, 2 * config.hang_seconds
+    return changed, f"hang_seconds {after:g} instead of {before:g} after a failure"
+
+
 def _halve(config: TrainerConfig, name: str) -> tuple[TrainerConfig, str] | None:
     default = algorithms()[config.algorithm].default(name)
     value = config.hyperparameters.get(name, default)

@@ -209,6 +209,7 @@ def _identity(config: TrainerConfig) -> dict[str, str]:
         "hyperparameters": fixed,
         "policy": config.policy,
         "n_envs": config.n_envs,
+        "vec_env": config.vec_env,
         "wrappers": config.wrappers,
         "normalize": config.normalize,
         "torch_threads": config.torch_threads,

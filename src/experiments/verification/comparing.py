@@ -9,9 +9,10 @@ from ..domain.paths import ExperimentPaths
 from ..domain.records import RunKey
 from ..durability.journal import read_journal
 
-ABOUT_ATTEMPTS = ("attempts", "resumed_from_steps", "resume")
+MAY_DIFFER = ("attempts", "resumed_from_steps", "resume")
 """What may differ in a run's result."""
 ABSENT = "absent"
+NOT_REPRODUCIBLE = "that is before the first kill: this training is never the same twice"
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,7 @@ class ArmCheck:
             return self.why_inexact
         step = self.mismatch.step
         if step is not None and step <= min(self.resumed_from_steps, default=-1):
-            return f"{self.mismatch}; this was before the first kill: the same training, \
-repeated, is not the same even undisturbed"
+            return f"{self.mismatch}; {NOT_REPRODUCIBLE}"
         return str(self.mismatch)
 
     def to_dict(self) -> dict[str, Any]:
@@ -80,29 +80,117 @@ def compare(undisturbed: ExperimentPaths, continued: ExperimentPaths, run: RunKe
         StorageError: when a file is missing or cannot be read.
     """
     one, other = undisturbed.run(run), continued.run(run)
-    result = result_of(undisturbed, run)
-    journal = [read_journal(each.journal) for each in (one, other)]
+    results = result_of(undisturbed, run), result_of(continued, run)
+    journals = read_journal(one.journal), read_journal(other.journal)
     models = undisturbed.model(run, single_seed=True), continued.model(run, single_seed=True)
-    first = next(
-        (
-            *_of_journals(*journal),
-            *_of_results(result, result_of(continued, run)),
-            *_of_json_files(one, other),
-            *_of_models(*models),
-        ).__iter__(),
-        None,
+    found = chain(
+        journal_mismatches(*journals),
+        _result_mismatches(*results),
+        _file_mismatches(one, other),
+        _model_mismatches(*models),
     )
     return ArmCheck(
         run,
-        resumed_from_steps=tuple(result_of(continued, run).get("resumed_from_steps", ())),
+        resumed_from_steps=tuple(results[1].get("resumed_from_steps", ())),
         why_inexact=why_inexact(other),
-        mismatch=first,
+        mismatch=next(found, None),
         compared=(
-            "parameters",
-            *(f"{name} of the model" for name in _tensor_files(models[0])),
-            f"{len(journal[0])} journal records",
-            "the result",
-            *(path.name for path in _json_files(one)),
+            f"{len(journals[0])} journal records",
+            "result",
+            *_json_files(one),
+            *_tensor_files(models[0]),
         ),
-        parameters_sha256=result.get("parameters_sha256"),
+        parameters_sha256=results[0].get("parameters_sha256"),
     )
+
+
+def result_of(paths: ExperimentPaths, run: RunKey) -> dict[str, Any]:
+    """A run in `results.json`.
+
+    Raises:
+        StorageError: when it is not there.
+    """
+    for result in read_json(paths.results)["runs"]:
+        if (result["arm"], result["seed"]) == (run.arm, run.seed):
+            return dict(result)
+    raise StorageError(f"{run.name} is missing", where=str(paths.results))
+
+
+def why_inexact(run: RunPaths) -> str | None:
+    """What the attempts of a run said against their going on; None where all was exact."""
+    starts = (read_start(run.attempt(number)) for number in run.attempts())
+    reasons = (start.why_inexact for start in starts if start is not None)
+    return next((reason for reason in reasons if reason is not None), None)
+
+
+def journal_mismatches(ones: Sequence[Record], others: Sequence[Record]) -> Iterator[Mismatch]:
+    """Where two journals differ, wall-clock fields left out, from their beginning on."""
+    for one, other in zip_longest(ones, others):
+        step = (one or other or {}).get("step")
+        sides = (None if each is None else without_wall_clock(each) for each in (one, other))
+        for field, ours, theirs in differences(*sides):
+            yield Mismatch("journal.jsonl", field or "a record", ours, theirs, step)
+
+
+def differences(one: Any, other: Any, field: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """The leaves in which two pieces of plain data differ; NaN is equal to NaN."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        for name in dict.fromkeys([*one, *other]):
+            both = one.get(name, ABSENT), other.get(name, ABSENT)
+            yield from differences(*both, f"{field}.{name}" if field else str(name))
+    elif isinstance(one, list) and isinstance(other, list):
+        for index, both in enumerate(zip_longest(one, other, fillvalue=ABSENT)):
+            yield from differences(*both, f"{field}[{index}]")
+    elif repr(one) != repr(other):
+        yield field, one, other
+
+
+def _result_mismatches(one: Record, other: Record) -> Iterator[Mismatch]:
+    kept = (
+        {name: value for name, value in without_wall_clock(each).items() if name not in MAY_DIFFER}
+        for each in (one, other)
+    )
+    for field, ours, theirs in differences(*kept):
+        yield Mismatch("results.json", field, ours, theirs)
+
+
+def _file_mismatches(one: RunPaths, other: RunPaths) -> Iterator[Mismatch]:
+    ours, theirs = _json_files(one), _json_files(other)
+    for name in dict.fromkeys([*ours, *theirs]):
+        contents = (read_json(files[name]) if name in files else None for files in (ours, theirs))
+        for field, *both in differences(*contents):
+            yield Mismatch(name, field or "the file", *both)
+
+
+def _json_files(run: RunPaths) -> dict[str, Path]:
+    """What the last attempt left besides the model: the final episodes, normalisation."""
+    attempt = run.attempt(max(run.attempts(), default=1))
+    files = (attempt.predictions, attempt.normalization)
+    return {path.name: path for path in files if path.is_file()}
+
+
+def _model_mismatches(one: Path, other: Path) -> Iterator[Mismatch]:
+    ours, theirs = _tensor_files(one), _tensor_files(other)
+    for name in dict.fromkeys([*ours, *theirs]):
+        both = ours.get(name), theirs.get(name)
+        if both[0] == both[1]:
+            continue
+        if both[0] is None or both[1] is None:
+            present = ("present" if each else ABSENT for each in both)
+            yield Mismatch(one.name, name, *present)
+            continue
+        from ..training.sb3.saved_tensors import first_difference  # loads the learning library
+
+        if field := first_difference(*both):
+            yield Mismatch(f"{one.name}/{name}", field, "one tensor", "another")
+
+
+def _tensor_files(model: Path) -> dict[str, bytes]:
+    """Parameters, optimisers and other variables of a saved model, still packed."""
+    try:
+        with zipfile.ZipFile(model) as archive:
+            return {
+                name: archive.read(name) for name in archive.namelist() if name.endswith(".pth")
+            }
+    except (OSError, zipfile.BadZipFile) as error:
+        raise StorageError(f"the model cannot be read ({error})", where=str(model)) from error

@@ -21,6 +21,10 @@ class Kill:
     step: int
     delay_seconds: float
 
+    def __str__(self) -> str:
+        after = f"{self.delay_seconds:.2f} s after its checkpoint of step {self.step:,}"
+        return f"{self.run.name}, {after}"
+
 
 @dataclass
 class CheckpointWatch:

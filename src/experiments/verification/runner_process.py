@@ -34,12 +34,12 @@ class RunnerProcess:
 
     def __init__(self, arguments: Sequence[str], output: Path) -> None:
         self.command = (sys.executable, "-m", RUNNER, *arguments)
-        self._output = output
+        self.output = output
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         entries = [os.path.abspath(entry) for entry in sys.path]  # noqa: PTH100 - "" is here
-        with self._output.open("wb") as output:
+        with self.output.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter, our own module
                 self.command,
                 stdin=subprocess.DEVNULL,
@@ -67,7 +67,7 @@ class RunnerProcess:
     @property
     def last_lines(self) -> str:
         """The end of what it printed."""
-        text = self._output.read_text(encoding="utf-8", errors="backslashreplace")
+        text = self.output.read_text(encoding="utf-8", errors="backslashreplace")
         return "\n".join(text.splitlines()[-_TAIL_LINES:])
 
     def kill(self) -> None:

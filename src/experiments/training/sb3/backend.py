@@ -159,6 +159,8 @@ class StableBaselines:
         The monitors around the environments count anyway, so nothing is added to a step. A step
         counts twice, so that one that ends an episode, which is then begun no more, is a change.
         """
+        if not self._keepers:  # the environments are in processes of their own
+            return self._tally.count + (0 if self._built is None else self._built.num_timesteps)
         monitors = [keeper.monitor for keeper in self._keepers]
         steps = sum(monitor.total_steps for monitor in monitors)
         begun = sum(not monitor.needs_reset for monitor in monitors)
@@ -182,7 +184,7 @@ def _keepers_of(vector: VecEnv) -> list[Keeper]:
     layer: Any = vector
     while isinstance(layer, VecEnvWrapper):
         layer = layer.venv
-    return list(layer.envs)
+    return list(getattr(layer, "envs", ()))
 
 
 def _check_device(device: str) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import warnings
+from collections.abc import Mapping
 from functools import partial
 from importlib import import_module
 from typing import Any
 
 import gymnasium as gym
 from stable_baselines3.common.env_util import make_vec_env
-from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecNormalize
 
 from ...config.allowed import WRAPPERS
 from ...domain.errors import UsageError
@@ -20,21 +22,29 @@ from .state.keeper import Keeper
 
 Environment = gym.Env[Any, Any]
 
+VECTORS: Mapping[str, type[DummyVecEnv] | type[SubprocVecEnv]] = {
+    "dummy": DummyVecEnv,
+    "subproc": SubprocVecEnv,
+}
+
 
 def training_environments(config: TrainerConfig) -> VecEnv:
     """The vector of environments that training steps, seeded, normalised if wanted."""
     register_environments(config)
-
-    def make() -> Environment:
-        return _wrapped(_make_rendering(config), config)
-
+    make = partial(_make_training_environment, config)
     vector = make_vec_env(
         make,
         config.n_envs,
         seed=config.seed,
-        wrapper_class=partial(Keeper, rebuild=make),
+        wrapper_class=partial(Keeper, rebuild=make, trainer=os.getpid()),
+        vec_env_cls=VECTORS[config.vec_env],
     )
     return vector if config.normalize is None else VecNormalize(vector, **config.normalize)
+
+
+def _make_training_environment(config: TrainerConfig) -> Environment:
+    register_environments(config)  # once more, where it is a process of its own
+    return _wrapped(_make_rendering(config), config)
 
 
 def evaluation_environment(config: TrainerConfig) -> Environment:

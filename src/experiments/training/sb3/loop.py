@@ -21,11 +21,15 @@ from .finiteness import FinitenessCheck
 from .patching import wrapped
 from .recorder import MetricsRecorder
 from .state.experience import KeptExperience
+from .state.generators import (
+    capture_process_generators,
+    capture_torch_generators,
+    restore_process_generators,
+    restore_torch_generators,
+)
 from .state.model import (
     begin_environments_anew,
-    capture_generators,
     capture_model,
-    restore_generators,
     restore_model,
 )
 from .state.vector import KeptVector
@@ -102,7 +106,7 @@ class WatchedTraining:
             "model": capture_model(self._model),
             "vector": self._vector.capture(),
             "experience": self._experience.capture(writer),
-            "generators": capture_generators(),
+            "generators": (capture_process_generators(), capture_torch_generators()),
             "recorder": self._recorder.capture(),
             "updates": self._updates.capture(),
             "checked_rows": self._finiteness.checked_rows,
@@ -128,7 +132,9 @@ class WatchedTraining:
         self._updates.restore(state["updates"])
         self._finiteness.checked_rows = state["checked_rows"]
         self._check_step = state["check_step"]
-        restore_generators(state["generators"])
+        process, of_torch = state["generators"]
+        restore_process_generators(process)
+        restore_torch_generators(of_torch)
         return None if exactness.is_exact else exactness.how
 
     # ---- inside learn

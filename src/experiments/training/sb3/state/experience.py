@@ -61,7 +61,7 @@ class KeptExperience:
                     columns[name][rows] = array[begin : begin + rows.stop - rows.start]
         buffer.pos, buffer.full = written % size, written >= size
         if state["beyond"] is not None:
-            restore(buffer.observations[buffer.pos], state["beyond"])
+            buffer.observations[buffer.pos] = restore(None, state["beyond"])
         self._chunks = list(state["chunks"])
 
     @property
@@ -84,4 +84,4 @@ def _beyond(buffer: ReplayBuffer) -> Plain:
     """The newest observation, where it lies in the row that is written next."""
     if not getattr(buffer, "optimize_memory_usage", False):
         return None
-    return capture(buffer.observations[buffer.pos])
+    return capture(buffer.observations[buffer.pos].copy())

@@ -6,6 +6,7 @@ process of its own, and is spoken to by `VecEnv.env_method`.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -17,6 +18,7 @@ import numpy as np
 from stable_baselines3.common.monitor import Monitor
 
 from ...determinism import generators_restored
+from .generators import capture_process_generators, restore_process_generators
 from .methods import METHODS, Method, take, worth_trying
 from .plain import Plain, capture, restore
 from .tape import Reset, Tape, set_generators
@@ -43,6 +45,8 @@ class _Trial:
     moves: list[Any] = field(default_factory=list)
     outcomes: list[Outcome | None] = field(default_factory=list)
     """Of each move; None for a reset."""
+    generators: list[Plain] = field(default_factory=list)
+    """Those of the process before each move: an environment may draw from them."""
 
     @property
     def is_over(self) -> bool:
@@ -59,13 +63,17 @@ class Keeper(gym.Wrapper[Any, Any, Any, Any]):
     Args:
         monitor: the environment in the library's `Monitor`.
         rebuild: makes another environment like the one in the monitor.
+        trainer: the process that trains, and tells its own generators.
     """
 
-    def __init__(self, monitor: Monitor[Any, Any], rebuild: Callable[[], Any]) -> None:
+    def __init__(
+        self, monitor: Monitor[Any, Any], rebuild: Callable[[], Any], trainer: int | None = None
+    ) -> None:
         super().__init__(monitor)
         self.monitor = monitor
         self._inside = monitor.env
         self._rebuild = rebuild
+        self._has_own_process = trainer is not None and trainer != os.getpid()
         self._methods: list[Method] = []
         """Those that were not refuted; the first is used."""
         self._why_not = ""
@@ -88,16 +96,22 @@ class Keeper(gym.Wrapper[Any, Any, Any, Any]):
             self._update_step()
         elif self._tape is not None:
             self._tape.note_reset(self._inside, arguments)
+        trial = self._trial
+        is_tried = trial is not None and not trial.is_over
+        if trial is not None and is_tried:
+            trial.generators.append(capture_process_generators())
         observation, info = self.env.reset(**arguments)
-        if self._trial is not None and not self._trial.is_over:
-            self._trial.add(Reset(0, dict(arguments), {}), None)
+        if trial is not None and is_tried:
+            trial.add(Reset(0, dict(arguments), {}), None)
         return observation, info
 
     def _step_recorded(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         if self._tape is not None:
             self._tape.note_action(action)
-        result = self.env.step(action)
         trial = self._trial
+        if trial is not None and not trial.is_over:
+            trial.generators.append(capture_process_generators())
+        result = self.env.step(action)
         if trial is not None and not trial.is_over:
             observation, reward, terminated, truncated, _ = result
             trial.add(
@@ -205,10 +219,11 @@ class Keeper(gym.Wrapper[Any, Any, Any, Any]):
     def capture_state(self) -> Plain:
         """Everything, as plain data; the environment's own part is None where no method works."""
         monitor = capture(self.monitor, _MONITORS_OWN)
+        process = capture_process_generators() if self._has_own_process else None
         if not self._methods:
-            return monitor, None, None
+            return monitor, process, None, None
         method = self._methods[0]
-        return monitor, method.name, method.capture(self._inside, self._recorded)
+        return monitor, process, method.name, method.capture(self._inside, self._recorded)
 
     def restore_state(self, state: Plain) -> None:
         """Take over what `capture_state` told, of an environment built alike and reset once.
@@ -216,7 +231,7 @@ class Keeper(gym.Wrapper[Any, Any, Any, Any]):
         Raises:
             Exception: where it cannot be taken over.
         """
-        monitor, name, told = state
+        monitor, process, name, told = state
         self.use([name] if name is not None else [])
         if self._methods:
             method = self._methods[0]
@@ -225,6 +240,8 @@ class Keeper(gym.Wrapper[Any, Any, Any, Any]):
             if method.needs_tape:
                 self._tape = Tape.of(told)
         restore(self.monitor, monitor)
+        if process is not None:
+            restore_process_generators(process)
         self._update_step()
 
     def _count_replayed(self) -> None:
@@ -235,7 +252,9 @@ def _first_difference(clone: Any, trial: _Trial) -> str | None:
     """Where a clone did something else than was recorded; None where it did the same."""
     deadline = time.perf_counter() + PROBE_SECONDS
     steps = 0
-    for move, outcome in zip(trial.moves, trial.outcomes, strict=True):
+    moves = zip(trial.moves, trial.outcomes, trial.generators, strict=True)
+    for move, outcome, process in moves:
+        restore_process_generators(process)
         result = take(clone, move)
         if outcome is None:
             continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
 import numpy as np
@@ -62,7 +61,10 @@ def restore_model(model: BaseAlgorithm, state: Plain, *, with_last_seen: bool) -
     if not with_last_seen:
         for name, value in fresh.items():
             setattr(model, name, value)
-    restore((model.logger.name_to_value, model.logger.name_to_count), state["logger"])
+    logger = model.logger
+    logger.name_to_value, logger.name_to_count = restore(
+        (logger.name_to_value, logger.name_to_count), state["logger"]
+    )
 
 
 def begin_environments_anew(model: BaseAlgorithm, step: int) -> None:
@@ -75,26 +77,6 @@ def begin_environments_anew(model: BaseAlgorithm, step: int) -> None:
     normalize = model.get_vec_normalize_env()
     if normalize is not None:
         model._last_original_obs = normalize.get_original_obs()
-
-
-def capture_generators() -> Plain:
-    """Python's, NumPy's and PyTorch's generators of this process."""
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
-    return {
-        "python": capture(random.getstate()),
-        "numpy": capture(np.random.get_state(legacy=False)),
-        "torch": tensor_bytes({"cpu": torch.get_rng_state(), "cuda": cuda}),
-    }
-
-
-def restore_generators(state: Plain) -> None:
-    """Put the generators back."""
-    random.setstate(restore(None, state["python"]))
-    np.random.set_state(restore(None, state["numpy"]))
-    told = from_tensor_bytes(state["torch"])
-    torch.set_rng_state(told["cpu"])
-    if told["cuda"]:
-        torch.cuda.set_rng_state_all(told["cuda"])
 
 
 def _left_out(model: BaseAlgorithm) -> set[str]:
@@ -121,5 +103,6 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, told: dict[str, Any]) -
 def _without_last_seen(attributes: Plain, *, with_last_seen: bool) -> Plain:
     if with_last_seen:
         return attributes
-    tag, name, told = attributes
-    return tag, name, {key: value for key, value in told.items() if key not in LAST_SEEN}
+    one, number, (tag, name, told) = attributes
+    kept = {key: value for key, value in told.items() if key not in LAST_SEEN}
+    return one, number, (tag, name, kept)

@@ -1,8 +1,10 @@
 """Any object's changing parts as plain data, and back into an object that was built the same way.
 
 Nothing is constructed from what was captured but numbers, texts, containers, arrays, tensors and
-random generators. Everything else is filled in place: an object that was built from the same
-configuration has the same classes, functions and modules already.
+random generators; these are made anew, because what is there may be shared with others that must
+not change: a constant, say, of which every episode begins. Everything else is filled in place: an
+object that was built from the same configuration has the same classes, functions and modules
+already. What was one thing in two places is one thing in two places again.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import enum
 import functools
 import io
 import logging
+import numbers
 import random
 import re
 import types
@@ -29,8 +32,8 @@ from .foreign import fill_foreign, foreign_arrays
 Plain = Any
 """Numbers, texts, bytes, None, and tuples of a tag with more of these."""
 
-STATIC = ("static",)
-"""Stands for what the configuration makes anew: it is left as it is."""
+STATIC = "static"
+"""Tag of what the configuration makes anew: it is left as it is, and has the same name."""
 
 _SCALARS = (bool, int, float, str, bytes, type(None))
 _STATIC_KINDS = (
@@ -43,8 +46,6 @@ _STATIC_KINDS = (
     property,
     functools.partial,
     re.Pattern,
-    range,
-    slice,
     PurePath,
     EnvSpec,
     logging.Logger,
@@ -57,6 +58,9 @@ _BIT_GENERATORS = {
     kind.__name__: kind
     for kind in (np.random.PCG64, np.random.PCG64DXSM, np.random.MT19937, np.random.Philox)
 }
+_DICTIONARIES = {kind.__name__: kind for kind in (dict, OrderedDict, defaultdict, Counter)}
+_LARGEST_BASE = 1 << 16
+"""Bytes of an array of which a view is told as such; of a larger one the view is told alone."""
 _HEAP_TYPE = 1 << 9
 """Flag of a class that was made at run time; objects of the others keep state that nobody sees."""
 
@@ -88,12 +92,12 @@ def capture(value: Any, leave_out: Collection[str] = ()) -> Plain:
 
 
 def restore(existing: Any, state: Plain) -> Any:
-    """The value that was captured: `existing`, filled in place wherever that is possible.
+    """The value that was captured, in which the objects of `existing` are filled in place.
 
     Raises:
         MismatchError: when `existing` was built differently.
     """
-    return _restore(existing, state, "")
+    return _Restore().of(existing, state, "")
 
 
 def opaque_parts(value: Any) -> dict[str, object]:
@@ -139,12 +143,12 @@ def from_tensor_bytes(data: bytes, device: torch.device | str = "cpu") -> Any:
 
 
 class _Capture:
-    """One walk through a value; an object that is met again was told already."""
+    """One walk through a value; what is met again is told by the number that it got at first."""
 
     def __init__(self, *, is_strict: bool = True) -> None:
         self._is_strict = is_strict
-        self._met: dict[int, object] = {}
-        """Objects on the way or done, kept so that no other one gets the same id."""
+        self._met: dict[int, tuple[int, object]] = {}
+        """Number of what was met, by its id; it is kept so that nothing else gets the same id."""
         self._open: set[int] = set()
         self.opaque: dict[str, object] = {}
 
@@ -153,24 +157,33 @@ class _Capture:
         if kind in _SCALARS:
             return value
         if isinstance(value, _STATIC_KINDS):
-            return STATIC
-        if kind in _CONTAINERS:
-            return self._container(value, path)
+            return (STATIC, _name(value))
+        if kind in _VALUES:
+            return _VALUES[kind](self, value, path)
+        if id(value) in self._met:
+            return self._again(value, path)
+        number = len(self._met)
+        self._met[id(value)] = number, value
+        if kind not in _CONTAINERS:
+            return ("one", number, self._other(value, path, leave_out))
+        self._open.add(id(value))
+        try:
+            return ("one", number, _CONTAINERS[kind](self, value, path))
+        finally:
+            self._open.discard(id(value))
+
+    def _again(self, value: Any, path: str) -> Plain:
+        if id(value) in self._open:  # a container in itself
+            return self._refuse(value, path)
+        return ("again", self._met[id(value)][0])
+
+    def _other(self, value: Any, path: str, leave_out: Collection[str]) -> Plain:
         for known, tell in self._known.items():
             if isinstance(value, known):
                 return tell(self, value, path)
-        if isinstance(value, tuple) and hasattr(kind, "_fields"):
-            return ("named", [self.of(item, f"{path}/{i}", ()) for i, item in enumerate(value)])
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            return ("named", self._items(value, path))
         return self._object(value, path, leave_out)
-
-    def _container(self, value: Any, path: str) -> Plain:
-        if id(value) in self._open:
-            return self._refuse(value, path)
-        self._open.add(id(value))
-        try:
-            return _CONTAINERS[type(value)](self, value, path)
-        finally:
-            self._open.discard(id(value))
 
     def _items(self, values: Any, path: str) -> list[Plain]:
         return [self.of(item, f"{path}/{number}", ()) for number, item in enumerate(values)]
@@ -180,13 +193,25 @@ class _Capture:
             (self.of(key, f"{path}/key", ()), self.of(item, f"{path}/{key}", ()))
             for key, item in value.items()
         ]
-        return (
-            self._refuse(value, path) if any(key == STATIC for key, _ in pairs) else ("dict", pairs)
-        )
+        if any(_is_static(key) for key, _ in pairs):
+            return self._refuse(value, path)
+        return ("dict", type(value).__name__, pairs)
+
+    def _set(self, value: set[Any] | frozenset[Any], path: str) -> Plain:
+        items = self._items(value, path)
+        if any(map(_is_static, items)):
+            return self._refuse(value, path)
+        return (type(value).__name__, items)
 
     def _array(self, value: np.ndarray, path: str) -> Plain:
         if value.dtype.hasobject:
             return ("objects", value.shape, self._items(value.ravel().tolist(), path))
+        if type(value) is not np.ndarray:  # it may have a mask, or units
+            return self._refuse(value, path)
+        base = value.base
+        if type(base) is np.ndarray and _is_small_and_plain(base):
+            form = _dtype(value.dtype), value.shape, value.strides, _address(value) - _address(base)
+            return ("view", self.of(base, path, ()), *form)
         return ("array", _dtype(value.dtype), value.shape, value.tobytes())
 
     def _space(self, value: spaces.Space[Any], path: str) -> Plain:
@@ -206,12 +231,9 @@ class _Capture:
         return ("generator", name, self.of(value.bit_generator.state, path, ()))
 
     def _object(self, value: Any, path: str, leave_out: Collection[str]) -> Plain:
-        if id(value) in self._met:
-            return STATIC  # where it was met first it is filled in place
         arrays = foreign_arrays(value)
         if arrays is None and not _is_transparent(value):
             return self._refuse(value, path)
-        self._met[id(value)] = value
         if arrays is not None:
             return ("foreign", type(value).__qualname__, self.of(arrays, path, ()))
         attributes = {
@@ -225,7 +247,7 @@ class _Capture:
         if self._is_strict:
             raise OpaqueError(path, value)
         self.opaque[path] = value
-        return STATIC
+        return (STATIC, "")
 
     def _enum(self, value: enum.Enum, path: str) -> Plain:
         return ("enum", type(value).__qualname__, self.of(value.value, path, ()))
@@ -235,8 +257,7 @@ class _Capture:
         np.random.Generator: _generator,
         enum.Enum: _enum,
         spaces.Space: _space,
-        complex: lambda _, value, __: ("complex", value.real, value.imag),
-        np.generic: lambda _, value, __: ("scalar", value.dtype.str, value.tobytes()),
+        np.generic: lambda _, value, __: ("scalar", _dtype(value.dtype), value.tobytes()),
         np.random.RandomState: lambda self, value, path: (
             "legacy",
             self.of(value.get_state(legacy=False), path, ()),
@@ -249,15 +270,22 @@ class _Capture:
     }
 
 
+_VALUES: Mapping[type, Callable[[_Capture, Any, str], Plain]] = {
+    tuple: lambda self, value, path: ("tuple", self._items(value, path)),
+    frozenset: _Capture._set,
+    complex: lambda _, value, __: ("complex", value.real, value.imag),
+    range: lambda _, value, __: ("range", value.start, value.stop, value.step),
+    slice: lambda self, value, path: (
+        "slice",
+        self._items((value.start, value.stop, value.step), path),
+    ),
+}
+"""Kinds that never change: one of them is as good as another that is equal."""
 _CONTAINERS: Mapping[type, Callable[[_Capture, Any, str], Plain]] = {
     list: lambda self, value, path: ("list", self._items(value, path)),
-    tuple: lambda self, value, path: ("tuple", self._items(value, path)),
-    set: lambda self, value, path: ("set", self._items(value, path)),
-    frozenset: lambda self, value, path: ("frozenset", self._items(value, path)),
+    set: _Capture._set,
     deque: lambda self, value, path: ("deque", value.maxlen, self._items(value, path)),
-    **dict.fromkeys(
-        (dict, OrderedDict, defaultdict, Counter), lambda self, value, path: self._dict(value, path)
-    ),
+    **dict.fromkeys(_DICTIONARIES.values(), _Capture._dict),
     bytearray: lambda _, value, __: ("bytearray", bytes(value)),
 }
 
@@ -289,166 +317,145 @@ def _slot_names(kind: type) -> tuple[str, ...]:
     return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
+def _name(value: Any) -> str:
+    """What tells functions and classes apart; an object may exchange one for another."""
+    is_named = isinstance(value, types.FunctionType | types.MethodType | types.BuiltinFunctionType)
+    return getattr(value, "__qualname__", "") if is_named or isinstance(value, type) else ""
+
+
+def _is_static(state: Plain) -> bool:
+    return isinstance(state, tuple) and state[0] == STATIC
+
+
+def _is_value(value: Any) -> bool:
+    """Whether an object never changes, so that many may share it."""
+    parameters = getattr(type(value), "__dataclass_params__", None)
+    return isinstance(value, numbers.Number) or (parameters is not None and parameters.frozen)
+
+
 def _dtype(dtype: np.dtype[Any]) -> Plain:
     """A dtype's own short name, or the description of its fields."""
     return dtype.str if dtype.names is None else ("fields", repr(dtype.descr))
 
 
+def _is_small_and_plain(base: np.ndarray) -> bool:
+    kept = base.flags.c_contiguous and base.nbytes <= _LARGEST_BASE
+    return kept and base.dtype.kind not in "OmMV"
+
+
+def _address(array: np.ndarray) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
 # ---- the way back
 
 
-def _restore(existing: Any, state: Plain, path: str) -> Any:
-    if not isinstance(state, tuple):
-        return state
-    if state == STATIC:
+class _Restore:
+    """One walk through what was captured, beside what is there."""
+
+    def __init__(self) -> None:
+        self.made: dict[int, Any] = {}
+        """What was told, by its number."""
+        self._filled: dict[int, object] = {}
+        """What was there and is filled, by its id."""
+
+    def of(self, existing: Any, state: Plain, path: str) -> Any:
+        if not isinstance(state, tuple):
+            return state
+        tag = state[0]
+        if tag == STATIC:
+            return _left_as_it_is(existing, state[1], path)
+        if tag == "again":
+            if state[1] not in self.made:
+                raise MismatchError(f"{path}: what it is was left out")
+            return self.made[state[1]]
+        if tag != "one":
+            return _FILLERS[tag](self, existing, state, path)
+        _, number, told = state
+        if told[0] in _PARENTS:
+            return _PARENTS[told[0]](self, existing, told, path, number)
+        self.made[number] = self.of(existing, told, path)
+        return self.made[number]
+
+    def place(self, existing: Any, kind: type = object) -> Any:
+        """What is there, if it can be filled: it is of this kind, and nothing is in it yet."""
+        if not isinstance(existing, kind) or id(existing) in self._filled:
+            return None
+        self._filled[id(existing)] = existing
         return existing
-    return _FILLERS[state[0]](existing, state, path)
+
+    def items(self, existing: Any, states: list[Plain], path: str) -> Iterator[Any]:
+        before = list(existing) if isinstance(existing, list | tuple | deque) else []
+        before += [None] * (len(states) - len(before))
+        for number, state in enumerate(states):
+            yield self.of(before[number], state, f"{path}/{number}")
 
 
-def _fill_list(existing: Any, state: Plain, path: str) -> Any:
-    values = _restored_items(existing, state[1], path)
-    if not isinstance(existing, list):
-        return values
-    existing[:] = values
+def _left_as_it_is(existing: Any, name: str, path: str) -> Any:
+    if existing is None or _name(existing) != name:
+        found = "nothing" if existing is None else _name(existing) or type(existing).__qualname__
+        raise MismatchError(f"{path}: {found} is there, not {name or 'what was'}")
     return existing
 
 
-def _fill_dict(existing: Any, state: Plain, path: str) -> Any:
+def _fill_list(walk: _Restore, existing: Any, state: Plain, path: str, number: int) -> Any:
+    walk.made[number] = values = []
+    values.extend(walk.items(existing, state[1], path))
+    return values
+
+
+def _fill_set(walk: _Restore, _: Any, state: Plain, path: str, number: int) -> Any:
+    walk.made[number] = values = set()
+    values.update(walk.items(None, state[1], path))
+    return values
+
+
+def _fill_deque(walk: _Restore, existing: Any, state: Plain, path: str, number: int) -> Any:
+    walk.made[number] = values = deque(maxlen=state[1])
+    values.extend(walk.items(existing, state[2], path))
+    return values
+
+
+def _fill_dict(walk: _Restore, existing: Any, state: Plain, path: str, number: int) -> Any:
+    _, name, pairs = state
+    kind = _DICTIONARIES[name]
     before = existing if isinstance(existing, dict) else {}
-    values = {}
-    for key_state, item in state[1]:
-        key = _restore(None, key_state, path)
-        values[key] = _restore(before.get(key), item, f"{path}/{key}")
-    if not isinstance(existing, dict):
-        return values
-    existing.clear()
-    existing.update(values)
-    return existing
-
-
-def _fill_deque(existing: Any, state: Plain, path: str) -> Any:
-    return deque(_restored_items(existing, state[2], path), maxlen=state[1])
-
-
-def _fill_array(existing: Any, state: Plain, path: str) -> Any:
-    _, dtype, shape, data = state
-    same_form = isinstance(existing, np.ndarray) and existing.shape == tuple(shape)
-    if isinstance(dtype, tuple):  # of named fields: only the object that is there knows them
-        if not same_form or _dtype(existing.dtype) != dtype:
-            raise MismatchError(f"{path}: an array of fields has another form")
-        known = existing.dtype
+    if kind is defaultdict:
+        if not isinstance(existing, defaultdict):
+            raise MismatchError(f"{path}: no defaultdict is there")
+        walk.made[number] = values = defaultdict(existing.default_factory)
     else:
-        known = np.dtype(dtype)
-    values = np.frombuffer(data, known).reshape(shape)
-    if same_form and existing.dtype == known and existing.flags.writeable:
-        existing[...] = values
-        return existing
-    return values.copy()
+        walk.made[number] = values = kind()
+    for key_state, item in pairs:
+        key = walk.of(None, key_state, path)
+        values[key] = walk.of(before.get(key), item, f"{path}/{key}")
+    return values
 
 
-def _fill_objects(existing: Any, state: Plain, path: str) -> Any:
-    _, shape, items = state
-    before = existing.ravel().tolist() if isinstance(existing, np.ndarray) else None
-    values = np.empty(len(items), dtype=object)
-    for number, item in enumerate(_restored_items(before, items, path)):
-        values[number] = item
-    return values.reshape(shape)
-
-
-def _fill_space(existing: Any, state: Plain, path: str) -> Any:
-    _, own, parts = state
-    if not isinstance(existing, spaces.Space):
-        raise MismatchError(f"{path}: no space is there")
-    if own is not None:
-        existing._np_random = _restore(existing._np_random, own, path)
-    inner: Any = getattr(existing, "spaces", ())
-    for part, captured in zip(
-        inner.values() if isinstance(inner, Mapping) else inner, parts, strict=True
-    ):
-        _restore(part, captured, path)
-    return existing
-
-
-def _fill_generator(existing: Any, state: Plain, path: str) -> Any:
-    _, name, bits = state
-    known = isinstance(existing, np.random.Generator)
-    if not known or type(existing.bit_generator).__name__ != name:
-        existing = np.random.Generator(_BIT_GENERATORS[name]())
-    existing.bit_generator.state = _restore(None, bits, path)
-    return existing
-
-
-def _fill_legacy(existing: Any, state: Plain, path: str) -> Any:
-    known = isinstance(existing, np.random.RandomState)
-    generator = existing if known else np.random.RandomState()
-    generator.set_state(_restore(None, state[1], path))
-    return generator
-
-
-def _fill_random(existing: Any, state: Plain, path: str) -> Any:
-    generator = existing if isinstance(existing, random.Random) else random.Random()  # noqa: S311
-    generator.setstate(_restore(None, state[1], path))
-    return generator
-
-
-def _fill_named(existing: Any, state: Plain, path: str) -> Any:
-    if not hasattr(existing, "_fields"):
-        raise MismatchError(f"{path}: no named tuple is there")
-    return type(existing)._make(_restored_items(existing, state[1], path))
-
-
-def _fill_enum(existing: Any, state: Plain, path: str) -> Any:
-    _, name, value = state
-    if type(existing).__qualname__ != name:
-        raise MismatchError(f"{path}: no {name} is there")
-    return type(existing)(_restore(existing.value, value, path))
-
-
-def _fill_foreign(existing: Any, state: Plain, path: str) -> Any:
-    _, name, arrays = state
-    if type(existing).__qualname__ != name:
-        raise MismatchError(f"{path}: no {name} is there")
-    fill_foreign(existing, _restore(None, arrays, path))
-    return existing
-
-
-def _fill_tensor(existing: Any, state: Plain, _: str) -> Any:
-    if not isinstance(existing, torch.Tensor):
-        return from_tensor_bytes(state[1])
-    value = from_tensor_bytes(state[1], existing.device)
-    if existing.shape != value.shape or existing.dtype != value.dtype:
-        return value
-    with torch.no_grad():
-        existing.copy_(value)
-    return existing
-
-
-def _fill_stateful(existing: Any, state: Plain, path: str) -> Any:
-    """A network or an optimiser."""
-    if not hasattr(existing, "load_state_dict"):
-        raise MismatchError(f"{path}: no {state[0]} is there")
-    existing.load_state_dict(from_tensor_bytes(state[1]))
-    return existing
-
-
-def _fill_torch(existing: Any, state: Plain, _: str) -> Any:
-    generator = existing if isinstance(existing, torch.Generator) else torch.Generator()
-    generator.set_state(from_tensor_bytes(state[1]))
-    return generator
-
-
-def _fill_object(existing: Any, state: Plain, path: str) -> Any:
+def _fill_object(walk: _Restore, existing: Any, state: Plain, path: str, number: int) -> Any:
     _, name, attributes = state
     if type(existing).__qualname__ != name:
         raise MismatchError(
             f"{path}: a {name} is expected, a {type(existing).__qualname__} is there"
         )
     before = _attributes(existing)
+    filled = None if _is_value(existing) else walk.place(existing)
+    walk.made[number] = filled = _twin(existing) if filled is None else filled
     for attribute, item in attributes.items():
-        value = _restore(before.get(attribute), item, f"{path}/{attribute}")
+        value = walk.of(before.get(attribute), item, f"{path}/{attribute}")
         if value is not before.get(attribute) or attribute not in before:
-            _set(existing, attribute, value)
-    return existing
+            _set(filled, attribute, value)
+    return filled
+
+
+def _twin(existing: Any) -> Any:
+    """Another object with the same attributes."""
+    kind = type(existing)
+    plainest: Any = types.SimpleNamespace if issubclass(kind, types.SimpleNamespace) else object
+    twin = plainest.__new__(kind)
+    for attribute, value in _attributes(existing).items():
+        _set(twin, attribute, value)
+    return twin
 
 
 def _set(owner: Any, name: str, value: Any) -> None:
@@ -460,24 +467,156 @@ def _set(owner: Any, name: str, value: Any) -> None:
         object.__setattr__(owner, name, value)
 
 
-def _restored_items(existing: Any, items: list[Plain], path: str) -> list[Any]:
-    before = list(existing) if isinstance(existing, list | tuple | deque) else []
-    before += [None] * (len(items) - len(before))
-    return [_restore(before[number], item, f"{path}/{number}") for number, item in enumerate(items)]
+def _fill_array(_: _Restore, existing: Any, state: Plain, path: str) -> Any:
+    __, told, shape, data = state
+    dtype = _known_dtype(existing, told, path)
+    values = _from_bytes(data, dtype, shape)
+    if _is_window(existing) and (existing.shape, existing.dtype) == (values.shape, dtype):
+        existing[...] = values
+        return existing
+    return values
 
 
-_FILLERS: Mapping[str, Callable[[Any, Plain, str], Any]] = {
-    "list": _fill_list,
-    "tuple": lambda existing, state, path: tuple(_restored_items(existing, state[1], path)),
-    "set": lambda _, state, path: set(_restored_items(None, state[1], path)),
-    "frozenset": lambda _, state, path: frozenset(_restored_items(None, state[1], path)),
-    "deque": _fill_deque,
-    "dict": _fill_dict,
-    "bytearray": lambda _, state, __: bytearray(state[1]),
+def _is_window(existing: Any) -> bool:
+    """Whether an array lies in memory that something else than an array owns."""
+    return (
+        isinstance(existing, np.ndarray)
+        and existing.flags.writeable
+        and existing.base is not None
+        and not isinstance(existing.base, np.ndarray)
+    )
+
+
+def _fill_view(walk: _Restore, existing: Any, state: Plain, path: str) -> Any:
+    _, base_state, told, shape, strides, offset = state
+    before = existing.base if isinstance(existing, np.ndarray) else None
+    base = walk.of(before, base_state, path)
+    return np.ndarray(shape, _known_dtype(existing, told, path), base, offset, strides)
+
+
+def _known_dtype(existing: Any, told: Plain, path: str) -> np.dtype[Any]:
+    """The dtype that was told; one of named fields is known only by what is there."""
+    if not isinstance(told, tuple):
+        return np.dtype(told)
+    dtype = getattr(existing, "dtype", None)
+    if not isinstance(dtype, np.dtype) or _dtype(dtype) != told:
+        raise MismatchError(f"{path}: an array of fields has another form")
+    return dtype
+
+
+def _from_bytes(data: bytes, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray:
+    if not data:  # nothing in it, or empty texts
+        return np.zeros(shape, dtype)
+    return np.frombuffer(data, dtype).reshape(shape).copy()
+
+
+def _fill_scalar(_: _Restore, existing: Any, state: Plain, path: str) -> Any:
+    return _from_bytes(state[2], _known_dtype(existing, state[1], path), ())[()]
+
+
+def _fill_objects(walk: _Restore, existing: Any, state: Plain, path: str) -> Any:
+    _, shape, items = state
+    before = existing.ravel().tolist() if isinstance(existing, np.ndarray) else None
+    values = np.empty(len(items), dtype=object)
+    for number, item in enumerate(walk.items(before, items, path)):
+        values[number] = item
+    return values.reshape(shape)
+
+
+def _fill_space(walk: _Restore, existing: Any, state: Plain, path: str) -> Any:
+    _, own, parts = state
+    if not isinstance(existing, spaces.Space):
+        raise MismatchError(f"{path}: no space is there")
+    if own is not None:
+        existing._np_random = walk.of(existing._np_random, own, path)
+    inner: Any = getattr(existing, "spaces", ())
+    for part, captured in zip(
+        inner.values() if isinstance(inner, Mapping) else inner, parts, strict=True
+    ):
+        walk.of(part, captured, path)
+    return existing
+
+
+def _fill_generator(walk: _Restore, existing: Any, state: Plain, path: str) -> Any:
+    _, name, bits = state
+    generator = walk.place(existing, np.random.Generator)
+    if generator is None or type(generator.bit_generator).__name__ != name:
+        generator = np.random.Generator(_BIT_GENERATORS[name]())
+    generator.bit_generator.state = walk.of(None, bits, path)
+    return generator
+
+
+def _fill_legacy(walk: _Restore, existing: Any, state: Plain, path: str) -> Any:
+    generator = walk.place(existing, np.random.RandomState)
+    generator = np.random.RandomState() if generator is None else generator
+    generator.set_state(walk.of(None, state[1], path))
+    return generator
+
+
+def _fill_random(walk: _Restore, existing: Any, state: Plain, path: str) -> Any:
+    generator = walk.place(existing, random.Random)
+    generator = random.Random() if generator is None else generator  # noqa: S311
+    generator.setstate(walk.of(None, state[1], path))
+    return generator
+
+
+def _fill_named(walk: _Restore, existing: Any, state: Plain, path: str) -> Any:
+    if not hasattr(existing, "_fields"):
+        raise MismatchError(f"{path}: no named tuple is there")
+    return type(existing)._make(walk.items(existing, state[1], path))
+
+
+def _fill_enum(walk: _Restore, existing: Any, state: Plain, path: str) -> Any:
+    _, name, value = state
+    if type(existing).__qualname__ != name:
+        raise MismatchError(f"{path}: no {name} is there")
+    return type(existing)(walk.of(existing.value, value, path))
+
+
+def _fill_foreign(walk: _Restore, existing: Any, state: Plain, path: str) -> Any:
+    _, name, arrays = state
+    if type(existing).__qualname__ != name:
+        raise MismatchError(f"{path}: no {name} is there")
+    fill_foreign(existing, walk.of(None, arrays, path))
+    return existing
+
+
+def _fill_tensor(walk: _Restore, existing: Any, state: Plain, _: str) -> Any:
+    tensor = walk.place(existing, torch.Tensor)
+    value = from_tensor_bytes(state[1], existing.device if tensor is not None else "cpu")
+    if tensor is None or tensor.shape != value.shape or tensor.dtype != value.dtype:
+        return value
+    with torch.no_grad():
+        tensor.copy_(value)
+    return tensor
+
+
+def _fill_stateful(_: _Restore, existing: Any, state: Plain, path: str) -> Any:
+    """A network or an optimiser."""
+    if not hasattr(existing, "load_state_dict"):
+        raise MismatchError(f"{path}: no {state[0]} is there")
+    existing.load_state_dict(from_tensor_bytes(state[1]))
+    return existing
+
+
+def _fill_torch(walk: _Restore, existing: Any, state: Plain, _: str) -> Any:
+    generator = walk.place(existing, torch.Generator)
+    generator = torch.Generator() if generator is None else generator
+    generator.set_state(from_tensor_bytes(state[1]))
+    return generator
+
+
+_FILLERS: Mapping[str, Callable[[_Restore, Any, Plain, str], Any]] = {
+    "tuple": lambda walk, existing, state, path: tuple(walk.items(existing, state[1], path)),
+    "frozenset": lambda walk, _, state, path: frozenset(walk.items(None, state[1], path)),
+    "complex": lambda _, __, state, ___: complex(state[1], state[2]),
+    "range": lambda _, __, state, ___: range(*state[1:]),
+    "slice": lambda walk, _, state, path: slice(*walk.items(None, state[1], path)),
+    "bytearray": lambda _, __, state, ___: bytearray(state[1]),
     "array": _fill_array,
+    "view": _fill_view,
     "objects": _fill_objects,
-    "scalar": lambda _, state, __: np.frombuffer(state[2], np.dtype(state[1]))[0],
-    "complex": lambda _, state, __: complex(state[1], state[2]),
+    "scalar": _fill_scalar,
     "enum": _fill_enum,
     "foreign": _fill_foreign,
     "space": _fill_space,
@@ -489,5 +628,12 @@ _FILLERS: Mapping[str, Callable[[Any, Plain, str], Any]] = {
     "module": _fill_stateful,
     "optimizer": _fill_stateful,
     "torch": _fill_torch,
+}
+_PARENTS: Mapping[str, Callable[[_Restore, Any, Plain, str, int], Any]] = {
+    "list": _fill_list,
+    "set": _fill_set,
+    "deque": _fill_deque,
+    "dict": _fill_dict,
     "object": _fill_object,
 }
+"""Those that may lead back to themselves: they are known before their parts are."""

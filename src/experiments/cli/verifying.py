@@ -1,0 +1,183 @@
+"""What `verify-resume` shows while it kills, and what came of it."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from ..config import ExperimentConfig
+from ..domain.errors import UsageError
+from ..verification import ArmCheck, Audience, Plan, ShortPair, Verification, verify
+from . import screen, wording
+from .displays import warn
+from .failures import ExitCode
+from .json_output import write_object
+from .signals import Stopped, stopping
+
+FEWEST_STEPS = 60
+
+
+@dataclass
+class _Folder:
+    """Where everything happens."""
+
+    path: Path
+    stays: bool = False
+
+
+def check_counts(kills: int, steps: int | None) -> None:
+    """Refuse numbers with which nothing could be shown.
+
+    Raises:
+        UsageError: naming the option.
+    """
+    if kills < 1:
+        raise UsageError(f"--kills must be at least 1, got {kills}", remedy="use --kills 1")
+    if steps is not None and steps < FEWEST_STEPS:
+        raise UsageError(
+            f"--steps must be at least {FEWEST_STEPS}, got {steps}",
+            remedy="leave it out, and just enough are trained",
+        )
+
+
+def tell_whether_exact(
+    config: ExperimentConfig,
+    kills: int,
+    steps: int | None,
+    *,
+    keeps: bool,
+    json: bool,
+    verbosity: int,
+) -> int:
+    """Verify, and print what came of it; returns the exit code.
+
+    Raises:
+        ExperimentsError: for everything that the user can act on.
+        Stopped: when a signal has stopped it.
+    """
+    people = screen.human_console(json=json)
+    name = config.experiment_id or "the experiment"
+    people.print(Text(f"{name}: trained in short, undisturbed and under kills", style="bold"))
+    with _temporary_folder(json=json) as folder:
+        plan = Plan(config, folder.path, kills, steps)
+        verification = _verified(plan, people, verbosity)
+        folder.stays = keeps or not verification.is_exact
+    _print_checks(people, verification)
+    kept = str(folder.path) if folder.stays else None
+    if kept:
+        people.print(Text(f"kept in {wording.printable(kept)}"), soft_wrap=True)
+    code = ExitCode.COMPLETE if verification.is_exact else ExitCode.FAILED
+    if json:
+        write_object({**_as_json(name, verification, kills), "kept": kept, "exit_code": code})
+    return code
+
+
+@contextmanager
+def _temporary_folder(*, json: bool) -> Iterator[_Folder]:
+    """A folder that goes at the end, unless it shall stay; what has failed stays and is named."""
+    folder = _Folder(Path(tempfile.mkdtemp(prefix="verify-resume-")))
+    try:
+        yield folder
+    except Stopped as stopped:
+        warn("stopped; nothing is left of it")
+        if json:
+            write_object({"status": "interrupted", "exit_code": 128 + stopped.number})
+        raise
+    except Exception as error:
+        folder.stays = any(folder.path.iterdir())
+        if folder.stays:
+            error.add_note(f"kept: {folder.path}")
+        raise
+    finally:
+        if not folder.stays:
+            shutil.rmtree(folder.path, ignore_errors=True)
+
+
+def _verified(plan: Plan, people: Console, verbosity: int) -> Verification:
+    """Verify under a line that says what is done; the first signal stops it."""
+    received: list[int] = []
+
+    def stop_if_asked() -> None:
+        if received:
+            raise Stopped(received[0])
+
+    def tell(text: str) -> None:
+        people.print(Text(wording.printable(text)), soft_wrap=True)
+
+    def tell_command(words: Sequence[str]) -> None:
+        if verbosity:
+            tell(shlex.join(words))
+
+    with people.status("reading the file") as status, stopping(received.append):
+        audience = Audience(
+            prepared=lambda pair: _print_pair(people, pair),
+            doing=lambda text: status.update(Text(wording.printable(text))),
+            tell=tell,
+            started=tell_command,
+            look=stop_if_asked,
+        )
+        return verify(plan, audience)
+
+
+def _print_pair(people: Console, pair: ShortPair) -> None:
+    plan = pair.config
+    people.print(
+        f"seed {plan.seed_list[0]}, {pair.steps:,} steps an arm,"
+        f" a checkpoint every {plan.checkpoint.frequency:,}"
+    )
+    for arm, changes in pair.changes.items():
+        smaller = ", ".join(
+            f"{name} {wording.setting(before)} → {wording.setting(after)}"
+            for name, (before, after) in changes.items()
+        )
+        if smaller:
+            people.print(Text(f"{arm} in short: {smaller}", style="dim"))
+
+
+def _print_checks(people: Console, verification: Verification) -> None:
+    people.print()
+    for check in verification.checks:
+        people.print(_line(check))
+    people.print()
+    if verification.is_exact:
+        people.print(Text("exact: being killed and continued changed nothing", style="green"))
+    else:
+        people.print(Text("not exact in every arm: the guide says what to do", style="yellow"))
+
+
+def _line(check: ArmCheck) -> Text:
+    """An arm's outcome, with what it rests on."""
+    steps = ", ".join(f"{step:,}" for step in check.resumed_from_steps)
+    if check.reason is None:
+        told = f"{check.run.arm}: exact (resumed from step {steps}; the same:"
+        return Text(f"{told} {', '.join(check.compared)})")
+    reason = wording.printable(check.reason)
+    return Text(f"{check.run.arm}: approximate, because {reason} (resumed from step {steps})")
+
+
+def _as_json(name: str, verification: Verification, kills: int) -> dict[str, Any]:
+    """The same for a program."""
+    pair = verification.pair
+    shortened = {
+        arm: {name: {"before": before, "after": after} for name, (before, after) in each.items()}
+        for arm, each in pair.changes.items()
+    }
+    return {
+        "experiment_id": name,
+        "status": "exact" if verification.is_exact else "approximate",
+        "seed": pair.config.seed_list[0],
+        "steps": pair.steps,
+        "checkpoint_frequency": pair.config.checkpoint.frequency,
+        "kills_per_arm": kills,
+        "shortened": shortened,
+        "arms": {check.run.arm: check.to_dict() for check in verification.checks},
+    }

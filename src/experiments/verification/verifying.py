@@ -1,0 +1,227 @@
+"""Train undisturbed, train again under kills, compare: from top to bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from time import monotonic, sleep
+
+import numpy as np
+
+from ..config import ExperimentConfig
+from ..domain.errors import TrainingError, UsageError
+from ..domain.paths import ExperimentPaths
+from ..domain.records import RunKey
+from ..durability.files import make_directory, write_json
+from .audience import Audience
+from .comparing import ArmCheck, compare, result_of
+from .kills import CheckpointWatch, Kill, drawn
+from .pair import EXPERIMENT_ID, ShortPair, shortened_pair
+from .runner_process import RunnerProcess
+
+FEWEST_CHECKPOINTS = 3
+LOOK_SECONDS = 0.005
+MOST_LENGTHENINGS = 5
+MOST_ROUNDS = 3
+"""How often the pair is trained under kills until each run has really gone on."""
+
+Moments = Mapping[RunKey, Mapping[int, float]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked for."""
+
+    config: ExperimentConfig
+    folder: Path
+    """Where everything happens; it exists."""
+    kills: int = 2
+    """How often each arm is killed."""
+    steps: int | None = None
+    """Timesteps to train; None takes just enough."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What came of it."""
+
+    pair: ShortPair
+    checks: tuple[ArmCheck, ...]
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether killing and continuing changed nothing in either arm."""
+        return all(check.is_exact for check in self.checks)
+
+
+def verify(plan: Plan, audience: Audience) -> Verification:
+    """Train a short copy of an experiment twice, once under kills, and compare.
+
+    Raises:
+        ConfigurationError: when it cannot be shortened.
+        UsageError: when so few steps leave no room for the kills.
+        TrainingError: when it fails, or the kills cannot be made to fall inside training.
+    """
+    return _Trial(plan, audience).verification()
+
+
+class _Trial:
+    """One verification; it leaves files in the plan's folder, and no process."""
+
+    def __init__(self, plan: Plan, audience: Audience) -> None:
+        self._plan = plan
+        self._audience = audience
+        self._pair = shortened_pair(plan.config, plan.kills, plan.steps)
+        self._commands = 0
+        # the same file meets the same kills again
+        self._rng = np.random.default_rng(plan.config.seed_list[0])
+
+    def verification(self) -> Verification:
+        undisturbed, moments = self._train_undisturbed()
+        continued = self._train_under_kills(moments)
+        self._audience.doing("comparing")
+        checks = tuple(compare(undisturbed, continued, run) for run in self._pair.runs)
+        return Verification(self._pair, checks)
+
+    # ---- undisturbed
+
+    def _train_undisturbed(self) -> tuple[ExperimentPaths, Moments]:
+        """Where it lies, and when each run's checkpoints appeared; longer where these are few."""
+        needed = max(FEWEST_CHECKPOINTS, self._plan.kills + 1)
+        for number in range(1, MOST_LENGTHENINGS + 1):
+            self._audience.prepared(self._pair)
+            self._audience.doing("training undisturbed")
+            paths = self._publish(f"undisturbed-{number}")
+            began = monotonic()
+            moments = self._watched(paths)
+            fewest = min(map(len, moments.values()))
+            if fewest >= needed:
+                seconds = monotonic() - began
+                self._audience.tell(f"trained undisturbed, in {seconds:.1f} s")
+                return paths, moments
+            self._lengthen(fewest, needed)
+        raise TrainingError(
+            f"{self._pair.steps:,} steps have fewer than {needed} checkpoints",
+            remedy="give more with --steps, or fewer --kills",
+        )
+
+    def _lengthen(self, fewest: int, needed: int) -> None:
+        """Where an episode or a population is a rollout, only a try shows how long these are."""
+        steps, kills = self._pair.steps, self._plan.kills
+        if self._plan.steps is not None:
+            raise UsageError(
+                f"--steps {steps}: an arm has {fewest} checkpoints, needed are {needed}",
+                remedy="give more --steps, or fewer --kills",
+            )
+        self._audience.tell(f"{steps:,} steps had too few checkpoints; twice as many are trained")
+        self._pair = shortened_pair(self._plan.config, kills, 2 * steps)
+
+    def _watched(self, paths: ExperimentPaths) -> Moments:
+        watches = {run: CheckpointWatch(paths.run_checkpoints(run)) for run in self._pair.runs}
+        with self._runner(paths, is_new=True) as runner:
+            while runner.exit_code is None:
+                self._pause()
+                for watch in watches.values():
+                    watch.look()
+            _check_success(runner)
+        return {run: watch.seen for run, watch in watches.items()}
+
+    # ---- under kills
+
+    def _train_under_kills(self, moments: Moments) -> ExperimentPaths:
+        """Where a pair lies of which each run has really gone on from a checkpoint."""
+        for number in range(1, MOST_ROUNDS + 1):
+            paths = self._publish(f"killed-{number}")
+            self._kill_and_continue(paths, drawn(moments, self._plan.kills, self._rng))
+            missed = [
+                run.name
+                for run in self._pair.runs
+                if not result_of(paths, run).get("resumed_from_steps")
+            ]
+            if not missed:
+                return paths
+            self._audience.tell(f"no kill fell inside the training of {', '.join(missed)}; again")
+        raise TrainingError(
+            f"{MOST_ROUNDS} times no kill fell inside the training of {', '.join(missed)}",
+            remedy="give more --steps",
+        )
+
+    def _kill_and_continue(self, paths: ExperimentPaths, kills: Sequence[Kill]) -> None:
+        left = list(kills)
+        is_new = True
+        while self._train_until_killed(paths, left, is_new=is_new):
+            is_new = False
+
+    def _train_until_killed(
+        self, paths: ExperimentPaths, left: list[Kill], *, is_new: bool
+    ) -> bool:
+        """Take kills from those that are left until one falls; False where training ended."""
+        begun = {run: _attempts_begun(paths, run) for run in self._pair.runs}
+        doing = "training the same again" if is_new else "continuing"
+        self._audience.doing(f"{doing}; {len(left)} kills are to come")
+        with self._runner(paths, is_new=is_new) as runner:
+            while left:
+                kill = left.pop(0)
+                if self._comes_to(kill, runner, paths, begun[kill.run]):
+                    runner.kill()
+                    self._audience.tell(f"killed: {kill}")
+                    return True
+            while runner.exit_code is None:
+                self._pause()
+            _check_success(runner)
+        return False
+
+    def _comes_to(
+        self, kill: Kill, runner: RunnerProcess, paths: ExperimentPaths, begun: int
+    ) -> bool:
+        """Wait for the instant of a kill; False where the run was complete before it."""
+        folder, result = paths.run_checkpoints(kill.run), paths.run(kill.run).result
+        due = None
+        while runner.exit_code is None and not result.is_file():
+            if due is None and _attempts_begun(paths, kill.run) > begun:
+                is_saved = max(steps_in(folder), default=0) >= kill.step
+                due = monotonic() + kill.delay_seconds if is_saved else None
+            if due is not None and monotonic() >= due:
+                return True
+            self._pause()
+        return False
+
+    # ---- the command line
+
+    def _publish(self, name: str) -> ExperimentPaths:
+        """The pair's file, and a folder for its results."""
+        write_json(self._file, self._pair.document)
+        return ExperimentPaths.under(make_directory(self._plan.folder / name), EXPERIMENT_ID)
+
+    def _runner(self, paths: ExperimentPaths, *, is_new: bool) -> RunnerProcess:
+        which = ["--config", str(self._file)] if is_new else ["--experiment-id", EXPERIMENT_ID]
+        modules = (("--allow-env-module", each) for each in self._pair.config.environment_modules)
+        where = ["--output-dir", str(paths.root.parent)]
+        self._commands += 1
+        output = self._plan.folder / f"output-{self._commands}.txt"
+        runner = RunnerProcess([*which, *where, *chain.from_iterable(modules)], output)
+        self._audience.started(runner.command)
+        return runner
+
+    @property
+    def _file(self) -> Path:
+        return self._plan.folder / "experiment.json"
+
+    def _pause(self) -> None:
+        self._audience.look()
+        sleep(LOOK_SECONDS)
+
+
+def _attempts_begun(paths: ExperimentPaths, run: RunKey) -> int:
+    files = paths.run(run)
+    return sum(files.attempt(number).start.is_file() for number in files.attempts())
+
+
+def _check_success(runner: RunnerProcess) -> None:
+    if code := runner.exit_code:
+        raise TrainingError(
+            f"the short pair ended with exit code {code}:\n{runner.last_lines}",
+            where=str(runner.output),
+        )

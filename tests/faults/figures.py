@@ -1,0 +1,131 @@
+"""Rows of the table of faults: how each is tried, how often, and what came of it."""
+
+import random
+import shutil
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from .pair import Pair, document
+from .promises import Undisturbed
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A check that raises when a promise was broken."""
+
+    check: Callable[[Path], None]
+    """Called with a folder of its own."""
+    faults: int = 1
+    """That it tries."""
+
+
+class Bench:
+    """What all trials share: a folder, undisturbed experiments, the worst that was seen."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.open = ExitStack()
+        """What is ended when the last trial is over."""
+        self.worst: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self._numbers = iter(range(10**9))
+        self.undisturbed = cache(self._undisturbed)
+
+    def __enter__(self) -> "Bench":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.open.close()
+
+    def _undisturbed(self, algorithm: str = "PPO") -> Undisturbed:
+        """The pair of an algorithm, trained without a fault; once for all rows."""
+        pair = Pair(self.folder / f"undisturbed-{algorithm}", document(algorithm))
+        return Undisturbed.by_training(pair)
+
+    def new_folder(self) -> Path:
+        """A folder that no other trial has."""
+        with self._lock:
+            folder = self.folder / f"trial-{next(self._numbers)}"
+        folder.mkdir(parents=True)
+        return folder
+
+    def saw(self, what: str, value: float) -> None:
+        """Remember the worst value of something."""
+        with self._lock:
+            self.worst[what] = max(value, self.worst.get(what, value))
+
+
+@dataclass(frozen=True)
+class Row:
+    """A fault of the table.
+
+    `trials` makes the trials of a number of faults; None where what they need is not there yet.
+    """
+
+    name: str
+    fault: str
+    full: int
+    reduced: int
+    trials: Callable[[Bench, int], Iterable[Trial]] | None
+    note: str = ""
+    """What the count covers."""
+    why_not: Callable[[], str | None] = lambda: None
+    """Why it cannot be tried on this machine."""
+    is_quick: bool = False
+    """Whether the reduced count takes a few seconds only."""
+    is_shared: bool = True
+    """Whether two trials at once do not disturb each other."""
+
+
+@dataclass
+class Figures:
+    """What came of a row."""
+
+    tried: int = 0
+    passed: int = 0
+    seconds: float = 0.0
+    failures: list[str] = field(default_factory=list)
+    worst: dict[str, float] = field(default_factory=dict)
+
+
+def carry_out(row: Row, count: int, bench: Bench, *, at_once: int = 1) -> Figures:
+    """Try a row's faults so many times; the folder of a trial that failed is kept."""
+    assert row.trials is not None
+    figures, began = Figures(), time.monotonic()
+    bench.worst = figures.worst
+    with ThreadPoolExecutor(at_once if row.is_shared else 1) as pool:
+        trials = list(row.trials(bench, count))
+        outcomes = pool.map(lambda trial: _attempt(trial, bench.new_folder()), trials)
+        for trial, failure in zip(trials, outcomes, strict=True):
+            figures.tried += trial.faults
+            figures.passed += 0 if failure else trial.faults
+            figures.failures += [failure] if failure else []
+    figures.seconds = time.monotonic() - began
+    return figures
+
+
+def _attempt(trial: Trial, folder: Path) -> str | None:
+    """What went wrong; None where nothing did."""
+    try:
+        trial.check(folder)
+    except Exception:
+        return f"{folder}: {traceback.format_exc()}"
+    shutil.rmtree(folder, ignore_errors=True)
+    return None
+
+
+def generator(row: str, number: int) -> random.Random:
+    """The random numbers of one trial, the same in each run of the row."""
+    return random.Random(f"{row} {number}")
+
+
+def shares(count: int, most: int) -> list[int]:
+    """A count in parts of at most so many."""
+    return [min(most, count - start) for start in range(0, count, most)]

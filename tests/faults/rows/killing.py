@@ -1,0 +1,107 @@
+"""SIGKILL at random instants: of everything at once, or of the orchestrator alone."""
+
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from ..figures import Bench, Trial, generator, shares
+from ..pair import ALGORITHMS, Command, Pair, document, wait_until
+from ..promises import Interrupted
+
+KILLS_PER_TRIAL = 5
+MOST_SECONDS_TO_BE_GONE = MOST_SECONDS_TO_BEGIN = 5.0
+
+
+def kills_of_everything(bench: Bench, count: int) -> Iterator[Trial]:
+    """An experiment is killed several times in its life, each time with all its processes."""
+    for number, kills in enumerate(shares(count, KILLS_PER_TRIAL)):
+        yield Trial(partial(_survives_kills, bench, number, kills), kills)
+
+
+def _survives_kills(bench: Bench, number: int, kills: int, folder: Path) -> None:
+    rng = generator("everything", number)
+    algorithm, options = _algorithm(number), _options(number)
+    undisturbed, pair = bench.undisturbed(algorithm), _new_pair(folder, algorithm)
+    before = Interrupted(pair)
+    while kills:
+        command = pair.start(*options)
+        if command.ends_within(rng.uniform(0.0, undisturbed.seconds)):
+            undisturbed.check_same(pair, command.done())
+            pair = _new_pair(folder, algorithm)
+        else:
+            command.kill_everything(rng)
+            kills -= 1
+        before.check_goes_on()
+        before = Interrupted(pair)
+        bench.saw("steps done again", before.check_little_is_lost())
+    undisturbed.check_same(pair, pair.finish(*options))
+    before.check_goes_on()
+
+
+def _algorithm(number: int) -> str:
+    return list(ALGORITHMS)[number % len(ALGORITHMS)]
+
+
+def _options(number: int) -> tuple[str, ...]:
+    """Every other couple of trials trains both arms at once."""
+    return ("--mode", "parallel") if number // 2 % 2 else ()
+
+
+def _new_pair(folder: Path, algorithm: str) -> Pair:
+    number = sum(1 for _ in folder.iterdir())
+    return Pair(folder / f"pair-{number}", document(algorithm))
+
+
+def kills_of_the_orchestrator(bench: Bench, count: int) -> Iterator[Trial]:
+    """The orchestrator alone is killed, and the next command does not wait for the rest to go."""
+    for number, kills in enumerate(shares(count, KILLS_PER_TRIAL)):
+        yield Trial(partial(_leaves_nothing, bench, number, kills), kills)
+
+
+def _leaves_nothing(bench: Bench, number: int, kills: int, folder: Path) -> None:
+    rng = generator("orchestrator", number)
+    algorithm, options = _algorithm(number), _options(number)
+    undisturbed, pair = bench.undisturbed(algorithm), _new_pair(folder, algorithm)
+    command = pair.start(*options)
+    while kills:
+        if command.ends_within(rng.uniform(0.0, undisturbed.seconds)):
+            undisturbed.check_same(pair, command.done())
+            pair = _new_pair(folder, algorithm)
+            command = pair.start(*options)
+            continue
+        before, killed = Begun(pair), command
+        killed.process.kill()
+        kills -= 1
+        command = pair.start(*options)
+        before.check_next(bench, command)
+        _check_all_are_gone(bench, killed, before.moment)
+    undisturbed.check_same(pair, command.done())
+
+
+class Begun:
+    """How many commands had begun to work on an experiment at a moment, which is now."""
+
+    def __init__(self, pair: Pair) -> None:
+        self._pair = pair
+        self._count = self._now()
+        self.moment = time.monotonic()
+
+    def _now(self) -> int:
+        log = self._pair.root / "logs" / "runner.log"
+        return log.read_text().count(" begins in ") if log.exists() else 0
+
+    def check_next(self, bench: Bench, command: Command) -> None:
+        """A command that was begun since goes on soon, or finds everything complete."""
+        wait_until(lambda: self._now() > self._count or command.ends_within(0.0), 60.0, "it begins")
+        seconds = time.monotonic() - self.moment
+        bench.saw("s until it goes on", seconds)
+        assert seconds < MOST_SECONDS_TO_BEGIN
+
+
+def _check_all_are_gone(bench: Bench, command: Command, killed_at: float) -> None:
+    while left := command.family():
+        seconds = time.monotonic() - killed_at
+        assert seconds < MOST_SECONDS_TO_BE_GONE, f"still there: {left}"
+        time.sleep(0.02)
+    bench.saw("s until all are gone", time.monotonic() - killed_at)
