@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cache
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from .pair import Pair, document
+from .pair import Pair, document, small_document
 from .promises import Undisturbed
+from .warm import WarmPool
 
 
 @dataclass(frozen=True)
@@ -31,23 +33,41 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.open = ExitStack()
-        """What is ended when the last trial is over."""
+        self._open = ExitStack()
+        self.warm = WarmPool()
+        """Commands without their seconds of imports."""
         self.worst: dict[str, float] = {}
         self._lock = threading.Lock()
         self._numbers = iter(range(10**9))
-        self.undisturbed = cache(self._undisturbed)
+        self._made: dict[str, Any] = {}
+        self._making = threading.RLock()
 
     def __enter__(self) -> "Bench":
+        self._open.enter_context(self.warm)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.open.close()
+        self._open.close()
 
-    def _undisturbed(self, algorithm: str = "PPO") -> Undisturbed:
+    def undisturbed(self, algorithm: str = "PPO") -> Undisturbed:
         """The pair of an algorithm, trained without a fault; once for all rows."""
-        pair = Pair(self.folder / f"undisturbed-{algorithm}", document(algorithm))
-        return Undisturbed.by_training(pair)
+        pair = partial(Pair, self.folder / f"undisturbed-{algorithm}", document(algorithm))
+        return self.once(f"pair {algorithm}", lambda: Undisturbed.by_training(pair()))
+
+    def small_undisturbed(self, algorithm: str = "PPO") -> Undisturbed:
+        """The small pair of an algorithm, trained in the command's own process."""
+        pair = partial(Pair, self.folder / f"small-{algorithm}", small_document(algorithm))
+        return self.once(
+            f"small pair {algorithm}",
+            lambda: Undisturbed.by_training(pair(), finish=self.warm.finish),
+        )
+
+    def once(self, what: str, make: Callable[[], Any]) -> Any:
+        """What is made when it is first asked for."""
+        with self._making:
+            if what not in self._made:
+                self._made[what] = make()
+            return self._made[what]
 
     def new_folder(self) -> Path:
         """A folder that no other trial has."""

@@ -59,6 +59,17 @@ def document(algorithm: str = "PPO", **settings) -> dict:
     }
 
 
+def small_document(algorithm: str = "PPO", **settings) -> dict:
+    """A pair whose arms train for a quarter of a second and save three checkpoints each."""
+    return document(
+        algorithm,
+        baseline={"training_steps": 512} | settings.pop("baseline", {}),
+        evaluation={"frequency": 256, "episodes": 1, "final_episodes": 1},
+        checkpoint={"frequency": 128, "keep": 3},
+        **settings,
+    )
+
+
 def wait_until(holds: Callable[[], object], seconds: float, what: str) -> None:
     """Wait until something holds.
 

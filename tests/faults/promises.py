@@ -3,6 +3,7 @@
 import json
 import time
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,15 +26,15 @@ class Undisturbed:
     """That the command took."""
 
     @classmethod
-    def of(cls, pair: Pair, seconds: float) -> "Undisturbed":
-        return cls(pair.shas(), {run: _timeless_journal(pair, run) for run in pair.runs()}, seconds)
-
-    @classmethod
-    def by_training(cls, pair: Pair, *options: str) -> "Undisturbed":
+    def by_training(
+        cls, pair: Pair, finish: Callable[[Pair], Done] = Pair.finish
+    ) -> "Undisturbed":
+        """Train a pair and remember what it came to."""
         began = time.monotonic()
-        done = pair.finish(*options)
+        done = finish(pair)
         assert done.code == 0, done.stderr
-        return cls.of(pair, time.monotonic() - began)
+        journals = {run: _timeless_journal(pair, run) for run in pair.runs()}
+        return cls(pair.shas(), journals, time.monotonic() - began)
 
     def check_same(self, pair: Pair, done: Done) -> None:
         """An experiment that went through faults ended as this one did."""

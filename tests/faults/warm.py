@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Self
 import psutil
 
 from .pair import ROOT, Done, Pair, wait_until
+from .tracing import attached
 
 IN_PROCESS = ("--executor", "in_process")
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -31,7 +31,6 @@ class WarmCommands:
 
     def __init__(self) -> None:
         self._open = ExitStack()
-        self._turn = threading.Lock()
 
     def __enter__(self) -> Self:
         words = [sys.executable, "-m", __name__]
@@ -58,18 +57,17 @@ class WarmCommands:
 
     def finish(self, pair: Pair, *options: str, tracer: Sequence[str] = ()) -> Done:
         """Start or go on with an experiment, with a tracer attached before it does anything."""
-        with self._turn:
-            stem = pair.next_stem()
-            outputs = (stem.with_suffix(".out"), stem.with_suffix(".err"))
-            words = [*pair.words(*options), *IN_PROCESS]
-            pid = self._ask({"words": words, "outputs": list(map(str, outputs))})
-            wait_until(lambda: _is_stopped(pid), 10.0, "it waits")
-            with ExitStack() as stack:
-                if tracer:
-                    stack.enter_context(attached(tracer, pid))
-                os.kill(pid, signal.SIGCONT)
-                code = int(self._server.stdout.readline())
-            return Done(code, *(path.read_text(errors="replace") for path in outputs))
+        stem = pair.next_stem()
+        outputs = (stem.with_suffix(".out"), stem.with_suffix(".err"))
+        words = [*pair.words(*options), *IN_PROCESS]
+        pid = self._ask({"words": words, "outputs": list(map(str, outputs))})
+        wait_until(lambda: _is_stopped(pid), 10.0, "it waits")
+        with ExitStack() as stack:
+            if tracer:
+                stack.enter_context(attached(tracer, pid))
+            os.kill(pid, signal.SIGCONT)
+            code = int(self._server.stdout.readline())
+        return Done(code, *(path.read_text(errors="replace") for path in outputs))
 
     def _ask(self, request: dict) -> int:
         self._server.stdin.write(json.dumps(request) + "\n")
@@ -77,23 +75,16 @@ class WarmCommands:
         return int(self._server.stdout.readline())
 
 
-class attached:  # noqa: N801 - reads as a phrase where it is used
-    """A tracer of a process, from when it has really attached until the process is gone."""
+class WarmPool:
+    """As many servers of warm commands as are asked at once."""
 
-    def __init__(self, words: Sequence[str], pid: int) -> None:
-        self._words = [*words, "-p", str(pid)]
-        self._pid = pid
+    def __init__(self) -> None:
+        self._open = ExitStack()
+        self._lock = threading.Lock()
+        self._free: list[WarmCommands] = []
 
     def __enter__(self) -> Self:
-        self._tracer = subprocess.Popen(self._words, stderr=subprocess.PIPE, text=True)
-        wait_until(self._has_attached, 10.0, "the tracer attaches")
         return self
-
-    def _has_attached(self) -> bool:
-        if self._tracer.poll() is not None:
-            raise RuntimeError(f"{self._words[0]} ended: {self._tracer.stderr.read()}")
-        status = Path(f"/proc/{self._pid}/status").read_text()
-        return f"TracerPid:\t{self._tracer.pid}\n" in status
 
     def __exit__(
         self,
@@ -101,8 +92,17 @@ class attached:  # noqa: N801 - reads as a phrase where it is used
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._tracer.terminate()  # where the process still lives, it goes on without it
-        self._tracer.communicate()
+        self._open.close()
+
+    def finish(self, pair: Pair, *options: str, tracer: Sequence[str] = ()) -> Done:
+        """As `WarmCommands.finish`."""
+        with self._lock:
+            server = self._free.pop() if self._free else None
+            server = server or self._open.enter_context(WarmCommands())
+        done = server.finish(pair, *options, tracer=tracer)
+        with self._lock:
+            self._free.append(server)
+        return done
 
 
 def _is_stopped(pid: int) -> bool:
@@ -145,5 +145,4 @@ def _become_command(words: list[str], outputs: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    started = time.monotonic()
     serve()

@@ -14,16 +14,19 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from ..analysis.text import listed
 from ..config import ExperimentConfig
 from ..domain.errors import UsageError
 from ..verification import ArmCheck, Audience, Plan, ShortPair, Verification, verify
 from . import screen, wording
 from .displays import warn
-from .failures import ExitCode
+from .failures import ExitCode, exit_code
 from .json_output import write_object
 from .signals import Stopped, stopping
 
 FEWEST_STEPS = 60
+GUIDE = "docs/guides/verifying-resume.md"
+_STYLES = {"exact": "green", "approximate": "yellow"}
 
 
 @dataclass
@@ -77,7 +80,9 @@ def tell_whether_exact(
         people.print(Text(f"kept in {wording.printable(kept)}"), soft_wrap=True)
     code = ExitCode.COMPLETE if verification.is_exact else ExitCode.FAILED
     if json:
-        write_object({**_as_json(name, verification, kills), "kept": kept, "exit_code": code})
+        told = _as_json(verification, kills)
+        identity = {"experiment_id": config.experiment_id}
+        write_object({**identity, **told, "kept": kept, "exit_code": code})
     return code
 
 
@@ -93,7 +98,7 @@ def _temporary_folder(*, json: bool) -> Iterator[_Folder]:
             write_object({"status": "interrupted", "exit_code": 128 + stopped.number})
         raise
     except Exception as error:
-        folder.stays = any(folder.path.iterdir())
+        folder.stays = exit_code(error) != ExitCode.USAGE
         if folder.stays:
             error.add_note(f"kept: {folder.path}")
         raise
@@ -146,25 +151,31 @@ def _print_pair(people: Console, pair: ShortPair) -> None:
 def _print_checks(people: Console, verification: Verification) -> None:
     people.print()
     for check in verification.checks:
-        people.print(_line(check))
+        steps = listed([f"{step:,}" for step in check.resumed_from_steps], " and ")
+        told = "exact" if check.is_exact else "approximate"
+        people.print(
+            Text(f"{check.run.arm}: {told}, resumed from step {steps}", style=_STYLES[told])
+        )
+        for line in _grounds(check):
+            people.print(Text(f"  {wording.printable(line)}"))
     people.print()
     if verification.is_exact:
         people.print(Text("exact: being killed and continued changed nothing", style="green"))
     else:
-        people.print(Text("not exact in every arm: the guide says what to do", style="yellow"))
+        people.print(Text(f"not exact in every arm; {GUIDE} says what to do", style="yellow"))
 
 
-def _line(check: ArmCheck) -> Text:
-    """An arm's outcome, with what it rests on."""
-    steps = ", ".join(f"{step:,}" for step in check.resumed_from_steps)
-    if check.reason is None:
-        told = f"{check.run.arm}: exact (resumed from step {steps}; the same:"
-        return Text(f"{told} {', '.join(check.compared)})")
-    reason = wording.printable(check.reason)
-    return Text(f"{check.run.arm}: approximate, because {reason} (resumed from step {steps})")
+def _grounds(check: ArmCheck) -> Iterator[str]:
+    """What the outcome of an arm rests on."""
+    if check.is_exact:
+        yield f"the same: {', '.join(check.compared)}"
+        return
+    yield f"because {check.reason}"
+    if check.why_inexact is not None:
+        yield f"first difference: {check.mismatch or 'none in what was compared'}"
 
 
-def _as_json(name: str, verification: Verification, kills: int) -> dict[str, Any]:
+def _as_json(verification: Verification, kills: int) -> dict[str, Any]:
     """The same for a program."""
     pair = verification.pair
     shortened = {
@@ -172,7 +183,6 @@ def _as_json(name: str, verification: Verification, kills: int) -> dict[str, Any
         for arm, each in pair.changes.items()
     }
     return {
-        "experiment_id": name,
         "status": "exact" if verification.is_exact else "approximate",
         "seed": pair.config.seed_list[0],
         "steps": pair.steps,

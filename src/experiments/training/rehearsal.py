@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
+from ..config.algorithms import Family
 from ..domain.paths import AttemptPaths
 from ..domain.records import RunEstimate, RunKey, TrainerConfig
 from ..domain.seeds import SeedStream, stream_seeds
@@ -20,7 +21,14 @@ from .evaluation import Environment, parallel
 from .laps import LapTimer
 from .recording import row_interval
 from .sb3.first_step import warm_up
-from .shortening import Brevity, planned_timesteps, rows_kept, settings_of, shortened
+from .shortening import (
+    Brevity,
+    family_of,
+    planned_timesteps,
+    rows_kept,
+    settings_of,
+    shortened,
+)
 
 REHEARSED = Brevity(
     rollout_steps=1024,
@@ -121,14 +129,20 @@ def _estimate(
         resident = process_memory.peak_memory()
         shared = process_memory.shared_memory()
         rows = rows_kept(config, planned) - rows_kept(short, trained)
-        missing = rows * backend.experience_bytes() / max(rows_kept(short), 1)
+        row_bytes = backend.experience_bytes() / max(rows_kept(short), 1)
+        missing = rows * row_bytes
         environments = _weight_of_others(config, environment)
         return RunEstimate(
             run=run,
             steps_per_second=planned / seconds,
             training_seconds=seconds,
             memory_mb=(resident + missing + environments + LATER_BYTES) / MIB,
-            disk_mb=(saved + _journal_bytes(config, planned)) / MIB,
+            disk_mb=(
+                saved
+                + _journal_bytes(config, planned)
+                + _checkpoint_bytes(config, saved, row_bytes)
+            )
+            / MIB,
             planned_timesteps=planned,
             parameters=description.parameters,
             shared_mb=shared / MIB,
@@ -213,6 +227,16 @@ def _saved_bytes(backend: Backend) -> int:
     with tempfile.TemporaryDirectory(prefix="rehearsal-") as scratch:
         backend.save(AttemptPaths(Path(scratch)))
         return sum(file.stat().st_size for file in Path(scratch).rglob("*") if file.is_file())
+
+
+def _checkpoint_bytes(config: TrainerConfig, saved: int, row_bytes: float) -> float:
+    """The checkpoints that are kept, and the rows of a replay buffer to which they refer."""
+    planned = planned_timesteps(config)
+    count = min(planned // config.checkpoint.frequency, config.checkpoint.keep)
+    if not count or family_of(config) is not Family.OFF_POLICY:
+        return count * saved
+    beside = min(config.checkpoint.frequency * count, planned)  # rows that older ones refer to
+    return count * saved + (rows_kept(config, planned) + beside) * row_bytes
 
 
 def _journal_bytes(config: TrainerConfig, planned: int) -> int:

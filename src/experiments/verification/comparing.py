@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain, zip_longest
+from pathlib import Path
 from typing import Any
 
-from ..domain.paths import ExperimentPaths
+from ..domain.errors import StorageError
+from ..domain.paths import ExperimentPaths, RunPaths
 from ..domain.records import RunKey
-from ..durability.journal import read_journal
+from ..durability.files import read_json
+from ..durability.journal import Record, read_journal, without_wall_clock
+from ..execution.attempts import read_start
 
 MAY_DIFFER = ("attempts", "resumed_from_steps", "resume")
 """What may differ in a run's result."""
@@ -127,9 +134,9 @@ def journal_mismatches(ones: Sequence[Record], others: Sequence[Record]) -> Iter
     """Where two journals differ, wall-clock fields left out, from their beginning on."""
     for one, other in zip_longest(ones, others):
         step = (one or other or {}).get("step")
-        sides = (None if each is None else without_wall_clock(each) for each in (one, other))
-        for field, ours, theirs in differences(*sides):
-            yield Mismatch("journal.jsonl", field or "a record", ours, theirs, step)
+        ours, theirs = (each and without_wall_clock(each) for each in (one, other))
+        for field, *both in differences(ours, theirs):
+            yield Mismatch("journal.jsonl", field or "a record", both[0], both[1], step)
 
 
 def differences(one: Any, other: Any, field: str = "") -> Iterator[tuple[str, Any, Any]]:
@@ -146,19 +153,19 @@ def differences(one: Any, other: Any, field: str = "") -> Iterator[tuple[str, An
 
 
 def _result_mismatches(one: Record, other: Record) -> Iterator[Mismatch]:
-    kept = (
+    ours, theirs = (
         {name: value for name, value in without_wall_clock(each).items() if name not in MAY_DIFFER}
         for each in (one, other)
     )
-    for field, ours, theirs in differences(*kept):
-        yield Mismatch("results.json", field, ours, theirs)
+    for found in differences(ours, theirs):
+        yield Mismatch("results.json", *found)
 
 
 def _file_mismatches(one: RunPaths, other: RunPaths) -> Iterator[Mismatch]:
     ours, theirs = _json_files(one), _json_files(other)
     for name in dict.fromkeys([*ours, *theirs]):
-        contents = (read_json(files[name]) if name in files else None for files in (ours, theirs))
-        for field, *both in differences(*contents):
+        first, second = (read_json(each[name]) if name in each else None for each in (ours, theirs))
+        for field, *both in differences(first, second):
             yield Mismatch(name, field or "the file", *both)
 
 
@@ -172,17 +179,17 @@ def _json_files(run: RunPaths) -> dict[str, Path]:
 def _model_mismatches(one: Path, other: Path) -> Iterator[Mismatch]:
     ours, theirs = _tensor_files(one), _tensor_files(other)
     for name in dict.fromkeys([*ours, *theirs]):
-        both = ours.get(name), theirs.get(name)
-        if both[0] == both[1]:
-            continue
-        if both[0] is None or both[1] is None:
-            present = ("present" if each else ABSENT for each in both)
-            yield Mismatch(one.name, name, *present)
+        first, second = ours.get(name), theirs.get(name)
+        if first == second:
             continue
         from ..training.sb3.saved_tensors import first_difference  # loads the learning library
 
-        if field := first_difference(*both):
-            yield Mismatch(f"{one.name}/{name}", field, "one tensor", "another")
+        if first is None or second is None:
+            field: str | None = "the file"
+        else:
+            field = first_difference(first, second)
+        if field is not None:
+            yield Mismatch(f"model: {name}", field, "one value", "another")
 
 
 def _tensor_files(model: Path) -> dict[str, bytes]:

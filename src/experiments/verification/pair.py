@@ -86,9 +86,9 @@ def shortened_pair(config: ExperimentConfig, kills: int, steps: int | None = Non
     total = steps or max(_enough(arm, intervals) for arm in short.values())
     every = max(total // intervals, 1)
     changes = {name: _changes(whole[name], short[name]) for name in whole}
-    arms = [_arm(config.arms[name], changes[name], total, seed) for name in whole]
+    arms = {name: _arm(config.arms[name], changes[name], total, seed) for name in whole}
     document = _common(config, seed, total, every).model_dump(mode="json", by_alias=True)
-    baseline, variant = _told_apart(*arms, every)
+    baseline, variant = _told_apart(arms["baseline"], arms["variant"], every)
     document |= {"baseline_config": baseline, "variant_config": variant}
     checked = parse_experiment(document, environment_modules=config.environment_modules)
     return ShortPair(checked, changes)

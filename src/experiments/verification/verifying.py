@@ -13,15 +13,16 @@ import numpy as np
 from ..config import ExperimentConfig
 from ..domain.errors import TrainingError, UsageError
 from ..domain.paths import ExperimentPaths
-from ..domain.records import RunKey
-from ..durability.files import make_directory, write_json
+from ..domain.records import RunKey, RunStatus
+from ..durability.files import make_directory, read_json, write_json
 from .audience import Audience
 from .comparing import ArmCheck, compare, result_of
-from .kills import CheckpointWatch, Kill, drawn
+from .kills import CheckpointWatch, Kill, drawn, steps_in
 from .pair import EXPERIMENT_ID, ShortPair, shortened_pair
 from .runner_process import RunnerProcess
 
 FEWEST_CHECKPOINTS = 3
+FAILED = (RunStatus.FAILED, RunStatus.SKIPPED)
 LOOK_SECONDS = 0.005
 MOST_LENGTHENINGS = 5
 MOST_ROUNDS = 3
@@ -125,7 +126,7 @@ class _Trial:
                 self._pause()
                 for watch in watches.values():
                     watch.look()
-            _check_success(runner)
+            _check_success(runner, paths)
         return {run: watch.seen for run, watch in watches.items()}
 
     # ---- under kills
@@ -170,7 +171,7 @@ class _Trial:
                     return True
             while runner.exit_code is None:
                 self._pause()
-            _check_success(runner)
+            _check_success(runner, paths)
         return False
 
     def _comes_to(
@@ -219,9 +220,17 @@ def _attempts_begun(paths: ExperimentPaths, run: RunKey) -> int:
     return sum(files.attempt(number).start.is_file() for number in files.attempts())
 
 
-def _check_success(runner: RunnerProcess) -> None:
-    if code := runner.exit_code:
-        raise TrainingError(
-            f"the short pair ended with exit code {code}:\n{runner.last_lines}",
-            where=str(runner.output),
-        )
+def _check_success(runner: RunnerProcess, paths: ExperimentPaths) -> None:
+    """Refuse to go on where the runner failed, with what its runs say of that."""
+    code = runner.exit_code
+    if not code:
+        return
+    told = [
+        f"{run['arm']}: {run['error']}"
+        for run in (read_json(paths.results)["runs"] if paths.results.is_file() else ())
+        if run.get("status") in FAILED
+    ]
+    cause = "\n".join(told) or runner.last_lines
+    raise TrainingError(
+        f"the short copy ended with exit code {code}:\n{cause}", where=str(runner.output)
+    )

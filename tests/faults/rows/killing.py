@@ -9,7 +9,7 @@ from ..figures import Bench, Trial, generator, shares
 from ..pair import ALGORITHMS, Command, Pair, document, wait_until
 from ..promises import Interrupted
 
-KILLS_PER_TRIAL = 5
+KILLS_PER_TRIAL = 10
 MOST_SECONDS_TO_BE_GONE = MOST_SECONDS_TO_BEGIN = 5.0
 
 

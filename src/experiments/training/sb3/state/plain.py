@@ -505,7 +505,7 @@ def _known_dtype(existing: Any, told: Plain, path: str) -> np.dtype[Any]:
 
 
 def _from_bytes(data: bytes, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray:
-    if not data:  # nothing in it, or empty texts
+    if not data or not dtype.itemsize:  # nothing in it, or an empty text
         return np.zeros(shape, dtype)
     return np.frombuffer(data, dtype).reshape(shape).copy()
 

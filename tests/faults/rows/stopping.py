@@ -1,0 +1,96 @@
+"""SIGINT and SIGTERM at random instants, also while a checkpoint is being saved."""
+
+import random
+import signal
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from ..figures import Bench, Trial, generator, shares
+from ..pair import ALGORITHMS, Command, Done, Pair, document
+from ..promises import Interrupted, RunState
+
+SIGNALS_PER_TRIAL = 10
+MOST_SECONDS, MOST_SECONDS_AFTER_SECOND = 10.0, 2.0
+SECOND_EVERY, SAVING_EVERY = 5, 3
+"""Of the signals: those that are followed by a second one, and those sent while saving."""
+
+
+def stops(number: signal.Signals, bench: Bench, count: int) -> Iterator[Trial]:
+    """An experiment is stopped several times in its life by a signal of this number."""
+    for trial, faults in enumerate(shares(count, SIGNALS_PER_TRIAL)):
+        yield Trial(partial(_goes_on_after_stops, bench, number, trial, faults), faults)
+
+
+def _goes_on_after_stops(
+    bench: Bench, number: signal.Signals, trial: int, faults: int, folder: Path
+) -> None:
+    rng, algorithm = generator(number.name, trial), list(ALGORITHMS)[trial % len(ALGORITHMS)]
+    undisturbed = bench.undisturbed(algorithm)
+    pair = Pair(folder / "pair-0", document(algorithm))
+    before = Interrupted(pair)
+    while faults:
+        stop = Stop(bench, pair, number, rng)
+        done = stop.send_to(pair.start(), undisturbed.seconds)
+        if done is None:
+            pair = Pair(folder / f"pair-{faults}-{rng.random()}", document(algorithm))
+            before = Interrupted(pair)
+            continue
+        faults -= 1
+        before.check_goes_on()
+        if done.code == 0:  # all was complete when the signal came
+            undisturbed.check_same(pair, done)
+            pair = Pair(folder / f"pair-{faults}", document(algorithm))
+        before = Interrupted(pair)
+        stop.check_was_in_order(done)
+    undisturbed.check_same(pair, pair.finish())
+    before.check_goes_on()
+
+
+class Stop:
+    """One signal, or two, at a random instant of a command's life."""
+
+    def __init__(
+        self, bench: Bench, pair: Pair, number: signal.Signals, rng: random.Random
+    ) -> None:
+        self._bench, self._pair, self._number, self._rng = bench, pair, number, rng
+        self._is_double = rng.randrange(SECOND_EVERY) == 0
+        self._is_while_saving = rng.randrange(SAVING_EVERY) == 0
+
+    def send_to(self, command: Command, life_seconds: float) -> Done | None:
+        """Send it and wait for the end; None where the command had ended before."""
+        if command.ends_within(self._rng.uniform(0.0, life_seconds)):
+            return None
+        if self._is_while_saving:
+            self._wait_while_nothing_is_saved(command)
+        command.process.send_signal(self._number)
+        sent, most, what = time.monotonic(), MOST_SECONDS, "s until it is out"
+        if self._is_double and not command.ends_within(self._rng.uniform(0.0, 0.3)):
+            command.process.send_signal(self._number)
+            sent, most = time.monotonic(), MOST_SECONDS_AFTER_SECOND
+            what = "s after a second signal"
+        done = command.done()
+        self._bench.saw(what, time.monotonic() - sent)
+        assert time.monotonic() - sent < most
+        return done
+
+    def _wait_while_nothing_is_saved(self, command: Command) -> None:
+        folder = self._pair.root / "checkpoints"
+        while not any(folder.glob("*/.checkpoint_*.tmp")) and not command.ends_within(0.0):
+            time.sleep(0.002)
+
+    def check_was_in_order(self, done: Done) -> None:
+        """It ended by the signal, and what was running left a final checkpoint."""
+        assert done.code in (0, -self._number), done
+        if done.code == 0 or "stopping" not in done.stderr:
+            return
+        assert f"--experiment-id {self._pair.id}" in done.stderr
+        if self._is_double:
+            return
+        for run in self._pair.runs():
+            state = RunState.of(self._pair, run)
+            if state.result is None and state.journal_step:
+                lost = state.journal_step - state.checkpoint_step
+                self._bench.saw("steps done again", lost)
+                assert lost <= 0, f"{run} left no final checkpoint: {state}"
