@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from pathlib import Path
 
 import gymnasium
 from gymnasium.envs.classic_control import CartPoleEnv
@@ -11,9 +12,10 @@ from gymnasium.envs.classic_control import CartPoleEnv
 class BrokenCartPole(CartPoleEnv):
     """Balances a pole until step `at`, then does what `kind` says; a step takes `seconds`."""
 
-    def __init__(self, kind="raise", at=100, seconds=0.0, **kwargs):
+    def __init__(self, kind="raise", at=100, seconds=0.0, asked_by="", value=0.0, **kwargs):
         super().__init__(**kwargs)
         self.kind, self.at, self.seconds, self.steps_taken = kind, at, seconds, 0
+        self.asked_by, self.value = asked_by, value
 
     def reset(self, **kwargs):
         if self.kind == "sleep in reset":
@@ -30,7 +32,16 @@ class BrokenCartPole(CartPoleEnv):
         self.steps_taken += 1
         if self.steps_taken == self.at:
             self.break_down()
-        return super().step(action)
+        return self.falsified(*super().step(action))
+
+    def falsified(self, observation, reward, *rest):
+        if self.steps_taken == self.at:
+            match self.kind:
+                case "reward":
+                    reward = float(self.value)
+                case "observation":
+                    observation[0] = float(self.value)
+        return observation, reward, *rest
 
     def break_down(self):
         match self.kind:
@@ -43,6 +54,11 @@ class BrokenCartPole(CartPoleEnv):
                     pass
             case "exit":
                 sys.exit(0)
+            case "leave":
+                asking = Path(os.environ["FAULTS_FOLDER"], self.asked_by)
+                if asking.exists():
+                    asking.unlink()
+                    os._exit(7)
             case "leak":
                 secret = os.environ["CANARY_API_KEY"]
                 print("the key is", secret, "\x1b[2J")

@@ -62,6 +62,21 @@ class Bench:
             lambda: Undisturbed.by_training(pair(), finish=self.warm.finish),
         )
 
+    def half_trained(self, algorithm: str, folder: Path) -> Pair:
+        """A copy of a small experiment that was killed while its variant trained."""
+        made = self.once(f"half {algorithm}", partial(self._half_train, algorithm))
+        shutil.copytree(made, folder, dirs_exist_ok=True)
+        return Pair(folder, small_document(algorithm))
+
+    def _half_train(self, algorithm: str) -> Path:
+        """Until the variant has its checkpoints; its environment waits for the kill there."""
+        folder = self.folder / f"half-{algorithm}"
+        pair = Pair(folder, small_document(algorithm))
+        command = pair.start()
+        pair.wait_for_checkpoints(3, "variant_seed0")
+        command.kill_everything()
+        return folder
+
     def once(self, what: str, make: Callable[[], Any]) -> Any:
         """What is made when it is first asked for."""
         with self._making:

@@ -14,9 +14,9 @@ MIB = 2**20
 class GreedyCartPole(CartPoleEnv):
     """Balances a pole until step `at`, then does what `kind` says; `folder` is for its traces."""
 
-    def __init__(self, kind="none", at=100, folder=None, **kwargs):
+    def __init__(self, kind="none", at=100, folder=None, pieces=20, **kwargs):
         super().__init__(**kwargs)
-        self.kind, self.at, self.folder = kind, at, folder
+        self.kind, self.at, self.folder, self.pieces = kind, at, folder, pieces
         self.steps_taken = 0
         self.hoard = []
 
@@ -34,7 +34,7 @@ class GreedyCartPole(CartPoleEnv):
     def misbehave(self):
         match self.kind:
             case "memory":
-                if len(self.hoard) < 20:
+                if len(self.hoard) < self.pieces:
                     self.hoard.append(bytearray(os.urandom(1)) * (50 * MIB))
                 time.sleep(0.1)
             case "disk":

@@ -219,6 +219,11 @@ class Pair:
     def exists(self) -> bool:
         return (self.root / f"experiment_{self.id}.json").exists()
 
+    def times_begun(self) -> int:
+        """How many commands have had the experiment for themselves so far."""
+        log = self.root / "logs" / "runner.log"
+        return log.read_text().count(" begins in ") if log.exists() else 0
+
     def runs(self) -> list[str]:
         """The runs that have begun."""
         return sorted(path.name for path in (self.root / "runs").glob("*"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -200,6 +201,7 @@ def test_predictions_and_normalisation_are_saved(tmp_path: Path) -> None:
 def test_a_rehearsal_estimates_the_whole_run_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, algorithm: str, estimate_run: Estimate
 ) -> None:
+    importlib.import_module("torch._dynamo")  # the first import makes a folder of its own
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     run = RunKey("baseline", 5)

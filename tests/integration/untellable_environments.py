@@ -31,7 +31,7 @@ class UnsteadyCartPole(CartPoleEnv):
 
     def step(self, action):
         self.steps_taken += 1
-        if self.steps_taken == 700:
+        if self.steps_taken == 300:
             raise RuntimeError("joint 3 exploded")
         return super().step(action)
 

@@ -29,13 +29,18 @@ def write_atomically(path: Path, data: bytes | str) -> None:
     """
     # half a surrogate pair, as file names can hold, must not cost the whole file
     content = data.encode(errors="backslashreplace") if isinstance(data, str) else data
-    with replacing(path) as temporary:
+    with replacing(path, len(content)) as temporary:
         temporary.write_bytes(content)
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary file beside `path` that takes its place when the block succeeds."""
+def replacing(path: Path, size: int | None = None) -> Iterator[Path]:
+    """Yield a temporary file beside `path` that takes its place when the block succeeds.
+
+    Args:
+        path: the final name.
+        size: bytes that are to be written, where that is known; named when the disk refuses.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_DIRECTORY)
@@ -44,7 +49,11 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         sync_directory(path.parent)
     except OSError as error:
-        raise _storage_error(path, error) from error
+        if size is None:
+            told = f" after {_size_of(temporary):,} bytes"
+        else:
+            told = f": {size:,} bytes could not be written"
+        raise _storage_error(path, error, told) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -149,9 +158,16 @@ def _plain_key(key: Any) -> str | int | float | bool | None:
     return plain if isinstance(plain, str | int | float | None) else str(plain)
 
 
-def _storage_error(path: Path, error: OSError) -> StorageError:
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _storage_error(path: Path, error: OSError, told: str = "") -> StorageError:
     return StorageError(
-        f"{error.strerror or error}",
+        f"{error.strerror or error}{told}",
         where=str(path),
         remedy="free space or fix the permissions, then continue with --experiment-id",
     )

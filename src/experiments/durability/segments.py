@@ -56,8 +56,10 @@ class SegmentWriter:
             if is_new:
                 sync_directory(self._directory)
         except OSError as error:
+            wanted = sum(array.nbytes for array in arrays.values())
             raise StorageError(
-                f"{error.strerror or error}: stored experience could not be written",
+                f"{error.strerror or error}: {wanted:,} bytes of stored experience could not be"
+                " written",
                 where=str(path),
                 remedy="free space or fix the permissions, then continue with --experiment-id",
             ) from error

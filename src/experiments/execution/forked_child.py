@@ -49,7 +49,8 @@ def _work(request: Start, server: int, write_end: int) -> bytes:
         return pickle.dumps((True, value))
     except Exception as error:  # noqa: BLE001 - whatever a job raises is its outcome
         record = error_record(error)
-        sys.stderr.write(record.traceback)
+        if request.log is not None:  # else standard error is what a person looks at
+            sys.stderr.write(record.traceback)
         return pickle.dumps((False, record))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -14,8 +15,9 @@ from ..domain.records import TrainerConfig
 from ..durability.checkpoints import CheckpointManager, unpack
 from ..durability.files import json_text
 from ..durability.segments import SegmentWriter
-from .backend import Metrics, StopTraining
-from .recording import next_multiple
+from .backend import Backend, Metrics, Resumption, StopTraining
+from .recording import RunRecorder, next_multiple
+from .run_log import RunLog
 
 NAME = "checkpoint"
 ADJUSTABLE = ("batch_size", "buffer_size")
@@ -49,6 +51,8 @@ class RunCheckpoints:
         if config.checkpoints is None:
             raise ValueError("the run has no folder for checkpoints")
         self.directory: Path = config.checkpoints
+        self.frequency = config.checkpoint.frequency
+        """Timesteps between two of them."""
         self._config = config
         self._manager = CheckpointManager(self.directory, NAME, keep=config.checkpoint.keep)
         self.writer = SegmentWriter(self.directory, f"experience-{config.attempt}")
@@ -85,7 +89,6 @@ class RunCheckpoints:
         journal_bytes: int,
         recorder: Mapping[str, Any],
         training: Mapping[str, Any],
-        why_inexact: str | None,
     ) -> None:
         """Save a checkpoint; what no kept one needs any more goes.
 
@@ -102,23 +105,28 @@ class RunCheckpoints:
             "journal_bytes": journal_bytes,
             "recorder": dict(recorder),
             "training": dict(training),
-            "why_inexact": why_inexact,
         }
         path = self._manager.save(step, state)
         self._referred[path.name] = _files_of(state)
         self._drop_unreferred()
 
     def _check(self, state: Mapping[str, Any]) -> None:
-        """Refuse the checkpoint of another run.
+        """Refuse the checkpoint of another run, or one whose journal is not there.
 
         Raises:
-            StorageError: saying in what it differs.
+            StorageError: saying in what it differs, or that the journal was cut short.
         """
         ours, theirs = _identity(self._config), state.get("run", {})
         different = [name for name in ours if ours[name] != theirs.get(name)]
         if different:
             told = ", ".join(f"{name} {theirs.get(name)}, not {ours[name]}" for name in different)
             raise StorageError(f"it is of another run: {told}"[:300])
+        recorded = _size_of(self._config)
+        if recorded < state["journal_bytes"]:
+            raise StorageError(
+                f"it goes with {state['journal_bytes']:,} bytes of the journal, "
+                f"and {recorded:,} are there"
+            )
 
     def _check_not_given_up(self) -> None:
         run_dir = self._config.run_dir
@@ -147,39 +155,37 @@ class RunCheckpoints:
 
 
 class Checkpointing:
-    """An observer that lets another one record, saves checkpoints, and stops when asked to.
+    """An observer that lets a recorder record, saves checkpoints, and stops when asked to.
 
     Args:
+        backend: what is trained; tells its state.
         recorder: whom it lets record; what it has recorded is part of a checkpoint.
-        save: saves a checkpoint of this step.
-        frequency: timesteps between two checkpoints; None saves one only when it stops.
+        log: the run's journal, whose length is part of a checkpoint.
+        checkpoints: where they are saved; None saves none.
         asked_to_stop: looked at before each rollout.
     """
 
     def __init__(
         self,
-        recorder: Any,
-        save: Callable[[int], None] | None,
-        frequency: int,
+        backend: Backend,
+        recorder: RunRecorder,
+        log: RunLog,
+        checkpoints: RunCheckpoints | None,
         asked_to_stop: Callable[[], bool],
     ) -> None:
+        self._backend = backend
         self._recorder = recorder
-        self._save = save
-        self._frequency = frequency
-        self._next = frequency
+        self._log = log
+        self._checkpoints = checkpoints
         self._asked_to_stop = asked_to_stop
+        self._next_save = sys.maxsize if checkpoints is None else checkpoints.frequency
 
     @property
     def next_step(self) -> int:
         """The step at which there is something to do."""
         if self._asked_to_stop():
             return 0
-        due: int = self._recorder.next_step
-        return due if self._save is None else min(due, self._next)
-
-    def go_on_from(self, step: int) -> None:
-        """The run went on from a checkpoint of this step."""
-        self._next = next_multiple(step, self._frequency)
+        return min(self._recorder.next_step, self._next_save)
 
     def observe(self, step: int, collect: Callable[[], Metrics]) -> None:
         """Record what is due, then save, so that a checkpoint holds what was recorded.
@@ -190,11 +196,38 @@ class Checkpointing:
         if step >= self._recorder.next_step:
             self._recorder.observe(step, collect)
         stops = self._asked_to_stop()
-        if self._save is not None and (step >= self._next or stops):
-            self._save(step)
-            self._next = next_multiple(step, self._frequency)
+        if self._checkpoints is not None and (stops or step >= self._next_save):
+            self._save(step, self._checkpoints)
         if stops:
             raise StopTraining
+
+    def resumption(self, saved: SavedRun | None) -> Resumption | None:
+        """How training goes on from a checkpoint; None where there is none to go on from."""
+        if saved is None or self._checkpoints is None:
+            return None
+
+        def go_on(why_inexact: str | None) -> None:
+            reason = saved.other_versions if why_inexact is None else why_inexact
+            journal = self._log.go_on(saved.step, saved.journal_bytes, reason)
+            self._recorder.go_on(saved.recorder, journal)
+            self._set_next_save(saved.step)
+
+        return Resumption(saved.training, self._checkpoints.directory, go_on)
+
+    def _save(self, step: int, checkpoints: RunCheckpoints) -> None:
+        training = self._backend.capture(checkpoints.writer)
+        self._log.warn_of_inexact_checkpoints(self._backend.why_inexact)
+        checkpoints.save(
+            step,
+            training=training,
+            recorder=self._recorder.capture(),
+            journal_bytes=self._log.synced_bytes(),
+        )
+        self._set_next_save(step)
+
+    def _set_next_save(self, step: int) -> None:
+        if self._checkpoints is not None:
+            self._next_save = next_multiple(step, self._checkpoints.frequency)
 
 
 def _identity(config: TrainerConfig) -> dict[str, str]:
@@ -216,6 +249,12 @@ def _identity(config: TrainerConfig) -> dict[str, str]:
         "run": config.run_dir.name if config.run_dir else None,
     }
     return {name: json_text(value) for name, value in facts.items()}
+
+
+def _size_of(config: TrainerConfig) -> int:
+    """Bytes of the run's journal."""
+    journal = None if config.run_dir is None else RunPaths(config.run_dir).journal
+    return journal.stat().st_size if journal is not None and journal.exists() else 0
 
 
 def _versions() -> dict[str, str]:

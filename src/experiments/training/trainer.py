@@ -15,7 +15,6 @@ from .backend import (
     Backend,
     Description,
     NotRestoredError,
-    Resumption,
     Trained,
     create_backend,
 )
@@ -77,44 +76,15 @@ class Trainer:
             log = stack.enter_context(RunLog(self.config))
             if saved is None:
                 recorder.start(description, log.begin())
-            trained = self._observed_training(backend, recorder, log, saved)
+            observer = Checkpointing(backend, recorder, log, self._checkpoints, self._asked_to_stop)
+            trained = backend.train(
+                observer,
+                resumption=observer.resumption(saved),
+                tells_state=self._checkpoints is not None,
+            )
             if not trained.is_complete:
                 raise RunStoppedError(f"asked to stop at step {trained.step}")
             return self._finish(backend, description, recorder, trained)
-
-    def _observed_training(
-        self, backend: Backend, recorder: RunRecorder, log: RunLog, saved: SavedRun | None
-    ) -> Trained:
-        """Train with everything recorded, and saved where the run has a place for that."""
-        config, checkpoints = self.config, self._checkpoints
-        if checkpoints is None:
-            return backend.train(
-                Checkpointing(recorder, None, config.checkpoint.frequency, self._asked_to_stop)
-            )
-
-        def save(step: int) -> None:
-            training = backend.capture(checkpoints.writer)
-            log.warn_of_inexact_checkpoints(backend.why_inexact)
-            checkpoints.save(
-                step,
-                training=training,
-                recorder=recorder.capture(),
-                journal_bytes=log.synced_bytes(),
-                why_inexact=backend.why_inexact,
-            )
-
-        observer = Checkpointing(recorder, save, config.checkpoint.frequency, self._asked_to_stop)
-
-        def go_on(why_inexact: str | None) -> None:
-            assert saved is not None  # noqa: S101 - else nothing is restored
-            observer.go_on_from(saved.step)
-            reason = saved.other_versions if why_inexact is None else why_inexact
-            recorder.go_on(saved.recorder, log.go_on(saved.step, saved.journal_bytes, reason))
-
-        resumption = None
-        if saved is not None:
-            resumption = Resumption(saved.training, checkpoints.directory, go_on)
-        return backend.train(observer, resumption=resumption, tells_state=True)
 
     def _finish(
         self,

@@ -70,33 +70,23 @@ def _leaves_nothing(bench: Bench, number: int, kills: int, folder: Path) -> None
             pair = _new_pair(folder, algorithm)
             command = pair.start(*options)
             continue
-        before, killed = Begun(pair), command
+        begun, killed, killed_at = pair.times_begun(), command, time.monotonic()
         killed.process.kill()
         kills -= 1
         command = pair.start(*options)
-        before.check_next(bench, command)
-        _check_all_are_gone(bench, killed, before.moment)
+        _check_begins(bench, pair, command, begun, killed_at)
+        _check_all_are_gone(bench, killed, killed_at)
     undisturbed.check_same(pair, command.done())
 
 
-class Begun:
-    """How many commands had begun to work on an experiment at a moment, which is now."""
-
-    def __init__(self, pair: Pair) -> None:
-        self._pair = pair
-        self._count = self._now()
-        self.moment = time.monotonic()
-
-    def _now(self) -> int:
-        log = self._pair.root / "logs" / "runner.log"
-        return log.read_text().count(" begins in ") if log.exists() else 0
-
-    def check_next(self, bench: Bench, command: Command) -> None:
-        """A command that was begun since goes on soon, or finds everything complete."""
-        wait_until(lambda: self._now() > self._count or command.ends_within(0.0), 60.0, "it begins")
-        seconds = time.monotonic() - self.moment
-        bench.saw("s until it goes on", seconds)
-        assert seconds < MOST_SECONDS_TO_BEGIN
+def _check_begins(
+    bench: Bench, pair: Pair, command: Command, begun: int, killed_at: float
+) -> None:
+    """A command goes on soon, or finds everything complete."""
+    wait_until(lambda: pair.times_begun() > begun or command.ends_within(0.0), 60.0, "it begins")
+    seconds = time.monotonic() - killed_at
+    bench.saw("s until it goes on", seconds)
+    assert seconds < MOST_SECONDS_TO_BEGIN
 
 
 def _check_all_are_gone(bench: Bench, command: Command, killed_at: float) -> None:

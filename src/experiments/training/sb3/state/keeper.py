@@ -103,6 +103,7 @@ class Keeper(gym.Wrapper[Any, Any, Any, Any]):
         observation, info = self.env.reset(**arguments)
         if trial is not None and is_tried:
             trial.add(Reset(0, dict(arguments), {}), None)
+            self._update_step()
         return observation, info
 
     def _step_recorded(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
@@ -145,19 +146,21 @@ class Keeper(gym.Wrapper[Any, Any, Any, Any]):
         self._update_step()
 
     def end_trial(self) -> tuple[list[str], str]:
-        """Follow the record on clones; the names of the methods that agreed, and why not others."""
+        """Follow the record on clones; the names of the methods that are left, and why not others.
+
+        The first one agreed. Those behind it cost more, and wait in case that it is refuted later;
+        none of them needs a tape that it does not need itself.
+        """
         trial, self._trial = self._trial, None
         if trial is not None and self._methods:
-            agreed = []
             reasons = dict(trial.refused)
-            for method in self._methods:
-                if method.name in trial.states:
-                    reason = self._refutation(method, trial)
-                    if reason is None:
-                        agreed.append(method)
-                        break  # those behind it cost more
-                    reasons[method.name] = reason
-            self._methods = agreed
+            left = [method for method in self._methods if method.name in trial.states]
+            while left:
+                reason = self._refutation(left[0], trial)
+                if reason is None:
+                    break
+                reasons[left.pop(0).name] = reason
+            self._methods = [each for each in left if left[0].needs_tape or not each.needs_tape]
             self._why_not = _together(reasons)
         self._update_step()
         return [method.name for method in self._methods], self._why_not
