@@ -1,9 +1,11 @@
 """Environments that misbehave; registered when the module is allowed to be imported."""
 
+import base64
 import os
 import sys
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import gymnasium
 from gymnasium.envs.classic_control import CartPoleEnv
@@ -35,12 +37,10 @@ class BrokenCartPole(CartPoleEnv):
         return self.falsified(*super().step(action))
 
     def falsified(self, observation, reward, *rest):
-        if self.steps_taken == self.at:
-            match self.kind:
-                case "reward":
-                    reward = float(self.value)
-                case "observation":
-                    observation[0] = float(self.value)
+        if self.kind == "reward" and self.steps_taken == self.at:
+            reward = float(self.value)
+        if self.kind == "observation" and self.steps_taken == self.at:
+            observation[0] = float(self.value)
         return observation, reward, *rest
 
     def break_down(self):
@@ -59,10 +59,17 @@ class BrokenCartPole(CartPoleEnv):
                 if asking.exists():
                     asking.unlink()
                     os._exit(7)
-            case "leak":
-                secret = os.environ["CANARY_API_KEY"]
-                print("the key is", secret, "\x1b[2J")
-                raise RuntimeError(f"refused: {secret}")
+            case "prints":
+                print("the keys are", *canary_forms(), "\x1b[2J")
+            case "raises":
+                raise RuntimeError(f"refused: {' '.join(canary_forms())}")
+
+
+def canary_forms():
+    """Each secret that the process was given for this purpose, as it is, and encoded."""
+    for name, secret in os.environ.items():
+        if name.startswith("CANARY_"):
+            yield from (secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode())
 
 
 def sleep_for_ever():

@@ -13,9 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .pair import Pair, document, small_document
+from .pair import SMALL_STEPS, Pair, document, small_document
 from .promises import Undisturbed
 from .warm import WarmPool
+
+HALF_STEPS = 1500
 
 
 @dataclass(frozen=True)
@@ -54,27 +56,26 @@ class Bench:
         pair = partial(Pair, self.folder / f"undisturbed-{algorithm}", document(algorithm))
         return self.once(f"pair {algorithm}", lambda: Undisturbed.by_training(pair()))
 
-    def small_undisturbed(self, algorithm: str = "PPO") -> Undisturbed:
+    def small_undisturbed(self, algorithm: str, steps: int = SMALL_STEPS) -> Undisturbed:
         """The small pair of an algorithm, trained in the command's own process."""
-        pair = partial(Pair, self.folder / f"small-{algorithm}", small_document(algorithm))
-        return self.once(
-            f"small pair {algorithm}",
-            lambda: Undisturbed.by_training(pair(), finish=self.warm.finish),
-        )
+        folder, content = f"small-{algorithm}-{steps}", small_document(algorithm, steps)
+        pair = partial(Pair, self.folder / folder, content)
+        return self.once(folder, lambda: Undisturbed.by_training(pair(), self.warm.finish))
 
     def half_trained(self, algorithm: str, folder: Path) -> Pair:
-        """A copy of a small experiment that was killed while its variant trained."""
+        """A copy of a small pair of `HALF_STEPS` that was killed while its variant trained."""
         made = self.once(f"half {algorithm}", partial(self._half_train, algorithm))
         shutil.copytree(made, folder, dirs_exist_ok=True)
-        return Pair(folder, small_document(algorithm))
+        return Pair(folder, small_document(algorithm, HALF_STEPS))
 
     def _half_train(self, algorithm: str) -> Path:
-        """Until the variant has its checkpoints; its environment waits for the kill there."""
         folder = self.folder / f"half-{algorithm}"
-        pair = Pair(folder, small_document(algorithm))
+        pair = Pair(folder, small_document(algorithm, HALF_STEPS))
         command = pair.start()
         pair.wait_for_checkpoints(3, "variant_seed0")
+        command.process.kill()
         command.kill_everything()
+        assert not (pair.root / "runs" / "variant_seed0" / "result.json").exists()
         return folder
 
     def once(self, what: str, make: Callable[[], Any]) -> Any:

@@ -22,6 +22,7 @@ FAULT_ENVIRONMENTS = ("tests.faults.broken_environments", "tests.faults.greedy_e
 MARK = "FAULTS_COMMAND"
 """An environment variable by which all processes of one command are found."""
 ROLLOUT, CHECKPOINT_EVERY = 64, 256
+SMALL_STEPS = 512
 
 ALGORITHMS = {
     "PPO": {
@@ -59,14 +60,13 @@ def document(algorithm: str = "PPO", **settings) -> dict:
     }
 
 
-def small_document(algorithm: str = "PPO", **settings) -> dict:
+def small_document(algorithm: str = "PPO", steps: int = SMALL_STEPS) -> dict:
     """A pair whose arms train for a quarter of a second and save three checkpoints each."""
     return document(
         algorithm,
-        baseline={"training_steps": 512} | settings.pop("baseline", {}),
+        baseline={"training_steps": steps},
         evaluation={"frequency": 256, "episodes": 1, "final_episodes": 1},
         checkpoint={"frequency": 128, "keep": 3},
-        **settings,
     )
 
 
@@ -192,11 +192,20 @@ class Pair:
 
     def words(self, *options: str) -> list[str]:
         """What follows the module's name: start it, or go on with it where it exists."""
-        chosen = ("--experiment-id", self.id) if self.exists else ("--config", str(self.config))
+        if not self.exists:
+            return self.start_words(*options)
+        return ["--experiment-id", self.id, *self._always, *options]
+
+    def start_words(self, *options: str) -> list[str]:
+        """What follows the module's name to start from the experiment file."""
+        return ["--config", str(self.config), *self._always, *options]
+
+    @property
+    def _always(self) -> list[str]:
+        needs_modules = "CartPole-v0" in json.dumps(self.content)
         modules = [word for name in FAULT_ENVIRONMENTS for word in ("--allow-env-module", name)]
-        needs_modules = "CartPole-v1" not in json.dumps(self.content)
-        output = ("--output-dir", str(self.results_folder))
-        return [*chosen, *(modules if needs_modules else ()), *output, *options]
+        output = ["--output-dir", str(self.results_folder)]
+        return [*modules, *output] if needs_modules else output
 
     def start(self, *options: str, words: Sequence[str] | None = None) -> Command:
         """Begin a command; `words` replaces what follows the module's name."""

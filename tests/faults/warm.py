@@ -55,11 +55,13 @@ class WarmCommands:
     ) -> None:
         self._open.close()
 
-    def finish(self, pair: Pair, *options: str, tracer: Sequence[str] = ()) -> Done:
+    def finish(
+        self, pair: Pair, *, words: Sequence[str] | None = None, tracer: Sequence[str] = ()
+    ) -> Done:
         """Start or go on with an experiment, with a tracer attached before it does anything."""
         stem = pair.next_stem()
         outputs = (stem.with_suffix(".out"), stem.with_suffix(".err"))
-        words = [*pair.words(*options), *IN_PROCESS]
+        words = [*(pair.words() if words is None else words), *IN_PROCESS]
         pid = self._ask({"words": words, "outputs": list(map(str, outputs))})
         wait_until(lambda: _is_stopped(pid), 10.0, "it waits")
         with ExitStack() as stack:
@@ -94,12 +96,12 @@ class WarmPool:
     ) -> None:
         self._open.close()
 
-    def finish(self, pair: Pair, *options: str, tracer: Sequence[str] = ()) -> Done:
+    def finish(self, pair: Pair, **how: Sequence[str]) -> Done:
         """As `WarmCommands.finish`."""
         with self._lock:
             server = self._free.pop() if self._free else None
             server = server or self._open.enter_context(WarmCommands())
-        done = server.finish(pair, *options, tracer=tracer)
+        done = server.finish(pair, **how)
         with self._lock:
             self._free.append(server)
         return done

@@ -349,6 +349,7 @@ def question(directory, **settings):
         output_dir=directory,
         seeds=2,
         evaluation=evaluation,
+        checkpoint={"frequency": 256},
         **settings,
     )
 
@@ -368,8 +369,8 @@ def test_an_experiment_survives_a_lost_node_with_the_parameters_of_sequential_mo
     def lose_a_node():
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
-            steps = [progress.step for progress in runner.run_progress()]
-            if sum(step > 0 for step in steps) >= 2:
+            saved = experiment.paths.checkpoints.glob("*/checkpoint_*.pkl")
+            if len({path.parent for path in saved}) >= 2:
                 break
             time.sleep(0.05)
         two_nodes.remove_node(two_nodes.list_all_nodes()[1], allow_graceful=False)
@@ -394,3 +395,5 @@ def test_an_experiment_survives_a_lost_node_with_the_parameters_of_sequential_mo
     }
     assert sorted(len(outcomes) for outcomes in attempts.values()) == [1, 1, 1, 2]
     assert all(outcomes[-1] == "completed" for outcomes in attempts.values())
+    resumed = [result.resumed_from_steps for result in experiment.results.values()]
+    assert sorted(len(steps) for steps in resumed) == [0, 0, 0, 1]

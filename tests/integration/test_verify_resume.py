@@ -73,7 +73,7 @@ def test_both_arms_of_a_cartpole_pair_are_exact_and_nothing_is_left(verifying):
     lines = stdout.splitlines()
     assert "seed 7, 600 steps an arm, a checkpoint every 100" in lines
     for arm in ("baseline", "variant"):
-        assert sum(line.startswith(f"killed: {arm}_seed7, ") for line in lines) == 2
+        assert sum(line.startswith(f"killed in {arm}_seed7; ") for line in lines) == 2
         assert any(line.startswith(f"{arm}: exact, resumed from step ") for line in lines)
     assert "policy.optimizer.pth" in stdout
     assert lines[-1] == "exact: being killed and continued changed nothing"

@@ -37,7 +37,7 @@ def verify_resume(
 ) -> int:
     """Train a short copy of an experiment, again under SIGKILLs, and compare every bit."""
     from .opening import Question, load
-    from .verifying import check_counts, tell_whether_exact
+    from .verifying import Wanted, check_counts, tell_whether_exact
 
     check_counts(kills, steps)
     file, bare = file_and_overrides(words, None)
@@ -50,4 +50,4 @@ def verify_resume(
             environment_modules=tuple(allow_env_module or ()),
         )
     )
-    return tell_whether_exact(config, kills, steps, keeps=keep, json=json, verbosity=verbose)
+    return tell_whether_exact(config, Wanted(kills, steps, keep, json, verbose))

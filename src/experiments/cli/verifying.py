@@ -37,6 +37,17 @@ class _Folder:
     stays: bool = False
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What the command line asks for."""
+
+    kills: int
+    steps: int | None
+    keeps: bool
+    json: bool
+    verbosity: int
+
+
 def check_counts(kills: int, steps: int | None) -> None:
     """Refuse numbers with which nothing could be shown.
 
@@ -52,37 +63,28 @@ def check_counts(kills: int, steps: int | None) -> None:
         )
 
 
-def tell_whether_exact(
-    config: ExperimentConfig,
-    kills: int,
-    steps: int | None,
-    *,
-    keeps: bool,
-    json: bool,
-    verbosity: int,
-) -> int:
+def tell_whether_exact(config: ExperimentConfig, wanted: Wanted) -> int:
     """Verify, and print what came of it; returns the exit code.
 
     Raises:
         ExperimentsError: for everything that the user can act on.
         Stopped: when a signal has stopped it.
     """
-    people = screen.human_console(json=json)
+    people = screen.human_console(json=wanted.json)
     name = config.experiment_id or "the experiment"
     people.print(Text(f"{name}: trained in short, undisturbed and under kills", style="bold"))
-    with _temporary_folder(json=json) as folder:
-        plan = Plan(config, folder.path, kills, steps)
-        verification = _verified(plan, people, verbosity)
-        folder.stays = keeps or not verification.is_exact
+    with _temporary_folder(json=wanted.json) as folder:
+        plan = Plan(config, folder.path, wanted.kills, wanted.steps)
+        verification = _verified(plan, people, wanted.verbosity)
+        folder.stays = wanted.keeps or not verification.is_exact
     _print_checks(people, verification)
-    kept = str(folder.path) if folder.stays else None
-    if kept:
-        people.print(Text(f"kept in {wording.printable(kept)}"), soft_wrap=True)
+    if folder.stays:
+        people.print(Text(f"kept in {wording.printable(folder.path)}"), soft_wrap=True)
     code = ExitCode.COMPLETE if verification.is_exact else ExitCode.FAILED
-    if json:
-        told = _as_json(verification, kills)
-        identity = {"experiment_id": config.experiment_id}
-        write_object({**identity, **told, "kept": kept, "exit_code": code})
+    if wanted.json:
+        kept = str(folder.path) if folder.stays else None
+        identity = {"experiment_id": config.experiment_id, **_as_json(verification, wanted.kills)}
+        write_object({**identity, "kept": kept, "exit_code": code})
     return code
 
 

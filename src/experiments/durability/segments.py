@@ -47,7 +47,7 @@ class SegmentWriter:
                 offset = file.tell()
                 digest = hashlib.sha256()
                 for array in arrays.values():
-                    data = np.ascontiguousarray(array).data.cast("B")
+                    data = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
                     file.write(data)
                     digest.update(data)
                 file.flush()

@@ -96,17 +96,13 @@ def compare(undisturbed: ExperimentPaths, continued: ExperimentPaths, run: RunKe
         _file_mismatches(one, other),
         _model_mismatches(*models),
     )
+    parts = (*_json_files(one), *_tensor_files(models[0]))
     return ArmCheck(
         run,
         resumed_from_steps=tuple(results[1].get("resumed_from_steps", ())),
         why_inexact=why_inexact(other),
         mismatch=next(found, None),
-        compared=(
-            f"{len(journals[0])} journal records",
-            "result",
-            *_json_files(one),
-            *_tensor_files(models[0]),
-        ),
+        compared=(f"{len(journals[0])} journal records", "result", *parts),
         parameters_sha256=results[0].get("parameters_sha256"),
     )
 

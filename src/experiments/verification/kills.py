@@ -20,10 +20,8 @@ class Kill:
     run: RunKey
     step: int
     delay_seconds: float
-
-    def __str__(self) -> str:
-        after = f"{self.delay_seconds:.2f} s after its checkpoint of step {self.step:,}"
-        return f"{self.run.name}, {after}"
+    latest_step: int
+    """At the latest once there is a checkpoint of this one: training may be faster by then."""
 
 
 @dataclass
@@ -49,6 +47,11 @@ def steps_in(folder: Path) -> Iterable[int]:
             yield int(step)
 
 
+def newest_step(folder: Path) -> int:
+    """The newest of them; 0 where there is none."""
+    return max(steps_in(folder), default=0)
+
+
 def drawn(
     seen: Mapping[RunKey, Mapping[int, float]], count: int, rng: np.random.Generator
 ) -> list[Kill]:
@@ -63,6 +66,7 @@ def drawn(
     for run, moments in seen.items():
         steps = sorted(moments)
         for index in sorted(rng.choice(len(steps) - 1, size=count, replace=False)):
-            interval = moments[steps[index + 1]] - moments[steps[index]]
-            kills.append(Kill(run, steps[index], float(rng.random()) * max(interval, 0.0)))
+            step, following = steps[index], steps[index + 1]
+            delay = float(rng.random()) * (moments[following] - moments[step])
+            kills.append(Kill(run, step, max(delay, 0.0), following))
     return kills

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -17,7 +18,7 @@ from ..domain.records import RunKey, RunStatus
 from ..durability.files import make_directory, read_json, write_json
 from .audience import Audience
 from .comparing import ArmCheck, compare, result_of
-from .kills import CheckpointWatch, Kill, drawn, steps_in
+from .kills import CheckpointWatch, Kill, drawn, newest_step
 from .pair import EXPERIMENT_ID, ShortPair, shortened_pair
 from .runner_process import RunnerProcess
 
@@ -159,7 +160,7 @@ class _Trial:
         self, paths: ExperimentPaths, left: list[Kill], *, is_new: bool
     ) -> bool:
         """Take kills from those that are left until one falls; False where training ended."""
-        begun = {run: _attempts_begun(paths, run) for run in self._pair.runs}
+        begun = {run: _begun(paths, run) for run in self._pair.runs}
         doing = "training the same again" if is_new else "continuing"
         self._audience.doing(f"{doing}; {len(left)} kills are to come")
         with self._runner(paths, is_new=is_new) as runner:
@@ -167,7 +168,9 @@ class _Trial:
                 kill = left.pop(0)
                 if self._comes_to(kill, runner, paths, begun[kill.run]):
                     runner.kill()
-                    self._audience.tell(f"killed: {kill}")
+                    newest = newest_step(paths.run_checkpoints(kill.run))
+                    told = f"its newest checkpoint is of step {newest:,}"
+                    self._audience.tell(f"killed in {kill.run.name}; {told}")
                     return True
             while runner.exit_code is None:
                 self._pause()
@@ -177,15 +180,19 @@ class _Trial:
     def _comes_to(
         self, kill: Kill, runner: RunnerProcess, paths: ExperimentPaths, begun: int
     ) -> bool:
-        """Wait for the instant of a kill; False where the run was complete before it."""
+        """Wait for the instant of a kill; False where the run was complete before it.
+
+        `begun` attempts of the run had begun before this runner.
+        """
         folder, result = paths.run_checkpoints(kill.run), paths.run(kill.run).result
-        due = None
+        due, first = math.inf, 0
         while runner.exit_code is None and not result.is_file():
-            if due is None and _attempts_begun(paths, kill.run) > begun:
-                is_saved = max(steps_in(folder), default=0) >= kill.step
-                due = monotonic() + kill.delay_seconds if is_saved else None
-            if due is not None and monotonic() >= due:
+            newest = newest_step(folder)
+            is_late = due < math.inf and newest >= max(kill.latest_step, first + 1)
+            if is_late or monotonic() >= due:
                 return True
+            if due == math.inf and newest >= kill.step and _begun(paths, kill.run) > begun:
+                due, first = monotonic() + kill.delay_seconds, newest
             self._pause()
         return False
 
@@ -215,7 +222,7 @@ class _Trial:
         sleep(LOOK_SECONDS)
 
 
-def _attempts_begun(paths: ExperimentPaths, run: RunKey) -> int:
+def _begun(paths: ExperimentPaths, run: RunKey) -> int:
     files = paths.run(run)
     return sum(files.attempt(number).start.is_file() for number in files.attempts())
 

@@ -1,18 +1,17 @@
 """Two orchestrators on one experiment, and an experiment file that has been edited meanwhile."""
 
 import json
-import shutil
 import time
 from collections.abc import Iterator
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 
-from ..figures import Bench, Trial, generator
-from ..pair import Command, Done, Pair, document, small_document
+from ..figures import HALF_STEPS, Bench, Trial, generator
+from ..pair import Command, Pair, document
 
 LOCKED, USAGE = 3, 2
 MOST_SECONDS_UNTIL_REFUSED = 2.0
-BOTH_WAYS = (("--experiment-id",), ("--config", "--resume"))
 
 
 def two_at_once(bench: Bench, count: int) -> Iterator[Trial]:
@@ -22,28 +21,93 @@ def two_at_once(bench: Bench, count: int) -> Iterator[Trial]:
 
 
 def _one_is_refused(bench: Bench, number: int, folder: Path) -> None:
-    exists = number % 2 == 0
-    pair = _half_trained(bench, folder) if exists else Pair(folder, document())
-    words = pair.words() if exists else pair.words("--resume")
+    is_new = number % 2 == 1
+    pair = Pair(folder, document()) if is_new else bench.half_trained("PPO", folder)
+    words = pair.start_words("--resume") if is_new else pair.words()
+    begun = pair.times_begun()
+    attempts = len(list(pair.root.glob("runs/*/attempt-*"))) + (2 if is_new else 1)
     commands = [pair.start(words=words)]
     time.sleep(generator("two at once", number).uniform(0.0, 0.3))
     commands.append(pair.start(words=words))
     try:
-        loser = _first_to_end(commands)
-        seconds = time.monotonic() - loser.began
-        done = loser.done()
-        winner = next(command for command in commands if command is not loser)
-        assert not winner.ends_within(0.5), f"nobody proceeds: {winner.done()}"
+        while pair.times_begun() == begun:
+            time.sleep(0.005)
+        begun_at = time.monotonic()
+        refused, seconds = _first_to_end(commands, begun_at)
+        [proceeding] = [command for command in commands if command is not refused]
+        assert not proceeding.ends_within(0.0), f"nobody proceeds: {proceeding.done()}"
+        assert len(list(pair.root.glob("runs/*/attempt-*"))) <= attempts, "both have begun runs"
     finally:
         for command in commands:
             command.kill_everything()
-    _check_was_refused(done, winner)
+    _check_was_locked(refused, proceeding)
     bench.saw("s until one is refused", seconds)
-    assert seconds < MOST_SECONDS_UNTIL_REFUSED + bench.import_seconds
-    assert len(list((pair.root / "runs").glob("*/attempt-*"))) <= 2  # of one command
+    assert seconds < MOST_SECONDS_UNTIL_REFUSED
 
 
-def _check_was_refused(done: Done, winner: Command) -> None:
+def _first_to_end(commands: list[Command], begun_at: float) -> tuple[Command, float]:
+    """The command that ended first, and how long after that moment."""
+    while True:
+        for command in commands:
+            if command.ends_within(0.01):
+                return command, time.monotonic() - begun_at
+
+
+def _check_was_locked(refused: Command, proceeding: Command) -> None:
+    done = refused.done()
     assert done.code == LOCKED, done
     assert "locked" in done.stderr
-    assert str(winner.pid) in done.stderr
+    assert str(proceeding.pid) in done.stderr
+
+
+# ---- edited
+
+EDITS = (
+    (("variant_config", "hyperparameters", "learning_rate"), 0.5),
+    (("baseline_config", "training_steps"), 2 * HALF_STEPS),
+    (("baseline_config", "seed"), 7),
+    (("baseline_config", "environment"), "Acrobot-v1"),
+    (("evaluation", "episodes"), 3),
+)
+"""Keys, and what the file says there now."""
+
+
+def edited_files(bench: Bench, count: int) -> Iterator[Trial]:
+    """The file has another design when it is to go on; conditions may change."""
+    for keys, value in EDITS[:count]:
+        yield Trial(partial(_edit_is_refused, bench, keys, value))
+
+
+def _edit_is_refused(bench: Bench, keys: tuple[str, ...], value: object, folder: Path) -> None:
+    pair = bench.half_trained("PPO", folder)
+    before = contents(pair.root)
+    _edit(pair, {keys: value})
+    done = bench.warm.finish(pair, words=pair.start_words("--resume"))
+    assert done.code == USAGE, done
+    assert f"/{keys[-1]} from " in done.stderr
+    assert str(value) in done.stderr
+    assert contents(pair.root) == before
+    if keys == EDITS[0][0]:
+        _edit(pair, {("hang_seconds",): 300, ("recovery",): {"strategy": "retry"}})
+        done = bench.warm.finish(pair, words=pair.start_words("--resume"))
+        bench.small_undisturbed("PPO", HALF_STEPS).check_same(pair, done)
+
+
+def _edit(pair: Pair, edits: dict[tuple[str, ...], object]) -> None:
+    """Write the original experiment file with some values changed."""
+    content = deepcopy(pair.content)
+    for keys, value in edits.items():
+        place = content
+        for key in keys[:-1]:
+            place = place[key]
+        place[keys[-1]] = value
+    pair.config.write_text(json.dumps(content))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }

@@ -1,0 +1,83 @@
+"""Secrets that an environment prints and raises: found nowhere, in no form."""
+
+import base64
+import io
+import random
+import re
+import zipfile
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from urllib.parse import unquote_to_bytes
+
+import psutil
+
+from ..figures import Bench, Trial, generator
+from ..pair import Command, Pair, document
+
+NAMES = ("API_KEY", "ACCESS_KEY", "SECRET", "SECRET_KEY", "TOKEN", "PASSWORD", "PASSPHRASE")
+NAMES += ("CREDENTIALS", "PRIVATE_KEY", "PGPASSWORD")
+FORMS = 3
+"""In which the environment tells each: raw, URL-encoded, base64."""
+EXIT_CODES = {"prints": 0, "raises": 4}
+MASK = b"[redacted]"
+_ENCODED = re.compile(rb"[A-Za-z0-9+/_-]{16,}")
+
+
+def canaries(bench: Bench, count: int) -> Iterator[Trial]:
+    """Secrets under several names, in each form, printed and raised by an environment."""
+    names = NAMES[: max(1, count // (FORMS * len(EXIT_CODES)))]
+    for place in EXIT_CODES:
+        yield Trial(partial(_are_found_nowhere, place, names), len(names) * FORMS)
+
+
+def _are_found_nowhere(place: str, names: tuple[str, ...], folder: Path) -> None:
+    values = {f"CANARY_{name}": _secret(generator(place, n)) for n, name in enumerate(names)}
+    broken = {"environment": "BrokenCartPole-v0", "environment_kwargs": {"kind": place, "at": 100}}
+    variant = {"environment_kwargs": {"kind": "none"}}
+    pair = Pair(folder, document(baseline=broken, variant=variant), environment=values)
+    command = pair.start("--recovery", "skip", "-vv")
+    outputs = {"process arguments": _arguments_of(command)}
+    done = command.done()
+    assert done.code == EXIT_CODES[place], done
+    outputs |= {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    log = outputs[str(pair.root / "logs" / "baseline_training.log")]
+    assert log.count(MASK) >= len(names) * FORMS
+    for name, data in outputs.items():
+        assert not holds(data, [value.encode() for value in values.values()]), name
+
+
+def _secret(rng: random.Random) -> str:
+    """One that each encoding changes."""
+    return f"c4n4ry/{rng.getrandbits(96):024x} ?&"
+
+
+def _arguments_of(command: Command) -> bytes:
+    """The words of all its processes, as anybody on the machine can read them."""
+    found: set[str] = set()
+    while not command.ends_within(0.3):
+        for process in command.family():
+            with suppress(psutil.Error):
+                found.update(process.cmdline())
+    return "\n".join(found).encode(errors="surrogateescape")
+
+
+def holds(data: bytes, values: list[bytes]) -> bool:
+    """Whether any value is there: raw, URL-encoded, escaped, in base64, or in a zip."""
+    return any(value in view for view in _views(data) for value in values)
+
+
+def _views(data: bytes) -> Iterator[bytes]:
+    yield data
+    yield unquote_to_bytes(data)
+    yield unquote_to_bytes(data.replace(b"+", b" "))
+    yield data.replace(b"\\/", b"/").replace(b"\\u0026", b"&").replace(b"&amp;", b"&")
+    for found in _ENCODED.findall(data):
+        for start in range(4):  # it may stand anywhere in a longer text
+            text = found[start:].translate(bytes.maketrans(b"-_", b"+/"))
+            yield base64.b64decode(text[: len(text) // 4 * 4])
+    if zipfile.is_zipfile(io.BytesIO(data)):
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            for name in archive.namelist():
+                yield from _views(archive.read(name))
