@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help run test lint schema bench clean
+.PHONY: help run test faults lint schema bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -20,6 +20,9 @@ run: $(INSTALLED)  ## install, then train the quickstart pair to its verdict
 
 test: $(INSTALLED) lint  ## the fast tests and the linters
 	$(BIN)/python -m pytest -m "not slow"
+
+faults: $(INSTALLED)  ## kill, starve and corrupt experiments, every way in full count (half an hour)
+	$(BIN)/python -m tests.faults.make_faults
 
 lint: $(INSTALLED)  ## formatting, lint, types, import contracts
 	$(BIN)/ruff format --check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -16,11 +17,16 @@ from gymnasium.envs.classic_control import CartPoleEnv
 from src.experiments.domain.errors import UsageError
 from src.experiments.domain.paths import AttemptPaths
 from src.experiments.domain.records import EvaluationProtocol, TrainerConfig
+from src.experiments.durability.checkpoints import pack, unpack
+from src.experiments.durability.segments import SegmentWriter
 from src.experiments.training.backend import (
     BACKENDS,
     Backend,
     Metrics,
+    NotRestoredError,
+    Resumption,
     StopTraining,
+    Trained,
     create_backend,
 )
 
@@ -47,7 +53,16 @@ class Listening(CartPoleEnv):
         return super().step(action)
 
 
+class Unrepeatable(CartPoleEnv):
+    """Begins where no generator tells."""
+
+    def step(self, action: Any) -> Any:
+        observation, *rest = super().step(action)
+        return observation + os.urandom(1)[0] / 1000, *rest
+
+
 gym.register("Listening-v0", Listening, max_episode_steps=500)
+gym.register("Unrepeatable-v0", Unrepeatable, max_episode_steps=500)
 
 
 class Watching:
@@ -128,6 +143,146 @@ def test_it_saves_a_model_under_its_final_name(backend: Backend, tmp_path: Path)
     backend.save(AttemptPaths(tmp_path))
 
     assert [file.name for file in tmp_path.iterdir()] == ["model_final.zip"]
+
+
+class Saving(Watching):
+    """An observer that also takes the state, packed as a file would hold it, where it is told."""
+
+    def __init__(self, backend: Backend, directory: Path, interval: int) -> None:
+        super().__init__(interval)
+        self.states: dict[int, bytes] = {}
+        self._backend = backend
+        self._writer = SegmentWriter(directory, "experience")
+
+    def observe(self, step: int, collect: Callable[[], Metrics]) -> None:
+        super().observe(step, collect)
+        self.states[step] = pack(self._backend.capture(self._writer))
+
+
+class Restoring(Watching):
+    """An observer of a run that goes on."""
+
+    def __init__(self, interval: int, data: bytes, directory: Path) -> None:
+        super().__init__(interval)
+        self.reasons: list[str | None] = []
+        state = unpack(data, directory / "state")
+        self.resumption = Resumption(state, directory, self._on_restored)
+
+    def _on_restored(self, why_inexact: str | None) -> None:
+        assert self.seen == []
+        self.reasons.append(why_inexact)
+
+
+def saved_states(backend: Backend, directory: Path) -> tuple[Saving, Trained]:
+    backend.build()
+    observer = Saving(backend, directory, 20)
+    return observer, backend.train(observer, tells_state=True)
+
+
+@pytest.fixture(params=list(BACKENDS))
+def fresh(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    """Another backend with the same configuration, built."""
+    with closing(create_backend(request.param, CONFIG)) as created:
+        created.build()
+        yield created
+
+
+def test_a_fresh_one_that_takes_a_state_over_ends_as_the_first_did(
+    backend: Backend, fresh: Backend, tmp_path: Path
+) -> None:
+    first, trained = saved_states(backend, tmp_path)
+    observer = Restoring(20, first.states[20], tmp_path)
+    observer.next_step = 40
+    result = fresh.train(observer, resumption=observer.resumption, tells_state=True)
+
+    assert observer.reasons == [None]
+    assert observer.seen == [row for row in first.seen if row[0] > 20]
+    assert result == trained
+    assert fresh.parameters_sha256() == backend.parameters_sha256()
+    assert fresh.evaluate([1], deterministic=False) == backend.evaluate([1], deterministic=False)
+
+
+def test_a_state_that_was_taken_over_can_be_told_again(
+    backend: Backend, fresh: Backend, tmp_path: Path
+) -> None:
+    first, _ = saved_states(backend, tmp_path / "first")
+    resumption = Restoring(20, first.states[20], tmp_path / "first").resumption
+    second = Saving(fresh, tmp_path / "second", 20)
+    second.next_step = 40
+    fresh.train(second, resumption=resumption, tells_state=True)
+
+    assert list(second.states) == [40]
+    assert fresh.why_inexact is backend.why_inexact is None
+
+
+def test_telling_the_state_changes_nothing(backend: Backend, tmp_path: Path) -> None:
+    backend.build()
+    watching = Watching(20)
+    trained = backend.train(watching)
+    with closing(create_backend("sb3", CONFIG)) as other:
+        observer, told = saved_states(other, tmp_path)
+
+        assert (observer.seen, told) == (watching.seen, trained)
+        assert other.parameters_sha256() == backend.parameters_sha256()
+
+
+@pytest.mark.parametrize("data", [{}, {"weights": b"of another library"}])
+def test_a_state_that_is_none_is_not_restored(
+    fresh: Backend, tmp_path: Path, data: dict[str, Any]
+) -> None:
+    observer = Restoring(20, pack(data), tmp_path)
+
+    with pytest.raises(NotRestoredError):
+        fresh.train(observer, resumption=observer.resumption)
+    assert observer.seen == observer.reasons == []
+
+
+def test_without_a_part_that_is_needed_a_state_is_not_restored(
+    backend: Backend, tmp_path: Path
+) -> None:
+    first, _ = saved_states(backend, tmp_path)
+    state = unpack(first.states[20], tmp_path)
+    refused = []
+    for part in state:
+        rest = {name: value for name, value in state.items() if name != part}
+        observer = Restoring(20, pack(rest), tmp_path)
+        with closing(create_backend("sb3", CONFIG)) as other:
+            other.build()
+            try:
+                other.train(observer, resumption=observer.resumption)
+            except NotRestoredError:
+                refused.append(part)
+            else:
+                assert other.parameters_sha256() == backend.parameters_sha256()
+
+    assert len(refused) > len(state) / 2
+
+
+def test_the_state_of_another_model_is_not_restored(backend: Backend, tmp_path: Path) -> None:
+    first, _ = saved_states(backend, tmp_path)
+    larger = replace(CONFIG, hyperparameters={"policy_kwargs": {"net_arch": [9]}})
+    observer = Restoring(20, first.states[20], tmp_path)
+
+    with closing(create_backend("sb3", larger)) as other:
+        other.build()
+        with pytest.raises(NotRestoredError, match="size mismatch"):
+            other.train(observer, resumption=observer.resumption)
+
+
+def test_an_environment_that_cannot_be_told_begins_anew_and_says_why(tmp_path: Path) -> None:
+    config = replace(CONFIG, environment="Unrepeatable-v0")
+    with closing(create_backend("sb3", config)) as one:
+        first, _ = saved_states(one, tmp_path)
+        why_inexact = one.why_inexact
+    observer = Restoring(20, first.states[40], tmp_path)
+    with closing(create_backend("sb3", config)) as other:
+        other.build()
+        trained = other.train(observer, resumption=observer.resumption, tells_state=True)
+
+    assert why_inexact is not None
+    assert "a copy of the environment gave another observation" in why_inexact
+    assert observer.reasons == [why_inexact]
+    assert trained.step == 60
 
 
 ALGORITHMS: dict[str, dict[str, Any]] = {

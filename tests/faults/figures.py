@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .pair import SMALL_STEPS, Pair, document, small_document
+from .pair import ALGORITHMS, SMALL_STEPS, Pair, document, small_document
 from .promises import Undisturbed
 from .warm import WarmPool
 
@@ -73,7 +73,7 @@ class Bench:
         pair = Pair(folder, small_document(algorithm, HALF_STEPS))
         command = pair.start()
         pair.wait_for_checkpoints(3, "variant_seed0")
-        command.process.kill()
+        command.kill()
         command.kill_everything()
         assert not (pair.root / "runs" / "variant_seed0" / "result.json").exists()
         return folder
@@ -151,7 +151,7 @@ def _attempt(trial: Trial, folder: Path) -> str | None:
     """What went wrong; None where nothing did."""
     try:
         trial.check(folder)
-    except Exception:
+    except Exception:  # noqa: BLE001 - whatever it is, the other trials go on
         return f"{folder}: {traceback.format_exc()}"
     shutil.rmtree(folder, ignore_errors=True)
     return None
@@ -160,6 +160,17 @@ def _attempt(trial: Trial, folder: Path) -> str | None:
 def generator(row: str, number: int) -> random.Random:
     """The random numbers of one trial, the same in each run of the row."""
     return random.Random(f"{row} {number}")
+
+
+def algorithm_of(number: int) -> str:
+    """The algorithms in turn."""
+    return list(ALGORITHMS)[number % len(ALGORITHMS)]
+
+
+def new_pair(folder: Path, algorithm: str) -> Pair:
+    """A pair that has not begun, beside those that a trial has had already."""
+    number = sum(1 for _ in folder.iterdir())
+    return Pair(folder / f"pair-{number}", document(algorithm))
 
 
 def shares(count: int, most: int) -> list[int]:

@@ -138,6 +138,11 @@ class Command:
                     found.append(process)
         return found
 
+    def kill(self) -> None:
+        """SIGKILL to the orchestrator alone."""
+        self.process.kill()
+        self.process.wait()
+
     def kill_everything(self, rng: random.Random | None = None) -> None:
         """SIGKILL to all its processes, one right after the other; none is left afterwards."""
         while family := self.family():
@@ -251,7 +256,9 @@ class Pair:
     def checkpoints(self, run: str = "baseline_seed0") -> dict[int, Path]:
         """The run's checkpoints by their step, oldest first."""
         folder = self.root / "checkpoints" / run
-        found = {int(path.stem.rpartition("_")[2]): path for path in folder.glob("checkpoint_*.pkl")}
+        found = {
+            int(path.stem.rpartition("_")[2]): path for path in folder.glob("checkpoint_*.pkl")
+        }
         return dict(sorted(found.items()))
 
     def start_steps(self, run: str = "baseline_seed0") -> dict[int, int]:

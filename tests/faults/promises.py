@@ -26,9 +26,7 @@ class Undisturbed:
     """That the command took."""
 
     @classmethod
-    def by_training(
-        cls, pair: Pair, finish: Callable[[Pair], Done] = Pair.finish
-    ) -> "Undisturbed":
+    def by_training(cls, pair: Pair, finish: Callable[[Pair], Done] = Pair.finish) -> "Undisturbed":
         """Train a pair and remember what it came to."""
         began = time.monotonic()
         done = finish(pair)
@@ -72,6 +70,10 @@ class RunState:
     """0 where there is none."""
     result: bytes | None
 
+    @property
+    def steps_to_do_again(self) -> int:
+        return max(0, self.journal_step - self.checkpoint_step)
+
     @classmethod
     def of(cls, pair: Pair, run: str) -> "RunState":
         folder = pair.root / "runs" / run
@@ -94,8 +96,7 @@ class Interrupted:
 
     def steps_to_do_again(self) -> int:
         """The most of any run that has no result yet."""
-        lost = [each.journal_step - each.checkpoint_step for each in self._open_runs().values()]
-        return max(lost, default=0)
+        return max((each.steps_to_do_again for each in self._open_runs().values()), default=0)
 
     def check_little_is_lost(self) -> int:
         """No more than one interval is to be done again; how many steps that are."""

@@ -3,11 +3,10 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from .pair import wait_until
 
@@ -35,32 +34,23 @@ def _tracer(call: str, fault: str) -> list[str]:
     return [*record(call, "/dev/null"), "-e", f"inject={calls}:{fault}"]
 
 
-class attached:  # noqa: N801 - reads as a phrase where it is used
-    """A tracer of a process, from when it has really attached until the process is gone."""
+@contextmanager
+def attached(words: Sequence[str], pid: int) -> Iterator[None]:
+    """Let a tracer follow a process: inside the block it has attached, until either is gone."""
+    command = [*words, "-p", str(pid)]
+    tracer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_until(lambda: _follows(tracer, pid), 10.0, f"{words[0]} attaches")
+        yield
+    finally:
+        tracer.terminate()  # where the process still lives, it goes on without it
+        tracer.communicate()
 
-    def __init__(self, words: Sequence[str], pid: int) -> None:
-        self._words = [*words, "-p", str(pid)]
-        self._pid = pid
 
-    def __enter__(self) -> Self:
-        self._tracer = subprocess.Popen(self._words, stderr=subprocess.PIPE, text=True)
-        wait_until(self._has_attached, 10.0, "the tracer attaches")
-        return self
-
-    def _has_attached(self) -> bool:
-        if self._tracer.poll() is not None:
-            raise RuntimeError(f"{self._words[0]} ended: {self._tracer.stderr.read()}")
-        status = Path(f"/proc/{self._pid}/status").read_text()
-        return f"TracerPid:\t{self._tracer.pid}\n" in status
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._tracer.terminate()  # where the process still lives, it goes on without it
-        self._tracer.communicate()
+def _follows(tracer: subprocess.Popen[str], pid: int) -> bool:
+    if tracer.poll() is not None:
+        raise RuntimeError(f"the tracer ended: {tracer.stderr.read()}")
+    return f"TracerPid:\t{tracer.pid}\n" in Path(f"/proc/{pid}/status").read_text()
 
 
 @cache

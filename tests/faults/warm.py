@@ -12,7 +12,6 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 

@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,21 +32,29 @@ from src.experiments.training import Trainer
 
 pytestmark = pytest.mark.integration
 
-CartPole, Pendulum = "CartPole-v1", "Pendulum-v1"
+gym.register("ShortPendulum-v0", PendulumEnv, max_episode_steps=30)
+CartPole, Pendulum = "CartPole-v1", "ShortPendulum-v0"
 SMALL = {"net_arch": [8]}
 LSTM = {"lstm_hidden_size": 4, "net_arch": [4]}
-ROLLOUT = {"n_steps": 32, "batch_size": 16, "n_epochs": 2, "policy_kwargs": SMALL}
-OFF_POLICY = {"learning_starts": 40, "buffer_size": 150, "batch_size": 8, "policy_kwargs": SMALL}
+ROLLOUT = {"n_steps": 16, "batch_size": 8, "n_epochs": 2, "policy_kwargs": SMALL}
+OFF_POLICY = {
+    "learning_starts": 30,
+    "train_freq": 4,
+    "gradient_steps": 2,
+    "buffer_size": 72,
+    "batch_size": 8,
+    "policy_kwargs": SMALL,
+}
 SETTINGS: dict[str, dict[str, Any]] = {
     "PPO": ROLLOUT,
     "RecurrentPPO": {**ROLLOUT, "policy_kwargs": LSTM},
-    "TRPO": {"n_steps": 32, "batch_size": 16, "policy_kwargs": SMALL},
+    "TRPO": {"n_steps": 16, "batch_size": 16, "policy_kwargs": SMALL},
     "A2C": {"policy_kwargs": SMALL},
     "ARS": {"n_delta": 2, "policy_kwargs": SMALL},
     **dict.fromkeys(["DQN", "QRDQN", "SAC", "TD3", "DDPG", "TQC", "CrossQ"], OFF_POLICY),
 }
 CONTINUOUS = {"SAC", "TD3", "DDPG", "TQC", "CrossQ"}
-STEPS, FREQUENCY = 256, 48
+STEPS, FREQUENCY = 144, 24
 
 
 def run_config(
@@ -56,7 +65,7 @@ def run_config(
     given: dict[str, Any] = {
         "seed": 5,
         "hyperparameters": hyperparameters,
-        "evaluation": EvaluationProtocol(frequency=100, episodes=1, final_episodes=2),
+        "evaluation": EvaluationProtocol(frequency=50, episodes=1, final_episodes=2),
         "run_dir": folder / "runs" / "baseline_seed5",
         "checkpoints": folder / "checkpoints" / "baseline_seed5",
         "checkpoint": CheckpointProtocol(frequency=FREQUENCY, keep=2),
@@ -65,6 +74,14 @@ def run_config(
     }
     environment = environment or (Pendulum if algorithm in CONTINUOUS else CartPole)
     return TrainerConfig(algorithm, environment, **given)
+
+
+COSTLY = ("TD3", "DDPG", "TQC", "CrossQ", "QRDQN")
+
+
+def slow(value: Any, *which: Any) -> Any:
+    """A parameter that only the long tests take, if it is one of these."""
+    return pytest.param(value, marks=pytest.mark.slow) if value in which else value
 
 
 class PulledPlugError(Exception):
@@ -123,46 +140,54 @@ def predictions(config: TrainerConfig, attempt: int) -> Any:
     return json.loads(RunPaths(config.run_dir).attempt(attempt).predictions.read_text())
 
 
-def newest_state(config: TrainerConfig) -> dict[str, Any]:
-    """What the newest checkpoint holds, without clocks and places of files."""
+def states(config: TrainerConfig) -> dict[int, dict[str, Any]]:
+    """What the kept checkpoints hold by step, without clocks and places of files."""
+    return {int(path.stem.rpartition("_")[2]): state_in(path, config) for path in saved(config)}
+
+
+def saved(config: TrainerConfig) -> list[Path]:
+    """The kept checkpoints, oldest first."""
     assert config.checkpoints is not None
-    paths = config.checkpoints.glob("checkpoint_*.pkl")
-    newest = max(paths, key=lambda path: int(path.stem.rpartition("_")[2]))
-    state = unpack(newest.read_bytes(), newest)
+    found = config.checkpoints.glob("checkpoint_*.pkl")
+    return sorted(found, key=lambda path: int(path.stem.rpartition("_")[2]))
+
+
+def state_in(path: Path, config: TrainerConfig) -> dict[str, Any]:
+    state = unpack(path.read_bytes(), path)
     training = state["training"]
+    rows = config.hyperparameters.get("buffer_size", 0) // config.n_envs
     return {
-        "step": state["step"],
         "policy": training["model"]["policy"],
         "optimizers": training["model"]["optimizers"],
         "generators": training["generators"],
-        "experience": stored_experience(config.checkpoints, training["experience"]),
+        "experience": stored_experience(path.parent, training["experience"], rows),
         "points": state["recorder"]["points"],
         "next": (state["recorder"]["next_row"], state["recorder"]["next_evaluation"]),
+        "journal_bytes": state["journal_bytes"] > 0,
     }
 
 
-def stored_experience(directory: Path, state: Any) -> dict[str, bytes]:
-    """The columns of all rows that were told, row by row; nothing of their chunks is left."""
+def stored_experience(directory: Path, state: Any, rows: int) -> dict[str, bytes]:
+    """The columns of a replay buffer, oldest row first, whatever chunks they lie in."""
     if state is None:
         return {}
-    chunks = [
-        (each, read_chunk(directory, each["chunk"]))
-        for each in sorted(state["chunks"], key=lambda each: int(each["first"]))
-    ]
-    reached = [(each["first"], each["end"]) for each, _ in chunks]
-    assert all(end == first for (_, end), (first, _) in zip(reached, reached[1:], strict=False))
-    first = reached[0][0]
-    names = chunks[0][1]
+    chunks = state["chunks"]
+    assert all(one["end"] == other["first"] for one, other in pairwise(chunks))
+    assert chunks[-1]["end"] == state["written"]
+    arrays = [read_chunk(directory, each["chunk"]) for each in chunks]
     return {
-        name: np.concatenate([arrays[name] for _, arrays in chunks])[oldest - first :].tobytes()
-        for name in names
+        name: np.concatenate([each[name] for each in arrays])[-rows:].tobytes()
+        for name in arrays[0]
     }
 
 
 def assert_equal_runs(ours: TrainerConfig, attempts: int, theirs: TrainerConfig) -> None:
     assert journal(ours) == journal(theirs)
     assert predictions(ours, attempts) == predictions(theirs, 1)
-    assert newest_state(ours) == newest_state(theirs)
+    mine, others = states(ours), states(theirs)
+    both = mine.keys() & others.keys()
+    assert both
+    assert [mine[step] for step in both] == [others[step] for step in both]
 
 
 def assert_exact(
@@ -189,31 +214,29 @@ def assert_exact(
 
 # ---- every algorithm
 
-TOTALS = {"ARS": 600, "CrossQ": 150, "TQC": 150}
 
-
-@pytest.mark.parametrize("algorithm", SETTINGS)
+@pytest.mark.parametrize("algorithm", [slow(each, *COSTLY) for each in SETTINGS])
 def test_a_crashed_run_goes_on_exactly(tmp_path: Path, algorithm: str) -> None:
-    assert_exact(tmp_path, algorithm, total_timesteps=TOTALS.get(algorithm, STEPS))
+    assert_exact(tmp_path, algorithm, total_timesteps=500 if algorithm == "ARS" else STEPS)
 
 
 @pytest.mark.parametrize("algorithm", ["PPO", "DQN"])
-@pytest.mark.parametrize("part", [0.3, 0.5, 0.9])
+@pytest.mark.parametrize("part", [0.3, slow(0.5, 0.5), slow(0.9, 0.9)])
 def test_a_stopped_run_goes_on_exactly(tmp_path: Path, algorithm: str, part: float) -> None:
     assert_exact(tmp_path, algorithm, parts=(part,), crashes=False)
 
 
-@pytest.mark.parametrize("algorithm", ["A2C", "SAC"])
+@pytest.mark.parametrize("algorithm", ["A2C", slow("SAC", "SAC")])
 def test_a_run_goes_on_exactly_as_often_as_it_is_interrupted(
     tmp_path: Path, algorithm: str
 ) -> None:
-    assert_exact(tmp_path, algorithm, parts=(0.3, 0.3, 0.2), total_timesteps=200)
+    assert_exact(tmp_path, algorithm, parts=(0.3, 0.3, 0.2))
 
 
-@pytest.mark.parametrize("algorithm", ["PPO", "SAC"])
+@pytest.mark.parametrize("algorithm", ["PPO", slow("SAC", "SAC")])
 def test_several_normalised_environments_go_on_exactly(tmp_path: Path, algorithm: str) -> None:
     assert_exact(
-        tmp_path, algorithm, Pendulum, n_envs=3, normalize={"gamma": 0.9}, total_timesteps=400
+        tmp_path, algorithm, Pendulum, n_envs=3, normalize={"gamma": 0.9}, total_timesteps=3 * STEPS
     )
 
 
@@ -251,13 +274,13 @@ VARIATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "noise with a memory": (
         "TD3",
         Pendulum,
-        {"hyperparameters": {"action_noise": {"type": "ornstein_uhlenbeck", "sigma": 0.3}}},
+        {"hyperparameters": {"action_noise": {"type": "ornstein-uhlenbeck", "sigma": 0.3}}},
     ),
     "noise with a memory in several environments": (
         "DDPG",
         Pendulum,
         {
-            "hyperparameters": {"action_noise": {"type": "ornstein_uhlenbeck", "sigma": 0.3}},
+            "hyperparameters": {"action_noise": {"type": "ornstein-uhlenbeck", "sigma": 0.3}},
             "n_envs": 3,
         },
     ),
@@ -270,7 +293,10 @@ VARIATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "updates after whole episodes": (
         "TD3",
         "PointingPendulum-v0",
-        {"hyperparameters": {"train_freq": [1, "episode"], "gradient_steps": 4}},
+        {
+            "hyperparameters": {"train_freq": [1, "episode"], "gradient_steps": 4},
+            "total_timesteps": 250,
+        },
     ),
     "a buffer without next observations": (
         "DQN",
@@ -287,7 +313,7 @@ VARIATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "a buffer that is filled anew between two checkpoints": (
         "DQN",
         CartPole,
-        {"hyperparameters": {"buffer_size": 30, "learning_starts": 20}},
+        {"hyperparameters": {"buffer_size": 16, "learning_starts": 10}},
     ),
     "a buffer that is never full": ("DQN", CartPole, {"hyperparameters": {"buffer_size": 5000}}),
     "wrappers": (
@@ -302,15 +328,25 @@ VARIATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
     "no acceleration": ("PPO", CartPole, {"accelerate": False}),
 }
+QUICK = {
+    "state-dependent exploration",
+    "noise with a memory",
+    "schedules",
+    "updates after whole episodes",
+    "a buffer without next observations",
+    "a buffer that is filled anew between two checkpoints",
+}
+"""Those that are not only for the long tests."""
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "environment", "fields"), VARIATIONS.values(), ids=VARIATIONS.keys()
+    "variation",
+    [slow(each, *(VARIATIONS.keys() - QUICK)) for each in VARIATIONS],
 )
-def test_a_run_goes_on_exactly_with(
-    tmp_path: Path, algorithm: str, environment: str, fields: dict[str, Any]
-) -> None:
-    assert_exact(tmp_path, algorithm, environment, **fields, total_timesteps=200)
+def test_a_run_goes_on_exactly_with(tmp_path: Path, variation: str) -> None:
+    algorithm, environment, fields = VARIATIONS[variation]
+    fields = {"total_timesteps": STEPS * fields.get("n_envs", 1), **fields}
+    assert_exact(tmp_path, algorithm, environment, **fields)
 
 
 # ---- which checkpoint
@@ -328,19 +364,13 @@ def test_a_run_that_has_no_checkpoint_yet_begins_anew(tmp_path: Path) -> None:
     assert_equal_runs(config, 2, undisturbed)
 
 
-def checkpoints_of(config: TrainerConfig) -> list[Path]:
-    assert config.checkpoints is not None
-    found = config.checkpoints.glob("checkpoint_*.pkl")
-    return sorted(found, key=lambda path: int(path.stem.rpartition("_")[2]))
-
-
 def flip_a_bit(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("algorithm", ["PPO", "DQN"])
+@pytest.mark.parametrize("algorithm", ["PPO", slow("DQN", "DQN")])
 def test_a_damaged_checkpoint_costs_no_more_than_the_way_to_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, algorithm: str
 ) -> None:
@@ -349,7 +379,7 @@ def test_a_damaged_checkpoint_costs_no_more_than_the_way_to_it(
     expected = Trainer(undisturbed, asked_to_stop=looking).train()
     config = run_config(tmp_path / "parts", algorithm)
     interrupted(config, round(0.9 * looking.count), crashes=True)
-    before, newest = checkpoints_of(config)
+    before, newest = saved(config)
     flip_a_bit(newest)
     result = Trainer(replace(config, attempt=2)).train()
 
@@ -380,8 +410,8 @@ def test_damaged_experience_gives_way_to_a_checkpoint_that_does_without(
 
 def test_where_all_are_damaged_training_does_not_begin_anew_by_itself(tmp_path: Path) -> None:
     config = run_config(tmp_path, "PPO")
-    interrupted(config, 20, crashes=False)
-    for path in checkpoints_of(config):
+    interrupted(config, 9, crashes=False)
+    for path in saved(config):
         flip_a_bit(path)
     assert config.run_dir is not None
     before = RunPaths(config.run_dir).journal.read_bytes()
@@ -392,16 +422,13 @@ def test_where_all_are_damaged_training_does_not_begin_anew_by_itself(tmp_path: 
     assert RunPaths(config.run_dir).attempts() == [1, 2]
 
 
-def test_checkpoints_change_no_bit_of_a_run(tmp_path: Path) -> None:
-    for algorithm in ("PPO", "SAC"):
-        config = run_config(tmp_path / algorithm, algorithm, total_timesteps=150)
-        without = replace(config, checkpoints=None, run_dir=tmp_path / algorithm / "without")
-        often = replace(config, checkpoint=CheckpointProtocol(frequency=1, keep=1))
+@pytest.mark.parametrize("algorithm", ["A2C", slow("SAC", "SAC")])
+def test_checkpoints_change_no_bit_of_a_run(tmp_path: Path, algorithm: str) -> None:
+    config = run_config(tmp_path, algorithm, checkpoint=CheckpointProtocol(frequency=1, keep=1))
+    without = replace(config, checkpoints=None, run_dir=tmp_path / "without")
 
-        assert (
-            Trainer(often).train().parameters_sha256 == Trainer(without).train().parameters_sha256
-        )
-        assert journal(often) == journal(without)
+    assert Trainer(config).train().parameters_sha256 == Trainer(without).train().parameters_sha256
+    assert journal(config) == journal(without)
 
 
 # ---- at length
@@ -409,7 +436,7 @@ def test_checkpoints_change_no_bit_of_a_run(tmp_path: Path) -> None:
 ENVIRONMENTS: dict[str, list[str]] = {
     CartPole: ["PPO", "A2C", "DQN", "RecurrentPPO"],
     "LunarLander-v3": ["PPO", "A2C", "DQN", "RecurrentPPO"],
-    Pendulum: ["PPO", "A2C", "SAC", "TD3", "TQC", "RecurrentPPO"],
+    "Pendulum-v1": ["PPO", "A2C", "SAC", "TD3", "TQC", "RecurrentPPO"],
     "LunarLanderContinuous-v3": ["PPO", "SAC", "TD3", "TQC"],
     "BipedalWalker-v3": ["PPO", "A2C", "SAC", "TD3", "TQC"],
 }
@@ -440,6 +467,7 @@ def test_every_algorithm_goes_on_exactly_in_every_environment(
         parts=(0.5, 0.3),
         total_timesteps=700 if algorithm not in CONTINUOUS else 300 * (1 + n_envs // 4),
         checkpoint=CheckpointProtocol(frequency=100, keep=2),
+        wrappers=({"name": "TimeLimit", "kwargs": {"max_episode_steps": 80}},),
     )
 
 
@@ -470,7 +498,7 @@ print(Trainer(pickle.loads(sys.stdin.buffer.read())).train().parameters_sha256)
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("algorithm", "environment"), [("PPO", "LunarLander-v3"), ("SAC", Pendulum)]
+    ("algorithm", "environment"), [("PPO", "LunarLander-v3"), ("SAC", "Pendulum-v1")]
 )
 def test_another_process_goes_on_exactly(tmp_path: Path, algorithm: str, environment: str) -> None:
     undisturbed = run_config(tmp_path / "undisturbed", algorithm, environment)

@@ -44,6 +44,7 @@ def _are_found_nowhere(place: str, names: tuple[str, ...], folder: Path) -> None
     outputs |= {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     log = outputs[str(pair.root / "logs" / "baseline_training.log")]
     assert log.count(MASK) >= len(names) * FORMS
+    assert b"\x1b" not in log
     for name, data in outputs.items():
         assert not holds(data, [value.encode() for value in values.values()]), name
 

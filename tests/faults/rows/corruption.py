@@ -9,8 +9,8 @@ from pathlib import Path
 from src.experiments.domain.errors import StorageError
 from src.experiments.durability.checkpoints import FORMAT_VERSION, unpack
 
-from ..figures import HALF_STEPS, Bench, Trial, generator
-from ..pair import ALGORITHMS, Pair
+from ..figures import HALF_STEPS, Bench, Trial, algorithm_of, generator
+from ..pair import Pair
 from .sharing import contents
 
 VARIANT = "variant_seed0"
@@ -62,7 +62,7 @@ def damaged_checkpoints(bench: Bench, count: int) -> Iterator[Trial]:
 def _is_found_out(bench: Bench, number: int, folder: Path) -> None:
     rng, kinds = generator("damage", number), list(DAMAGES)
     kind = kinds[number % len(kinds)]
-    algorithm = list(ALGORITHMS)[number // len(kinds) % len(ALGORITHMS)]
+    algorithm = algorithm_of(number // len(kinds))
     pair = bench.half_trained(algorithm, folder)
     checkpoints = list(pair.checkpoints(VARIANT).items())
     is_last_left = number % ALL_BAD_EVERY == ALL_BAD_EVERY - 1
@@ -113,7 +113,7 @@ def check_is_refused(bench: Bench, pair: Pair) -> None:
 
 
 def damaged_experience(bench: Bench, count: int) -> Iterator[Trial]:
-    """The file of a replay buffer: its end, which the newest checkpoint alone needs, or its start."""
+    """A replay buffer's file: its end, which only the newest checkpoint needs, or its start."""
     for number in range(count):
         yield Trial(partial(_experience_is_found_out, bench, number))
 

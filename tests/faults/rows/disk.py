@@ -7,8 +7,8 @@ from pathlib import Path
 
 from src.experiments.durability.checkpoints import CheckpointManager
 
-from ..figures import Bench, Trial
-from ..pair import ALGORITHMS, Done, Pair, document, small_document
+from ..figures import Bench, Trial, algorithm_of
+from ..pair import Done, Pair, document, small_document
 from ..promises import check_files_are_whole
 from ..tracing import fail_from
 from ..volume import MOUNT_POINT, SmallVolume
@@ -27,7 +27,7 @@ def full_disks(bench: Bench, count: int) -> Iterator[Trial]:
 
 
 def _survives_a_full_disk(bench: Bench, level: int, folder: Path) -> None:
-    algorithm = list(ALGORITHMS)[level % len(ALGORITHMS)]
+    algorithm = algorithm_of(level)
     undisturbed = bench.undisturbed(algorithm)
     with SmallVolume() as volume:
         pair = Pair(folder, document(algorithm), prefix=volume.prefix)
@@ -51,7 +51,7 @@ def broken_disks(bench: Bench, count: int) -> Iterator[Trial]:
 
 
 def _survives_a_broken_disk(bench: Bench, number: int, folder: Path) -> None:
-    algorithm = list(ALGORITHMS)[number % len(ALGORITHMS)]
+    algorithm = algorithm_of(number)
     undisturbed = bench.small_undisturbed(algorithm)
     pair = Pair(folder, small_document(algorithm))
     done = bench.warm.finish(pair, tracer=fail_from("fsync", number, "EIO"))

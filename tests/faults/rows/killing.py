@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from ..figures import Bench, Trial, generator, shares
-from ..pair import ALGORITHMS, Command, Pair, document, wait_until
+from ..figures import Bench, Trial, algorithm_of, generator, new_pair, shares
+from ..pair import Command, Pair, wait_until
 from ..promises import Interrupted
 
 KILLS_PER_TRIAL = 10
@@ -21,14 +21,14 @@ def kills_of_everything(bench: Bench, count: int) -> Iterator[Trial]:
 
 def _survives_kills(bench: Bench, number: int, kills: int, folder: Path) -> None:
     rng = generator("everything", number)
-    algorithm, options = _algorithm(number), _options(number)
-    undisturbed, pair = bench.undisturbed(algorithm), _new_pair(folder, algorithm)
+    algorithm, options = algorithm_of(number), _options(number)
+    undisturbed, pair = bench.undisturbed(algorithm), new_pair(folder, algorithm)
     before = Interrupted(pair)
     while kills:
         command = pair.start(*options)
         if command.ends_within(rng.uniform(0.0, undisturbed.seconds)):
             undisturbed.check_same(pair, command.done())
-            pair = _new_pair(folder, algorithm)
+            pair = new_pair(folder, algorithm)
         else:
             command.kill_everything(rng)
             kills -= 1
@@ -39,18 +39,9 @@ def _survives_kills(bench: Bench, number: int, kills: int, folder: Path) -> None
     before.check_goes_on()
 
 
-def _algorithm(number: int) -> str:
-    return list(ALGORITHMS)[number % len(ALGORITHMS)]
-
-
 def _options(number: int) -> tuple[str, ...]:
     """Every other couple of trials trains both arms at once."""
     return ("--mode", "parallel") if number // 2 % 2 else ()
-
-
-def _new_pair(folder: Path, algorithm: str) -> Pair:
-    number = sum(1 for _ in folder.iterdir())
-    return Pair(folder / f"pair-{number}", document(algorithm))
 
 
 def kills_of_the_orchestrator(bench: Bench, count: int) -> Iterator[Trial]:
@@ -61,27 +52,25 @@ def kills_of_the_orchestrator(bench: Bench, count: int) -> Iterator[Trial]:
 
 def _leaves_nothing(bench: Bench, number: int, kills: int, folder: Path) -> None:
     rng = generator("orchestrator", number)
-    algorithm, options = _algorithm(number), _options(number)
-    undisturbed, pair = bench.undisturbed(algorithm), _new_pair(folder, algorithm)
+    algorithm, options = algorithm_of(number), _options(number)
+    undisturbed, pair = bench.undisturbed(algorithm), new_pair(folder, algorithm)
     command = pair.start(*options)
     while kills:
         if command.ends_within(rng.uniform(0.0, undisturbed.seconds)):
             undisturbed.check_same(pair, command.done())
-            pair = _new_pair(folder, algorithm)
+            pair = new_pair(folder, algorithm)
             command = pair.start(*options)
             continue
         begun, killed, killed_at = pair.times_begun(), command, time.monotonic()
-        killed.process.kill()
+        killed.kill()
         kills -= 1
         command = pair.start(*options)
-        _check_begins(bench, pair, command, begun, killed_at)
         _check_all_are_gone(bench, killed, killed_at)
+        _check_begins(bench, pair, command, begun, killed_at)
     undisturbed.check_same(pair, command.done())
 
 
-def _check_begins(
-    bench: Bench, pair: Pair, command: Command, begun: int, killed_at: float
-) -> None:
+def _check_begins(bench: Bench, pair: Pair, command: Command, begun: int, killed_at: float) -> None:
     """A command goes on soon, or finds everything complete."""
     wait_until(lambda: pair.times_begun() > begun or command.ends_within(0.0), 60.0, "it begins")
     seconds = time.monotonic() - killed_at

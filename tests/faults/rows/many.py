@@ -24,9 +24,9 @@ class Look(NamedTuple):
     descriptors: int
 
 
-def many_runs(runs: int, bench: Bench, count: int) -> Iterator[Trial]:
+def many_runs(bench: Bench, count: int) -> Iterator[Trial]:
     """One experiment of so many runs."""
-    yield Trial(partial(_keeps_little, bench, runs))
+    yield Trial(partial(_keeps_little, bench, count), count)
 
 
 def _keeps_little(bench: Bench, runs: int, folder: Path) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from ..figures import Bench, Trial, generator, shares
-from ..pair import ALGORITHMS, Command, Done, Pair, document
+from ..figures import Bench, Trial, algorithm_of, generator, new_pair, shares
+from ..pair import Command, Done, Pair
 from ..promises import Interrupted, RunState
 
 SIGNALS_PER_TRIAL = 10
@@ -26,24 +26,20 @@ def stops(number: signal.Signals, bench: Bench, count: int) -> Iterator[Trial]:
 def _goes_on_after_stops(
     bench: Bench, number: signal.Signals, trial: int, faults: int, folder: Path
 ) -> None:
-    rng, algorithm = generator(number.name, trial), list(ALGORITHMS)[trial % len(ALGORITHMS)]
-    undisturbed = bench.undisturbed(algorithm)
-    pair = Pair(folder / "pair-0", document(algorithm))
+    rng, algorithm = generator(number.name, trial), algorithm_of(trial)
+    undisturbed, pair = bench.undisturbed(algorithm), new_pair(folder, algorithm)
     before = Interrupted(pair)
     while faults:
         stop = Stop(bench, pair, number, rng)
         done = stop.send_to(pair.start(), undisturbed.seconds)
-        if done is None:
-            pair = Pair(folder / f"pair-{faults}-{rng.random()}", document(algorithm))
-            before = Interrupted(pair)
-            continue
-        faults -= 1
         before.check_goes_on()
+        before = Interrupted(pair)
+        faults -= stop.is_sent
+        stop.check_was_in_order(done)
         if done.code == 0:  # all was complete when the signal came
             undisturbed.check_same(pair, done)
-            pair = Pair(folder / f"pair-{faults}", document(algorithm))
-        before = Interrupted(pair)
-        stop.check_was_in_order(done)
+            pair = new_pair(folder, algorithm)
+            before = Interrupted(pair)
     undisturbed.check_same(pair, pair.finish())
     before.check_goes_on()
 
@@ -57,13 +53,17 @@ class Stop:
         self._bench, self._pair, self._number, self._rng = bench, pair, number, rng
         self._is_double = rng.randrange(SECOND_EVERY) == 0
         self._is_while_saving = rng.randrange(SAVING_EVERY) == 0
+        self.is_sent = False
 
-    def send_to(self, command: Command, life_seconds: float) -> Done | None:
-        """Send it and wait for the end; None where the command had ended before."""
+    def send_to(self, command: Command, life_seconds: float) -> Done:
+        """Send it, unless the command ends before, and wait for the end."""
         if command.ends_within(self._rng.uniform(0.0, life_seconds)):
-            return None
+            return command.done()
         if self._is_while_saving:
             self._wait_while_nothing_is_saved(command)
+        if command.ends_within(0.0):
+            return command.done()
+        self.is_sent = True
         command.process.send_signal(self._number)
         sent, most, what = time.monotonic(), MOST_SECONDS, "s until it is out"
         if self._is_double and not command.ends_within(self._rng.uniform(0.0, 0.3)):
@@ -91,6 +91,5 @@ class Stop:
         for run in self._pair.runs():
             state = RunState.of(self._pair, run)
             if state.result is None and state.journal_step:
-                lost = state.journal_step - state.checkpoint_step
-                self._bench.saw("steps done again", lost)
-                assert lost <= 0, f"{run} left no final checkpoint: {state}"
+                self._bench.saw("steps done again", state.steps_to_do_again)
+                assert state.steps_to_do_again == 0, f"{run} left no final checkpoint: {state}"

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from ..figures import Bench, Trial
-from ..pair import ALGORITHMS, Pair, document, small_document
+from ..figures import Bench, Trial, algorithm_of
+from ..pair import Pair, document, small_document
 from ..promises import check_files_are_whole
 from ..tracing import CALLS, attached, kill_at, record
 
@@ -38,7 +38,7 @@ def _calls_of_a_command(bench: Bench, call: str) -> int:
 
 
 def _survives_kill_at(bench: Bench, call: str, number: int, folder: Path) -> None:
-    algorithm = list(ALGORITHMS)[number % len(ALGORITHMS)]
+    algorithm = algorithm_of(number)
     undisturbed = bench.small_undisturbed(algorithm)
     pair = Pair(folder, small_document(algorithm))
     done = bench.warm.finish(pair, tracer=kill_at(call, number))
@@ -51,7 +51,7 @@ def _survives_kill_at(bench: Bench, call: str, number: int, folder: Path) -> Non
 
 
 def _worker_survives_kill_at(bench: Bench, call: str, number: int, folder: Path) -> None:
-    algorithm = list(ALGORITHMS)[number % len(ALGORITHMS)]
+    algorithm = algorithm_of(number)
     pair = Pair(folder, document(algorithm))
     command = pair.start("--recovery", "retry")
     with attached(kill_at(call, number), pair.worker()):

@@ -40,6 +40,7 @@ def _is_dealt_with(bench: Bench, death: str, policy: str, folder: Path) -> None:
             assert done.code == 1, done
             assert "baseline_seed0" in done.stderr
             assert death in done.stderr
+            assert pair.run_results()["baseline"]["status"] == "failed"
         case "retry":
             check_went_on_from_checkpoint(pair)
             undisturbed.check_same(pair, done)
@@ -47,6 +48,7 @@ def _is_dealt_with(bench: Bench, death: str, policy: str, folder: Path) -> None:
             assert done.code == 4, done
             assert pair.run_results()["baseline"]["status"] == "skipped"
             undisturbed.check_run(pair, "variant")
+            assert pair.results()["comparison"]["verdict"] == "insufficient_evidence"
     assert death in pair.ends()[0][1]
 
 

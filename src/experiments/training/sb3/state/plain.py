@@ -399,19 +399,22 @@ def _left_as_it_is(existing: Any, name: str, path: str) -> Any:
 
 
 def _fill_list(walk: _Restore, existing: Any, state: Plain, path: str, number: int) -> Any:
-    walk.made[number] = values = []
+    values: list[Any] = []
+    walk.made[number] = values
     values.extend(walk.items(existing, state[1], path))
     return values
 
 
 def _fill_set(walk: _Restore, _: Any, state: Plain, path: str, number: int) -> Any:
-    walk.made[number] = values = set()
+    values: set[Any] = set()
+    walk.made[number] = values
     values.update(walk.items(None, state[1], path))
     return values
 
 
 def _fill_deque(walk: _Restore, existing: Any, state: Plain, path: str, number: int) -> Any:
-    walk.made[number] = values = deque(maxlen=state[1])
+    values: deque[Any] = deque(maxlen=state[1])
+    walk.made[number] = values
     values.extend(walk.items(existing, state[2], path))
     return values
 
@@ -420,12 +423,12 @@ def _fill_dict(walk: _Restore, existing: Any, state: Plain, path: str, number: i
     _, name, pairs = state
     kind = _DICTIONARIES[name]
     before = existing if isinstance(existing, dict) else {}
-    if kind is defaultdict:
+    values: dict[Any, Any] = kind()
+    if isinstance(values, defaultdict):
         if not isinstance(existing, defaultdict):
             raise MismatchError(f"{path}: no defaultdict is there")
-        walk.made[number] = values = defaultdict(existing.default_factory)
-    else:
-        walk.made[number] = values = kind()
+        values.default_factory = existing.default_factory
+    walk.made[number] = values
     for key_state, item in pairs:
         key = walk.of(None, key_state, path)
         values[key] = walk.of(before.get(key), item, f"{path}/{key}")

@@ -1,0 +1,165 @@
+"""Every fault that the program promises to survive, with the functions that try it."""
+
+import signal
+import sys
+from functools import partial
+
+from . import tracing, volume
+from .figures import Row
+from .rows import (
+    canaries,
+    corruption,
+    disk,
+    killing,
+    limits,
+    many,
+    numbers,
+    sharing,
+    stopping,
+    syscalls,
+    workers,
+)
+
+ALL = sys.maxsize
+"""As many as there are, which is found out first."""
+
+ROWS = (
+    Row(
+        "kill-all",
+        "SIGKILL of all processes at a random instant",
+        200,
+        2,
+        killing.kills_of_everything,
+    ),
+    Row(
+        "kill-orchestrator",
+        "SIGKILL of the orchestrator only",
+        50,
+        2,
+        killing.kills_of_the_orchestrator,
+    ),
+    Row(
+        "kill-at-call",
+        "kill at the N-th rename, fsync, write",
+        ALL,
+        3,
+        syscalls.kills_at_calls,
+        note="every N of a small pair that trains in the command's own process",
+        why_not=tracing.why_not,
+    ),
+    Row(
+        "kill-worker-at-call",
+        "the same in a training process of its own",
+        15,
+        1,
+        syscalls.kills_of_workers_at_calls,
+        note="N = 1 to 5 of each call, counted from its first journal rows on",
+        why_not=tracing.why_not,
+    ),
+    Row(
+        "disk-full",
+        "ENOSPC on a small tmpfs, by fill level",
+        20,
+        1,
+        disk.full_disks,
+        why_not=volume.why_not,
+    ),
+    Row(
+        "disk-broken",
+        "EIO from some fsync on",
+        5,
+        1,
+        disk.broken_disks,
+        why_not=tracing.why_not,
+    ),
+    Row(
+        "worker-dies",
+        "worker SIGKILL, SIGSEGV, os._exit under abort, retry, skip",
+        9,
+        2,
+        workers.deaths_under_policies,
+        is_quick=True,
+    ),
+    Row(
+        "memory",
+        "memory limit breached; memory really short",
+        4,
+        1,
+        limits.shortages_of_memory,
+        note="the limit under each policy; a control group, else a bounded address space",
+        is_quick=True,
+    ),
+    Row(
+        "hang",
+        "environment hangs in step, reset, close; worker SIGSTOPped",
+        4,
+        1,
+        limits.hangs,
+        is_quick=True,
+    ),
+    *(
+        Row(
+            number.name.lower(),
+            f"{number.name} at a random instant, also while saving",
+            50,
+            2,
+            partial(stopping.stops, number),
+            note="a third while a checkpoint is saved, a fifth twice",
+        )
+        for number in (signal.SIGINT, signal.SIGTERM)
+    ),
+    Row(
+        "checkpoint-damaged",
+        "checkpoint truncated, bit-flipped, emptied, swapped, from the future",
+        100,
+        2,
+        corruption.damaged_checkpoints,
+        note="a quarter with no good one left",
+        is_quick=True,
+    ),
+    Row(
+        "experience-damaged",
+        "stored experience damaged",
+        20,
+        1,
+        corruption.damaged_experience,
+        note="half with no good checkpoint left",
+    ),
+    Row("two-at-once", "two orchestrators on one id at once", 50, 2, sharing.two_at_once),
+    Row(
+        "file-edited",
+        "configuration edited before resume",
+        5,
+        1,
+        sharing.edited_files,
+        note="conditions may change; --override-design is not in this version",
+        is_quick=True,
+    ),
+    Row(
+        "not-finite",
+        "NaN or Inf in reward, observation, loss",
+        6,
+        1,
+        numbers.not_finite,
+        is_quick=True,
+    ),
+    Row("tracker", "tracker unreachable, 401, 500 in mid-upload", 6, 0, None),
+    Row(
+        "canaries",
+        "canary secrets, all outputs scanned, process arguments",
+        60,
+        6,
+        canaries.canaries,
+        note="results, logs, report, provenance, output, arguments; no tracker in this version",
+        is_quick=True,
+    ),
+    Row("clean", "symlink, hardlink and .. layouts under clean", 20, 0, None),
+    Row(
+        "many-runs",
+        f"{many.FULL_RUNS} small runs one after the other",
+        many.FULL_RUNS,
+        many.FEW_RUNS,
+        many.many_runs,
+        is_shared=False,
+    ),
+)
