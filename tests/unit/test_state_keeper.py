@@ -21,8 +21,10 @@ from stable_baselines3.common.monitor import Monitor
 
 from src.experiments.durability.checkpoints import pack, unpack
 from src.experiments.training.sb3.state import keeper as keeper_module
+from src.experiments.training.sb3.state.forked import in_a_copy
 from src.experiments.training.sb3.state.keeper import PROBE_STEPS, Keeper
 from src.experiments.training.sb3.state.methods import METHODS
+from src.experiments.training.sb3.state.plain import MismatchError
 
 OFFERED, DIRECT, EPISODE, WHOLE = (method.name for method in METHODS)
 Make = Callable[[], Any]
@@ -389,7 +391,7 @@ def test_an_environment_that_cannot_be_made_twice_says_so() -> None:
     names, why_not = tried(kept(make))
 
     assert names == []
-    assert why_not == "another environment like it cannot be made: the port is taken"
+    assert why_not == "another environment like it cannot be made: RuntimeError: the port is taken"
 
 
 def test_without_a_step_nothing_is_believed() -> None:
@@ -502,3 +504,54 @@ def test_in_a_process_of_its_own_an_environment_tells_its_generators_too() -> No
     other.restore_state(told)
 
     assert played(other, 30) == expected
+
+
+# ---- copies of the process
+
+
+def test_a_count_of_the_whole_process_is_not_moved_by_trials() -> None:
+    keeper = kept(Counted)
+    before = next(Counted.steps)
+    keeper.begin_trial()
+    played(keeper, PROBE_STEPS)
+    keeper.end_trial()
+
+    assert next(Counted.steps) - before == PROBE_STEPS + 1
+
+
+def test_a_copy_that_crashes_or_hangs_costs_nothing_but_its_answer() -> None:
+    with pytest.raises(RuntimeError, match="died"):
+        in_a_copy(lambda: os._exit(3), 10.0)
+    with pytest.raises(TimeoutError, match="no answer"):
+        in_a_copy(lambda: threading.Event().wait(), 0.1)
+    with pytest.raises(RuntimeError, match="KeyError: 'missing'"):
+        in_a_copy(lambda: {}["missing"], 10.0)
+
+    assert in_a_copy(lambda: 42, 10.0) == 42
+
+
+class Mapped(Walk):
+    """Has a map that is large; it may draw on it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.map = np.zeros(2_000_000)
+
+
+def test_what_is_large_is_told_by_its_fingerprint_alone() -> None:
+    keeper = kept(Mapped)
+
+    names, _ = tried(keeper)
+
+    assert names[0] == DIRECT
+    assert len(pack({"state": keeper.capture_state()})) < 50_000
+
+
+def test_what_is_large_and_has_changed_is_not_taken_over() -> None:
+    keeper = kept(Mapped)
+    tried(keeper)
+    keeper.unwrapped.map[7] = 1.0
+    told = keeper.capture_state()
+
+    with pytest.raises(MismatchError, match="map: something large is not as it was"):
+        kept(Mapped).restore_state(told)

@@ -98,8 +98,6 @@ def _without_effect(config: ExperimentConfig) -> Iterator[str]:
         yield f"tracker {tracker!r} {later}: nothing is sent"
     for diagnostic in config.diagnostics:
         yield f"diagnostic {diagnostic!r} {later}: it is not measured"
-    if config.checkpoint != ExperimentConfig.model_fields["checkpoint"].default:
-        yield "checkpoint: this version saves the runner's own state only, none of a run's"
     if config.storage != "standard":
         yield f"storage {config.storage!r} {later}: everything is kept locally"
 

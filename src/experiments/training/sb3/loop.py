@@ -21,12 +21,7 @@ from .finiteness import FinitenessCheck
 from .patching import wrapped
 from .recorder import MetricsRecorder
 from .state.experience import KeptExperience
-from .state.generators import (
-    capture_process_generators,
-    capture_torch_generators,
-    restore_process_generators,
-    restore_torch_generators,
-)
+from .state.generators import capture_process_generators, restore_process_generators
 from .state.model import (
     begin_environments_anew,
     capture_model,
@@ -106,7 +101,7 @@ class WatchedTraining:
             "model": capture_model(self._model),
             "vector": self._vector.capture(),
             "experience": self._experience.capture(writer),
-            "generators": (capture_process_generators(), capture_torch_generators()),
+            "generators": capture_process_generators(),
             "recorder": self._recorder.capture(),
             "updates": self._updates.capture(),
             "checked_rows": self._finiteness.checked_rows,
@@ -132,9 +127,7 @@ class WatchedTraining:
         self._updates.restore(state["updates"])
         self._finiteness.checked_rows = state["checked_rows"]
         self._check_step = state["check_step"]
-        process, of_torch = state["generators"]
-        restore_process_generators(process)
-        restore_torch_generators(of_torch)
+        restore_process_generators(state["generators"])
         return None if exactness.is_exact else exactness.how
 
     # ---- inside learn

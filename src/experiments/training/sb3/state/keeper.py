@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, SupportsFloat
 
 import gymnasium as gym
@@ -18,6 +19,7 @@ import numpy as np
 from stable_baselines3.common.monitor import Monitor
 
 from ...determinism import generators_restored
+from .forked import Answer, in_a_copy
 from .generators import capture_process_generators, restore_process_generators
 from .methods import METHODS, Method, take, worth_trying
 from .plain import Plain, capture, restore
@@ -28,6 +30,8 @@ PROBE_STEPS = 64
 PROBE_SECONDS = 0.25
 """How long a clone of a slow environment is followed, but for the first few steps."""
 FEWEST_STEPS = 3
+COPY_SECONDS = 60.0
+"""How long a clone may take to come to where the environment was, and to follow it."""
 
 Outcome = tuple[Any, float, bool, bool]
 """Observation, reward, terminated, truncated."""
@@ -81,7 +85,7 @@ class Keeper(gym.Wrapper[Any, Any, Any, Any]):
         self._tape: Tape | None = None
         self._trial: _Trial | None = None
         self.replayed = 0
-        """Steps that were taken again so far."""
+        """Steps that were taken again so far, and moments in which a copy was waited for."""
         self._update_step()
 
     # ---- as an environment
@@ -134,7 +138,7 @@ class Keeper(gym.Wrapper[Any, Any, Any, Any]):
         """Tell the state by every method that may work, and record what happens from here on."""
         with generators_restored():
             if not self._methods and not self._why_not:
-                self._methods = self._promising()
+                self._find_promising()
             states: dict[str, Plain] = {}
             refused: dict[str, str] = {}
             for method in self._methods:
@@ -175,24 +179,38 @@ class Keeper(gym.Wrapper[Any, Any, Any, Any]):
             self._tape.forget_earlier_episodes()
         self._update_step()
 
-    def _promising(self) -> list[Method]:
+    def _find_promising(self) -> None:
         try:
-            with closing(self._clone()) as clone:
-                return worth_trying(self._inside, clone)
-        except Exception as error:  # noqa: BLE001 - anything may go wrong in what users wrote
+            names = self._in_a_copy(self._names_worth_trying)
+        except (RuntimeError, TimeoutError, OSError) as error:
             self._why_not = f"another environment like it cannot be made: {error}"
-            return []
+        else:
+            self._methods = [method for method in METHODS if method.name in names]
+
+    def _names_worth_trying(self) -> list[str]:
+        with closing(self._clone()) as clone:
+            return [method.name for method in worth_trying(self._inside, clone)]
 
     def _refutation(self, method: Method, trial: _Trial) -> str | None:
         """Why a method is not exact; None where its clone did as the environment did."""
         if not any(outcome is not None for outcome in trial.outcomes):
             return "no step was taken that could be compared"
         try:
-            with generators_restored(), closing(self._clone()) as clone:
-                method.restore(clone, trial.states[method.name], lambda: None)
-                return _first_difference(clone, trial)
-        except Exception as error:  # noqa: BLE001 - anything may go wrong in what users wrote
-            return f"{type(error).__name__}: {error}"
+            return self._in_a_copy(partial(self._difference, method, trial))
+        except (RuntimeError, TimeoutError, OSError) as error:
+            return str(error)
+
+    def _difference(self, method: Method, trial: _Trial) -> str | None:
+        with closing(self._clone()) as clone:
+            method.restore(clone, trial.states[method.name], lambda: None)
+            return _first_difference(clone, trial)
+
+    def _in_a_copy(self, question: Callable[[], Answer]) -> Answer:
+        """Ask in a copy of this process: a clone may share something with the environment.
+
+        It may also crash or hang, which costs nothing but the answer.
+        """
+        return in_a_copy(question, COPY_SECONDS, self._count_replayed)
 
     def _clone(self) -> Any:
         """Another environment like this one, with its first reset behind it."""
