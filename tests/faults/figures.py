@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from .command import end_commands
 from .pair import ALGORITHMS, SMALL_STEPS, Pair, document, small_document
 from .promises import Undisturbed
 from .warm import WarmPool
@@ -153,6 +154,8 @@ def _attempt(trial: Trial, folder: Path) -> str | None:
         trial.check(folder)
     except Exception:  # noqa: BLE001 - whatever it is, the other trials go on
         return f"{folder}: {traceback.format_exc()}"
+    finally:
+        end_commands(folder)
     shutil.rmtree(folder, ignore_errors=True)
     return None
 

@@ -12,7 +12,8 @@ import yaml
 from src.experiments.durability.checkpoints import unpack
 from src.experiments.durability.journal import read_journal, without_wall_clock
 
-from .pair import CHECKPOINT_EVERY, ROLLOUT, Done, Pair
+from .command import Done
+from .pair import CHECKPOINT_EVERY, ROLLOUT, Pair
 
 
 @dataclass(frozen=True)

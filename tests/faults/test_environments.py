@@ -1,8 +1,12 @@
 """Environments that misbehave cost their own run, and are named."""
 
+import os
+import signal
+
 import pytest
 
 from .pair import Pair, document
+from .rows.limits import greedy_pair
 
 pytestmark = pytest.mark.integration
 
@@ -21,7 +25,7 @@ def test_an_exception_is_named_by_its_type_with_the_log_that_tells_more(tmp_path
 
     assert done.code == 4
     assert "RuntimeError: joint 3 exploded" in done.stderr
-    assert "training.log" in done.stderr
+    assert "training.log" in str(pair.events())
     assert "\x1b" not in done.stderr
     assert [run["status"] for run in pair.results()["runs"]] == ["skipped", "completed"]
     assert pair.results()["comparison"]["failed_per_arm"] == {"baseline": 1, "variant": 0}
@@ -34,3 +38,17 @@ def test_an_environment_that_exits_with_zero_is_a_failed_run(tmp_path, executor)
 
     assert done.code == 1
     assert "exit code 0 before training ended" in done.stderr
+
+
+@pytest.mark.slow
+def test_an_environment_that_takes_on_what_cannot_be_told_is_resumed_approximately(tmp_path):
+    pair = greedy_pair(tmp_path, "helper", baseline={"training_steps": 3000})
+    command = pair.start("--recovery", "retry")
+    worker = pair.worker()
+    pair.wait_for_checkpoints(2)
+    os.kill(worker, signal.SIGKILL)
+    done = command.done()
+
+    assert done.code == 0, done
+    assert pair.run_results()["baseline"]["attempts"] == 2
+    assert [run["resume"] for run in pair.results()["runs"]] == ["approximate", "exact"]

@@ -6,7 +6,7 @@ import time
 import psutil
 import pytest
 
-from .pair import Pair
+from .pair import Pair, small_document
 from .promises import Undisturbed
 
 pytestmark = pytest.mark.integration
@@ -15,8 +15,9 @@ pytestmark = pytest.mark.integration
 def test_a_killed_orchestrator_leaves_no_process_and_continues_to_the_same_bits(
     tmp_path, tmp_path_factory
 ):
-    undisturbed = Undisturbed.by_training(Pair(tmp_path_factory.mktemp("undisturbed")))
-    pair = Pair(tmp_path)
+    content = small_document(steps=1500)
+    undisturbed = Undisturbed.by_training(Pair(tmp_path_factory.mktemp("undisturbed"), content))
+    pair = Pair(tmp_path, content)
     command = pair.start()
     pair.worker("variant_seed0")
     family = command.family()

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from .pair import wait_until
+from .command import wait_until
 
 CALLS = {"rename": "rename,renameat,renameat2", "fsync": "fsync", "write": "write"}
 """What makes a file complete, by the name that is counted."""

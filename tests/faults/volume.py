@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from .pair import ROOT, wait_until
+from .command import ROOT, wait_until
 
 MOUNT_POINT = "/mnt"
 SIZE_MB = 600
@@ -60,8 +60,8 @@ class SmallVolume:
 
     def fill(self, but_for_bytes: int) -> None:
         """Leave so many bytes, rounded up to whole pages, while others may be writing."""
-        while not self._resize(self.used_bytes + but_for_bytes):
-            pass  # they have written more meanwhile than was to be left
+        # it is refused where they have written more meanwhile than was to be left
+        wait_until(lambda: self._resize(self.used_bytes + but_for_bytes), 10.0, "it is full")
 
     def empty(self) -> None:
         self._resize(SIZE_MB << 20)

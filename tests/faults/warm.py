@@ -17,7 +17,8 @@ from typing import Self
 
 import psutil
 
-from .pair import ROOT, Done, Pair, wait_until
+from .command import ROOT, Done, wait_until
+from .pair import Pair
 from .tracing import attached
 
 IN_PROCESS = ("--executor", "in_process")

@@ -13,8 +13,9 @@ from urllib.parse import unquote_to_bytes
 
 import psutil
 
+from ..command import Command
 from ..figures import Bench, Trial, generator
-from ..pair import Command, Pair, document
+from ..pair import Pair, document
 
 NAMES = ("API_KEY", "ACCESS_KEY", "SECRET", "SECRET_KEY", "TOKEN", "PASSWORD", "PASSPHRASE")
 NAMES += ("CREDENTIALS", "PRIVATE_KEY", "PGPASSWORD")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from src.experiments.durability.checkpoints import CheckpointManager
 
+from ..command import Done
 from ..figures import Bench, Trial, algorithm_of
-from ..pair import Done, Pair, document, small_document
+from ..pair import Pair, document, small_document
 from ..promises import check_files_are_whole
 from ..tracing import fail_from
 from ..volume import MOUNT_POINT, SmallVolume

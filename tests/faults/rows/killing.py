@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from ..command import Command, wait_until
 from ..figures import Bench, Trial, algorithm_of, generator, new_pair, shares
-from ..pair import Command, Pair, wait_until
+from ..pair import Pair
 from ..promises import Interrupted
 
 KILLS_PER_TRIAL = 10

@@ -7,9 +7,10 @@ from functools import partial
 from pathlib import Path
 
 from .. import memory_group
+from ..command import Done
 from ..figures import Bench, Trial
 from ..memory_group import MemoryGroup
-from ..pair import Done, Pair, document
+from ..pair import Pair, document
 
 LIMIT_MB, GROUP_MB, ADDRESS_SPACE_MB = 700, 900, 6000
 HANG_SECONDS, MORE_SECONDS = 2, 10

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import psutil
 
+from ..command import Command
 from ..figures import Bench, Trial
-from ..pair import Command, Pair, document
+from ..pair import Pair, document
 
 FULL_RUNS, FEW_RUNS = 200, 30
 FIRST_LOOK = 10

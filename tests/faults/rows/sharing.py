@@ -7,8 +7,9 @@ from copy import deepcopy
 from functools import partial
 from pathlib import Path
 
+from ..command import Command
 from ..figures import HALF_STEPS, Bench, Trial, generator
-from ..pair import Command, Pair, document
+from ..pair import Pair, document
 
 LOCKED, USAGE = 3, 2
 MOST_SECONDS_UNTIL_REFUSED = 2.0

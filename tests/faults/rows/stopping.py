@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from ..command import Command, Done
 from ..figures import Bench, Trial, algorithm_of, generator, new_pair, shares
-from ..pair import Command, Done, Pair
+from ..pair import Pair
 from ..promises import Interrupted, RunState
 
 SIGNALS_PER_TRIAL = 10

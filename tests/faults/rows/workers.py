@@ -8,8 +8,9 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 
+from ..command import Command
 from ..figures import Bench, Trial
-from ..pair import Command, Pair, document
+from ..pair import Pair, document
 from ..promises import Undisturbed
 
 DEATHS = ("SIGKILL", "SIGSEGV", "exit code 7")

@@ -238,13 +238,21 @@ class Keeper(gym.Wrapper[Any, Any, Any, Any]):
         return returns
 
     def capture_state(self) -> Plain:
-        """Everything, as plain data; the environment's own part is None where no method works."""
+        """Everything, as plain data.
+
+        Where no method works, instead of its name there is None, and why behind it: an environment
+        may have taken something on since its trial that cannot be told.
+        """
         monitor = capture(self.monitor, _MONITORS_OWN)
         process = capture_process_generators() if self._has_own_process else None
         if not self._methods:
-            return monitor, process, None, None
+            return monitor, process, None, self._why_not
         method = self._methods[0]
-        return monitor, process, method.name, method.capture(self._inside, self._recorded)
+        try:
+            told = method.capture(self._inside, self._recorded)
+        except Exception as error:  # noqa: BLE001 - anything may go wrong in what users wrote
+            return monitor, process, None, str(error) or type(error).__name__
+        return monitor, process, method.name, told
 
     def restore_state(self, state: Plain) -> None:
         """Take over what `capture_state` told, of an environment built alike and reset once.

@@ -54,10 +54,14 @@ class KeptVector:
         self.exactness = Exactness(bool(names), names[0] if names else why_not)
 
     def capture(self) -> Plain:
-        """Everything, as plain data."""
+        """Everything, as plain data; from now on inexact where an environment cannot be told."""
+        environments = self._vector.env_method("capture_state")
+        for _, _, name, why_not in environments:
+            if name is None and self.exactness.is_exact:
+                self.exactness = Exactness(False, why_not)
         return {
             "layers": [capture(layer, _CONNECTIONS) for layer in _layers(self._vector)],
-            "environments": self._vector.env_method("capture_state"),
+            "environments": environments,
             "exact": self.exactness.is_exact,
             "how": self.exactness.how,
             "trials_ended": self._trials_ended,
