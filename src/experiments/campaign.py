@@ -52,6 +52,8 @@ logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.2
 """How long an executor is waited for before anything else is looked at."""
+NOTE_SECONDS = 1.0
+"""How often it is looked what running attempts have left."""
 MOST_LOSSES = 5
 """How often a run may lose its machine before that counts as its own failure."""
 
@@ -89,6 +91,7 @@ class Campaign:
         """Runs that are tried again, and from which moment of the monotonic clock on."""
         self._patience: dict[RunKey, float | None] = {}
         """How long each run may be silent, where an adjustment has changed that."""
+        self._next_note = 0.0
         self._is_over = False
         self._lock = threading.Lock()
         self._ended: dict[RunKey, RunProgress] = {}
@@ -133,8 +136,7 @@ class Campaign:
                     self._end_it_all()
                 self._submit_those_that_waited()
                 self._take_in(executor.next_event(LOOK_SECONDS))
-                for run in self._running:
-                    self.attempts[run].note_start()
+                self._note_what_attempts_tell()
                 guard.look(executor, self._running)
                 on_look()
         except KeyboardInterrupt:
@@ -142,6 +144,19 @@ class Campaign:
             while self._pending:
                 self._take_in(executor.next_event(LOOK_SECONDS))
             raise
+
+    def _note_what_attempts_tell(self) -> None:
+        """From where the running attempts went on, and which checkpoints they have saved."""
+        now = time.monotonic()
+        if now < self._next_note:
+            return
+        self._next_note = now + NOTE_SECONDS
+        for run in self._running:
+            self._note(run)
+
+    def _note(self, run: RunKey) -> None:
+        self.attempts[run].note_start()
+        self.attempts[run].note_checkpoints(self._experiment.paths.run_checkpoints(run))
 
     def _end_it_all(self) -> None:
         """From now on nothing begins any more, whatever becomes of the runs that are ending."""
@@ -258,6 +273,7 @@ class Campaign:
             experiment_name=self._experiment.name_of(run),
         )
         config, attempts.deviations = self._adjust(run.arm, config)
+        config = replace(config, deviations=tuple(attempts.deviations))
         self._patience[run] = config.hang_seconds
         self._running_executor.submit(self._job(run, config, attempts.current), first=first)
 
@@ -306,6 +322,7 @@ class Campaign:
 
     def _on_outcome(self, outcome: Outcome) -> None:
         for run in outcome.job.runs:
+            self._note(run)
             self._forget(run)
             match outcome.kind:
                 case OutcomeKind.FINISHED:
@@ -407,6 +424,7 @@ class Campaign:
     def _named(self, run: RunKey, result: TrainingResult) -> TrainingResult:
         attempts = self.attempts[run]
         starts = attempts.starts()
+        changed = [deviation for start in starts for deviation in start.deviations]
         inexact = [
             f"resumed approximately from step {start.step}, because {start.why_inexact}"
             for start in starts
@@ -416,7 +434,7 @@ class Campaign:
             result,
             arm=run.arm,
             attempts=attempts.number,
-            deviations=(*attempts.deviations, *inexact),
+            deviations=tuple(dict.fromkeys((*changed, *attempts.deviations, *inexact))),
             resumed_from_steps=tuple(start.step for start in starts if start.step),
             resume="approximate" if inexact else "exact",
         )

@@ -6,7 +6,7 @@ import os
 import shlex
 import shutil
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from .domain.storage_policy import Storage, StoragePolicy
 from .durability.files import read_json, replacing, write_atomically, write_json
 from .durability.journal import read_journal
 from .experiment import Experiment
+from .monitoring import JournalProgress
 from .tracking.local_store import StoreInput, write_store_files
 
 LEDGER_VERSION = 1
@@ -164,13 +165,30 @@ def results_document(experiment: Experiment) -> dict[str, Any]:
     return {
         "experiment_id": experiment.experiment_id,
         "status": experiment.status.value,
-        "runs": [run_document(experiment.result_of(run)) for run in experiment.runs()],
+        "runs": [run_document(_result_so_far(experiment, run)) for run in experiment.runs()],
         "arms": {
             arm: _arm_document(experiment, result)
             for arm, result in _arm_results(experiment).items()
         },
         "comparison": experiment.compare_results(),
     }
+
+
+def _result_so_far(experiment: Experiment, run: RunKey) -> TrainingResult:
+    """What a run came to; of one that was interrupted, how far it is."""
+    result = experiment.result_of(run)
+    if run in experiment.results:
+        return result
+    progress = JournalProgress(experiment.paths.run(run), run).read()
+    if progress.status is not RunStatus.INTERRUPTED:
+        return result
+    return replace(
+        result,
+        status=progress.status,
+        total_timesteps=progress.step,
+        attempts=progress.attempt,
+        error=progress.error,
+    )
 
 
 def run_document(result: TrainingResult) -> dict[str, Any]:

@@ -228,9 +228,10 @@ class ExperimentRunner:
         self.experiment.reload()
         self._open.enter_context(log_files(paths, logging.getLogger(_PACKAGE), self.logger))
         write_provenance(paths, collect_provenance(self.command_line))
-        self._campaign = Campaign(
-            self.experiment, train_run, self._recover, self._recovery.adjusted
-        )
+        train = train_run
+        if not self._kind.has_processes:  # nobody else can ask a run in this process to stop
+            train = partial(train_run, asked_to_stop=self._asked_to_stop)
+        self._campaign = Campaign(self.experiment, train, self._recover, self._recovery.adjusted)
         self.experiment.begin()
         self.logger.info("experiment %s begins in %s", self.experiment.experiment_id, paths.root)
 

@@ -12,6 +12,7 @@ import threading
 import types
 from collections import Counter, OrderedDict, defaultdict, deque
 from dataclasses import dataclass, field
+from functools import partial
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -594,12 +595,12 @@ def test_another_function_or_none_is_a_mismatch(there: Any) -> None:
 
 
 def test_what_refers_to_a_part_that_was_left_out_is_a_mismatch() -> None:
-    one, number, (tag, name, parts) = capture(types.SimpleNamespace(a=[1], b=None))
+    one, number, (tag, name, parts, left_out) = capture(types.SimpleNamespace(a=[1], b=None))
     parts["b"] = ("again", 1)
     del parts["a"]
 
     with pytest.raises(MismatchError, match="/b"):
-        restore(types.SimpleNamespace(a=[0], b=None), (one, number, (tag, name, parts)))
+        restore(types.SimpleNamespace(a=[0], b=None), (one, number, (tag, name, parts, left_out)))
 
 
 # ---- nothing is executed
@@ -647,3 +648,64 @@ def test_a_tensor_that_is_code_is_not_executed(capsys: pytest.CaptureFixture[str
     with pytest.raises(pickle.UnpicklingError):
         restore(torch.zeros(1), ("tensor", stream.getvalue()))
     assert capsys.readouterr().out == ""
+
+
+# ---- what is exchanged while nobody looks
+
+
+def counting() -> Any:
+    count = 0
+
+    def call() -> int:
+        nonlocal count
+        count += 1
+        return count
+
+    return call
+
+
+class Helper:
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def call(self) -> int:
+        self.calls += 1
+        return self.calls
+
+
+def add(one: int, other: int) -> int:
+    return one + other
+
+
+def test_a_counter_in_a_closure_goes_on() -> None:
+    owner, there = types.SimpleNamespace(call=counting()), types.SimpleNamespace(call=counting())
+    for _ in range(3):
+        owner.call()
+    round_trip(owner, there)
+
+    assert there.call() == 4
+
+
+def test_the_owner_of_a_method_goes_on() -> None:
+    owner = types.SimpleNamespace(call=Helper().call)
+    there = types.SimpleNamespace(call=Helper().call)
+    owner.call()
+    round_trip(owner, there)
+
+    assert there.call() == 2
+
+
+def test_a_partial_call_and_a_path_are_those_that_were_told() -> None:
+    owner = types.SimpleNamespace(level=Path("two.txt"), call=partial(add, 5, other=1))
+    there = types.SimpleNamespace(level=Path("one.txt"), call=partial(add, 0, other=0))
+    round_trip(owner, there)
+
+    assert there.level == Path("two.txt")
+    assert there.call() == 6
+
+
+def test_an_attribute_that_is_gone_goes() -> None:
+    there = types.SimpleNamespace(kept=1, gone=2)
+    round_trip(types.SimpleNamespace(kept=3), there)
+
+    assert vars(there) == {"kept": 3}

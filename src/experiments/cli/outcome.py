@@ -58,7 +58,9 @@ def problems(experiment: StoredExperiment) -> Iterator[str]:
 
 
 def deviations(experiment: StoredExperiment) -> Iterator[str]:
-    """How runs deviate from their configuration, or from an undisturbed run."""
+    """How the design was changed, and runs deviate from theirs or from an undisturbed run."""
+    for change in experiment.experiment.get("design_changes") or ():
+        yield f"the design was changed after the experiment began: {change}"
     for run in experiment.runs:
         for deviation in run.get("deviations") or ():
             yield f"{run.get('arm')}_seed{run.get('seed')}: {deviation}"

@@ -5,6 +5,7 @@ ExperimentsError                  1   something failed that the user can act on
 ├── UsageError                    2   the command line or a call
 ├── ExperimentLockedError         3   another process works on the experiment
 ├── StorageError                  1   a file could not be written or read
+│   └── UnusableCheckpointsError      none of the checkpoints that there are
 ├── MissingExtraError             2   an optional package is not installed
 └── TrainingError                 1   a run failed
     ├── NonFiniteError                a NaN or an infinity, with its step
@@ -115,6 +116,10 @@ class StorageError(ExperimentsError):
     """A file or directory could not be written, read or trusted."""
 
 
+class UnusableCheckpointsError(StorageError):
+    """There are checkpoints, and none of them can be used."""
+
+
 class MissingExtraError(ExperimentsError):
     """An optional package is needed and is not installed."""
 
@@ -208,6 +213,7 @@ _MADE_FROM_TEXT = {
         UsageError,
         ExperimentLockedError,
         StorageError,
+        UnusableCheckpointsError,
         MissingExtraError,
         TrainingError,
         ProcessDiedError,

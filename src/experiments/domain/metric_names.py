@@ -26,6 +26,8 @@ REPLAY_BUFFER_SIZE = "system/replay_buffer_size"
 SYSTEM_CPU = "system/cpu_percent"
 SYSTEM_MEMORY = "system/memory_mb"
 SYSTEM_DISK = "system/disk_usage_mb"
+CHECKPOINT_SAVED = "checkpoint/saved"
+CHECKPOINT_STEP = "checkpoint/step"
 
 FINAL_STEPS = "final/total_steps"
 FINAL_BATCHES = "final/total_batches"

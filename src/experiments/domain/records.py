@@ -149,11 +149,26 @@ class TrainerConfig:
     run_dir: Path | None = None
     """The run's directory (`paths.RunPaths`); None trains without writing anything."""
     attempt: int = 1
+    deviations: tuple[str, ...] = ()
+    """What earlier failures changed here, in words."""
     hang_seconds: float | None = None
     """How long the run may give no sign of life before it is ended; None leaves that open."""
     checkpoints: Path | None = None
     """Where the run's checkpoints lie; None saves none and goes on from none."""
     checkpoint: CheckpointProtocol = field(default_factory=CheckpointProtocol)
+
+
+@dataclass(frozen=True)
+class AttemptStart:
+    """Where an attempt at a run went on, as it told itself."""
+
+    step: int
+    why_inexact: str | None = None
+    """Why it is not as if nothing had happened; None where it is."""
+    deviations: tuple[str, ...] = ()
+    """What was changed of the configuration, here or before the checkpoint was saved."""
+    passed_over: tuple[str, ...] = ()
+    """The checkpoints that could not be used, and why."""
 
 
 @dataclass(frozen=True)

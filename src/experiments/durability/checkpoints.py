@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Never
 
-from ..domain.errors import StorageError
+from ..domain.errors import StorageError, UnusableCheckpointsError
 from .files import write_atomically
 
 logger = logging.getLogger(__name__)
@@ -47,6 +47,8 @@ class CheckpointManager:
         self.directory = Path(directory)
         self.name = name
         self.keep = keep
+        self.passed_over: list[str] = []
+        """The checkpoints that could not be used so far, and why."""
 
     def save(self, step: int, state: dict[str, Any]) -> Path:
         """Write a checkpoint of plain data, then drop those before the last `keep`.
@@ -98,11 +100,13 @@ class CheckpointManager:
         """Warn that a checkpoint is not used, and which one is tried instead."""
         earlier = [path for at, path in self._steps() if at < step]
         instead = f"trying {earlier[-1].name}" if earlier else "there is none before it"
-        logger.warning("checkpoint %s is not used: %s; %s", self._path(step), why, instead)
+        told = f"checkpoint {self._path(step)} is not used: {why}; {instead}"
+        self.passed_over.append(told)
+        logger.warning("%s", told)
 
     def untrusted_error(self) -> StorageError:
         """The error for a directory in which no checkpoint is of use; nothing was changed there."""
-        return StorageError(
+        return UnusableCheckpointsError(
             f"none of {len(self._steps())} checkpoints can be used",
             where=str(self.directory),
             remedy="restore one from a copy; or remove the folder, and training starts anew",

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from ..domain.errors import StorageError
 from ..domain.paths import AttemptPaths, RunPaths
-from ..domain.records import ResourceSample, RunKey, RunStatus
+from ..domain.records import AttemptStart, ResourceSample, RunKey, RunStatus
 from ..durability.files import make_directory, read_json
 from ..durability.journal import JournalWriter, read_journal
 from .faults import Fault
 from .job import OutcomeKind
 
-
-@dataclass(frozen=True)
-class Start:
-    """Where an attempt went on."""
-
-    step: int
-    why_inexact: str | None
-    """Why it is not as if nothing had happened; None where it is."""
+logger = logging.getLogger(__name__)
 
 
 class RunAttempts:
@@ -36,6 +31,7 @@ class RunAttempts:
         self._number = 0
         self._failures = 0
         self._is_start_told = False
+        self._latest_saved: int | None = None
         self._last_failure: tuple[object, ...] = ()
 
     @property
@@ -63,6 +59,7 @@ class RunAttempts:
         latest = max(self._number, _latest_attempt(self.paths), *self.paths.attempts(), 0)
         self._number = latest + 1
         self._is_start_told = False
+        self._latest_saved = None
         make_directory(self.current.root)
         if latest:
             self.record("attempt_queued", 0, attempt=self._number, after_seconds=after_seconds)
@@ -84,13 +81,31 @@ class RunAttempts:
             return
         self._is_start_told = True
         if self._number > 1:
-            inexact = {} if start.why_inexact is None else {"why_inexact": start.why_inexact}
-            self.record("rewound", start.step, attempt=self._number, **inexact)
+            told = {k: v for k, v in asdict(start).items() if v and k != "step"}
+            self.record("rewound", start.step, attempt=self._number, **told)
+        for checkpoint in start.passed_over:
+            logger.warning("%s: %s", self.run.name, checkpoint)
+        if start.step:
+            logger.info("%s: goes on from step %d", self.run.name, start.step)
 
-    def starts(self) -> list[Start]:
-        """From which step each attempt that began went on, in their order."""
+    def note_checkpoints(self, folder: Path) -> None:
+        """Tell of the checkpoints that the attempt has saved since it was last looked."""
+        if self._latest_saved is None:
+            self._latest_saved = max(saved_steps(folder), default=0)
+        for step in sorted(saved_steps(folder)):
+            if step > self._latest_saved:
+                self._latest_saved = step
+                self.record("checkpoint", step, attempt=self._number)
+
+    def starts(self) -> list[AttemptStart]:
+        """From which step each attempt went on that has a part in the run, in their order.
+
+        One that began at the run's start owes nothing to those before it.
+        """
         found = (read_start(self.paths.attempt(number)) for number in self.paths.attempts())
-        return [start for start in found if start is not None]
+        starts = [start for start in found if start is not None]
+        anew = [index for index, start in enumerate(starts) if start.step == 0]
+        return starts[anew[-1] :] if anew else starts
 
     def fails_again(self, step: int, cause: str) -> bool:
         """Take note of a failure; whether it is the one before, under the same conditions."""
@@ -141,10 +156,20 @@ def _latest_attempt(paths: RunPaths) -> int:
     return max(numbers, default=0)
 
 
-def read_start(attempt: AttemptPaths) -> Start | None:
+def saved_steps(folder: Path) -> list[int]:
+    """The steps of the checkpoints that lie in a run's folder."""
+    return [int(path.stem.rpartition("_")[2]) for path in folder.glob("checkpoint_[0-9]*.pkl")]
+
+
+def read_start(attempt: AttemptPaths) -> AttemptStart | None:
     """What an attempt told of its start; None where it has not begun, or cannot be read."""
     try:
         told = read_json(attempt.start)
-        return Start(int(told["step"]), told["why_inexact"])
+        return AttemptStart(
+            int(told["step"]),
+            told["why_inexact"],
+            tuple(told.get("deviations", ())),
+            tuple(told.get("passed_over", ())),
+        )
     except (StorageError, KeyError, TypeError, ValueError):
         return None

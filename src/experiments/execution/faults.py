@@ -6,7 +6,7 @@ import errno
 import signal
 from enum import StrEnum
 
-from ..domain.errors import StorageError
+from ..domain.errors import StorageError, UnusableCheckpointsError
 from .job import OutcomeKind
 
 
@@ -26,6 +26,8 @@ _OF_STORAGE = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS, errno.ESTALE,
 
 def fault_of(kind: OutcomeKind, error: Exception, signal_number: int | None = None) -> Fault:
     """Who is to blame for an attempt that ended in this way."""
+    if isinstance(error, UnusableCheckpointsError):
+        return Fault.RUN  # the next attempt would find the same ones
     if kind in _OF_MACHINE or isinstance(error, StorageError | MemoryError):
         return Fault.MACHINE
     if kind is OutcomeKind.SIGNAL and signal_number in _FROM_OUTSIDE:

@@ -49,7 +49,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Kill:
-    """Ask the server to send a signal to a child and all it started."""
+    """Ask the server to send a signal to a child; SIGKILL goes to all it started as well."""
 
     ticket: int
     signal_number: int
@@ -212,11 +212,12 @@ class _Server:
         _send(self._connection, Ended(request.ticket, 0, report))
 
     def _kill(self, request: Kill) -> None:
+        """Signal a child; by force all that it started as well, which it may need to end well."""
         for child in self._children.values():
-            if child.ticket == request.ticket and not _signal_group(
-                child.pid, request.signal_number
-            ):
-                os.kill(child.pid, request.signal_number)  # not yet in a session of its own
+            if child.ticket == request.ticket:
+                is_force = request.signal_number == signal.SIGKILL
+                if not (is_force and _signal_group(child.pid, request.signal_number)):
+                    os.kill(child.pid, request.signal_number)
 
     def _read_report(self, descriptor: int) -> None:
         for child in self._children.values():

@@ -6,7 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..domain.metric_names import SYSTEM_CPU, SYSTEM_DISK, SYSTEM_MEMORY
+from ..domain.metric_names import (
+    CHECKPOINT_SAVED,
+    CHECKPOINT_STEP,
+    SYSTEM_CPU,
+    SYSTEM_DISK,
+    SYSTEM_MEMORY,
+)
 from ..domain.paths import ExperimentPaths
 from ..domain.records import RunKey
 from ..durability.journal import Record, read_journal
@@ -44,6 +50,9 @@ def metric_values(record: Record) -> Iterator[tuple[str, float]]:
     metrics = record.get("metrics")
     if kind in ("metrics", "evaluation", "finished") and isinstance(metrics, Mapping):
         yield from ((name, value) for name, value in metrics.items() if is_number(value))
+    elif kind == "checkpoint":
+        yield CHECKPOINT_SAVED, 1.0
+        yield CHECKPOINT_STEP, float(record["step"])
     elif kind == "resources":
         for field, name in SYSTEM_METRICS.items():
             if is_number(record.get(field)):

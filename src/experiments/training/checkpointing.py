@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import platform
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -11,7 +14,7 @@ from typing import Any
 
 from ..domain.errors import RunStoppedError, StorageError
 from ..domain.paths import RunPaths
-from ..domain.records import TrainerConfig
+from ..domain.records import AttemptStart, TrainerConfig
 from ..durability.checkpoints import CheckpointManager, unpack
 from ..durability.files import json_text
 from ..durability.segments import SegmentWriter
@@ -22,8 +25,19 @@ from .run_log import RunLog
 NAME = "checkpoint"
 ADJUSTABLE = ("batch_size", "buffer_size")
 """Hyperparameters that a retry may change and still go on from a checkpoint."""
-LIBRARIES = ("torch", "stable-baselines3", "sb3-contrib", "gymnasium", "numpy")
-"""Other versions of these may compute other bits."""
+LIBRARIES = (
+    "torch",
+    "stable-baselines3",
+    "sb3-contrib",
+    "gymnasium",
+    "numpy",
+    "box2d",
+    "mujoco",
+    "ale-py",
+)
+"""Other versions of these may compute other bits, where they are installed."""
+_COMPARED_BYTES = 1 << 16
+"""Of a journal's end, by which one is told from another of the same run."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +50,8 @@ class SavedRun:
     """What `RunRecorder.capture` told."""
     training: Mapping[str, Any]
     """What `Backend.capture` told."""
+    deviations: tuple[str, ...]
+    """What was changed of the configuration until then, in words."""
     other_versions: str | None
     """Why libraries of other versions may compute other bits; None where they are the same."""
 
@@ -61,18 +77,24 @@ class RunCheckpoints:
 
     def starting_points(self) -> Iterator[SavedRun]:
         """The checkpoints that can be trusted, newest first; a warning names each that cannot."""
-        for step, state in self._manager.trusted(self._check):
+        for _, state in self._manager.trusted(self._check):
             yield SavedRun(
-                step,
+                state["step"],
                 state["journal_bytes"],
                 state["recorder"],
                 state["training"],
+                tuple(state["deviations"]),
                 _other_versions(state["libraries"]),
             )
 
     def pass_over(self, saved: SavedRun, why: Exception) -> None:
         """Warn that a checkpoint could not be used after all."""
         self._manager.pass_over(saved.step, why)
+
+    @property
+    def passed_over(self) -> tuple[str, ...]:
+        """The checkpoints that could not be used so far, and why."""
+        return tuple(self._manager.passed_over)
 
     def is_empty(self) -> bool:
         """Whether there is no checkpoint, good or bad."""
@@ -89,6 +111,7 @@ class RunCheckpoints:
         journal_bytes: int,
         recorder: Mapping[str, Any],
         training: Mapping[str, Any],
+        deviations: Sequence[str] = (),
     ) -> None:
         """Save a checkpoint; what no kept one needs any more goes.
 
@@ -102,7 +125,9 @@ class RunCheckpoints:
             "libraries": _versions(),
             "attempt": self._config.attempt,
             "step": step,
+            "deviations": list(deviations),
             "journal_bytes": journal_bytes,
+            "journal_end": _end_of_journal(self._config, journal_bytes),
             "recorder": dict(recorder),
             "training": dict(training),
         }
@@ -111,22 +136,19 @@ class RunCheckpoints:
         self._drop_unreferred()
 
     def _check(self, state: Mapping[str, Any]) -> None:
-        """Refuse the checkpoint of another run, or one whose journal is not there.
+        """Refuse the checkpoint of another run, or one that does not go with the journal.
 
         Raises:
-            StorageError: saying in what it differs, or that the journal was cut short.
+            StorageError: saying in what it differs.
         """
         ours, theirs = _identity(self._config), state.get("run", {})
         different = [name for name in ours if ours[name] != theirs.get(name)]
         if different:
             told = ", ".join(f"{name} {theirs.get(name)}, not {ours[name]}" for name in different)
             raise StorageError(f"it is of another run: {told}"[:300])
-        recorded = _size_of(self._config)
-        if recorded < state["journal_bytes"]:
-            raise StorageError(
-                f"it goes with {state['journal_bytes']:,} bytes of the journal, "
-                f"and {recorded:,} are there"
-            )
+        length = state["journal_bytes"]
+        if _end_of_journal(self._config, length) != state["journal_end"]:
+            raise StorageError(f"the journal's first {length:,} bytes are not those it goes with")
 
     def _check_not_given_up(self) -> None:
         run_dir = self._config.run_dir
@@ -138,17 +160,19 @@ class RunCheckpoints:
         """Remove the files of experience to which no kept checkpoint refers."""
         kept = {path.name: path for path in self._manager.paths()}
         self._referred = {name: files for name, files in self._referred.items() if name in kept}
-        present = list(self.directory.glob("experience-*.bin"))
+        present = sorted(self.directory.glob("experience-*.bin"), key=_age)
         if not present:
             return
         for name, path in kept.items():
             if name not in self._referred:
                 try:
                     self._referred[name] = _files_of(unpack(path.read_bytes(), path))
-                except (StorageError, OSError):
-                    self._referred[name] = set()
+                except StorageError:
+                    self._referred[name] = set()  # it is of no use, nor is what it refers to
+                except OSError:
+                    return  # what it refers to is not known just now
         needed = set().union(*self._referred.values())
-        newest = max(present, key=lambda path: path.stat().st_mtime_ns)
+        newest = present[-1]  # is written to next
         for path in present:
             if path.name not in needed and path != newest:
                 path.unlink(missing_ok=True)
@@ -178,6 +202,7 @@ class Checkpointing:
         self._log = log
         self._checkpoints = checkpoints
         self._asked_to_stop = asked_to_stop
+        self._deviations = log.deviations
         self._next_save = sys.maxsize if checkpoints is None else checkpoints.frequency
 
     @property
@@ -206,9 +231,13 @@ class Checkpointing:
         if saved is None or self._checkpoints is None:
             return None
 
+        passed_over = self._checkpoints.passed_over
+        self._deviations = tuple(dict.fromkeys((*saved.deviations, *self._deviations)))
+
         def go_on(why_inexact: str | None) -> None:
             reason = saved.other_versions if why_inexact is None else why_inexact
-            journal = self._log.go_on(saved.step, saved.journal_bytes, reason)
+            start = AttemptStart(saved.step, reason, self._deviations, passed_over)
+            journal = self._log.go_on(start, saved.journal_bytes)
             self._recorder.go_on(saved.recorder, journal)
             self._set_next_save(saved.step)
 
@@ -222,6 +251,7 @@ class Checkpointing:
             training=training,
             recorder=self._recorder.capture(),
             journal_bytes=self._log.synced_bytes(),
+            deviations=self._deviations,
         )
         self._set_next_save(step)
 
@@ -251,14 +281,32 @@ def _identity(config: TrainerConfig) -> dict[str, str]:
     return {name: json_text(value) for name, value in facts.items()}
 
 
-def _size_of(config: TrainerConfig) -> int:
-    """Bytes of the run's journal."""
-    journal = None if config.run_dir is None else RunPaths(config.run_dir).journal
-    return journal.stat().st_size if journal is not None and journal.exists() else 0
+def _end_of_journal(config: TrainerConfig, length: int) -> str | None:
+    """SHA-256 of the last of the journal's first bytes; None where there are fewer of them."""
+    if config.run_dir is None:
+        return None
+    try:
+        with RunPaths(config.run_dir).journal.open("rb") as file:
+            file.seek(max(0, length - _COMPARED_BYTES))
+            data = file.read(min(length, _COMPARED_BYTES))
+    except FileNotFoundError:
+        return None
+    return hashlib.sha256(data).hexdigest() if len(data) == min(length, _COMPARED_BYTES) else None
+
+
+def _age(path: Path) -> tuple[int, str]:
+    try:
+        return path.stat().st_mtime_ns, path.name
+    except FileNotFoundError:
+        return 0, path.name
 
 
 def _versions() -> dict[str, str]:
-    return {name: metadata.version(name) for name in LIBRARIES}
+    found = {"Python": platform.python_version(), "the machine": platform.machine()}
+    for name in LIBRARIES:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def _other_versions(saved: Mapping[str, str]) -> str | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,28 @@ class Tally:
     """Counts work that was done: one thread counts, any thread may read."""
 
     count: int = 0
+
+
+@contextmanager
+def working(tally: Tally, at_most_seconds: float) -> Iterator[None]:
+    """Count as work what the block waits for, for so long at most.
+
+    For what other processes do on this one's behalf, which nothing here gives away.
+    """
+    ended = threading.Event()
+
+    def count() -> None:
+        deadline = time.monotonic() + at_most_seconds
+        while not ended.wait(INTERVAL_SECONDS) and time.monotonic() < deadline:
+            tally.count += 1
+
+    thread = threading.Thread(target=count, name="working", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 class Heartbeat:

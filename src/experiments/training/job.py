@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 from ..domain.paths import RunPaths
@@ -18,8 +19,14 @@ GIVEN_UP_SECONDS = 10.0
 """How long an earlier attempt that was given up may take to go."""
 
 
-def train_run(config: TrainerConfig) -> TrainingResult:
+def train_run(
+    config: TrainerConfig, asked_to_stop: Callable[[], bool] = lambda: False
+) -> TrainingResult:
     """Train one run; its lock keeps every other attempt out meanwhile.
+
+    Args:
+        config: everything that the run depends on.
+        asked_to_stop: looked at between rollouts, beside the termination signal.
 
     Raises:
         ExperimentLockedError: when another attempt still trains it.
@@ -34,7 +41,8 @@ def train_run(config: TrainerConfig) -> TrainingResult:
             config.seed,
             config.total_timesteps,
         )
-        result = Trainer(config, asked_to_stop=lambda: request.is_made).train()
+        trainer = Trainer(config, asked_to_stop=lambda: request.is_made or asked_to_stop())
+        result = trainer.train()
         logger.info(
             "complete: %d timesteps in %.1f s of training, final evaluation %s",
             result.total_timesteps,

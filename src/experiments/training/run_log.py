@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import ExitStack
+from dataclasses import asdict
 from types import TracebackType
 from typing import Self
 
 from ..domain.paths import RunPaths
-from ..domain.records import TrainerConfig
+from ..domain.records import AttemptStart, TrainerConfig
 from ..durability.files import write_json
 from ..durability.journal import JournalWriter
 from .recording import Journal, SilentJournal
@@ -24,6 +25,8 @@ class RunLog:
     """
 
     def __init__(self, config: TrainerConfig) -> None:
+        self.deviations = config.deviations
+        """What was changed of the run's configuration, in words."""
         self._attempt = config.attempt
         self._paths = None if config.run_dir is None else RunPaths(config.run_dir)
         self._open = ExitStack()
@@ -43,17 +46,18 @@ class RunLog:
 
     def begin(self) -> Journal:
         """The journal of a run that starts: empty."""
-        return self._open_at(0, 0, None)
+        return self._open_at(AttemptStart(0, deviations=self.deviations), 0)
 
-    def go_on(self, step: int, journal_bytes: int, why_inexact: str | None) -> Journal:
+    def go_on(self, start: AttemptStart, journal_bytes: int) -> Journal:
         """The journal of a run that goes on from a checkpoint, cut back to its offset.
 
         Raises:
             StorageError: when it is shorter than that, or the disk refuses.
         """
-        how = "exactly" if why_inexact is None else f"approximately, because {why_inexact}"
-        logger.info("going on from the checkpoint of step %d, %s", step, how)
-        return self._open_at(step, journal_bytes, why_inexact)
+        why = start.why_inexact
+        how = "exactly" if why is None else f"approximately, because {why}"
+        logger.info("going on from the checkpoint of step %d, %s", start.step, how)
+        return self._open_at(start, journal_bytes)
 
     def warn_of_inexact_checkpoints(self, why_inexact: str | None) -> None:
         """Say, once, that a resume of this run can only be approximate."""
@@ -65,11 +69,10 @@ class RunLog:
         """The length of the journal, all of which is on the disk."""
         return 0 if self._writer is None else self._writer.synced_bytes()
 
-    def _open_at(self, step: int, journal_bytes: int, why_inexact: str | None) -> Journal:
+    def _open_at(self, start: AttemptStart, journal_bytes: int) -> Journal:
         if self._paths is None:
             return SilentJournal()
         writer = JournalWriter(self._paths.journal, time.time, keep_bytes=journal_bytes)
         self._writer = self._open.enter_context(writer)
-        start = {"step": step, "why_inexact": why_inexact}
-        write_json(self._paths.attempt(self._attempt).start, start)
+        write_json(self._paths.attempt(self._attempt).start, asdict(start))
         return writer

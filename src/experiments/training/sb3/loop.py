@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from ...domain.errors import NonFiniteError, described
 from ...durability.segments import SegmentWriter
 from ..backend import NotRestoredError, Observer, Resumption, StopTraining, Trained
-from ..heartbeat import Tally
+from ..heartbeat import Tally, working
 from .acceleration import accelerated
 from .finiteness import FinitenessCheck
 from .patching import wrapped
@@ -31,6 +31,9 @@ from .state.vector import KeptVector
 from .updates import UpdateWatcher
 
 Function = Callable[..., Any]
+
+RESTORE_SECONDS, TRIAL_SECONDS = 3600.0, 300.0
+"""How long environments may take to come to where they were, and a trial; not taken for a hang."""
 
 
 class WatchedTraining:
@@ -52,6 +55,7 @@ class WatchedTraining:
         self._check_step = self._finiteness.rows_kept
         self._vector = KeptVector(vector)
         self._experience = KeptExperience(model)
+        self._tally = tally
         self._resumption: Resumption | None = None
         self._tells_state = False
         self._has_begun = False
@@ -95,9 +99,11 @@ class WatchedTraining:
             OpaqueError: when a part of the model cannot be told as plain data.
             StorageError: when the disk refuses.
         """
-        self._vector.end_trial()
+        with working(self._tally, TRIAL_SECONDS):
+            self._vector.end_trial()
         state = {
             "step": self._model.num_timesteps,
+            "device": str(self._model.device),
             "model": capture_model(self._model),
             "vector": self._vector.capture(),
             "experience": self._experience.capture(writer),
@@ -128,7 +134,10 @@ class WatchedTraining:
         self._finiteness.checked_rows = state["checked_rows"]
         self._check_step = state["check_step"]
         restore_process_generators(state["generators"])
-        return None if exactness.is_exact else exactness.how
+        if not exactness.is_exact:
+            return exactness.how
+        before, now = state["device"], str(self._model.device)
+        return None if before == now else f"it was saved on {before} and goes on on {now}"
 
     # ---- inside learn
 
@@ -177,7 +186,10 @@ class WatchedTraining:
         resumption, self._resumption = self._resumption, None
         if resumption is not None:
             try:
-                why_inexact = self._restore(resumption.state, resumption.directory)
+                with working(self._tally, RESTORE_SECONDS):
+                    why_inexact = self._restore(resumption.state, resumption.directory)
+            except (MemoryError, OSError):
+                raise  # which says nothing of the checkpoint
             except Exception as error:
                 raise NotRestoredError(described(error)) from error
             resumption.on_restored(why_inexact)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import enum
+import functools
 import random
+import sys
+import types
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -16,7 +21,6 @@ from .foreign import foreign_arrays
 from .objects import (
     BIT_GENERATORS,
     DICTIONARIES,
-    LARGE_BYTES,
     MOST_PARTS,
     SCALARS,
     STATIC,
@@ -25,8 +29,8 @@ from .objects import (
     Plain,
     address_of,
     attributes_of,
+    cells_of,
     dtype_of,
-    fingerprint,
     is_small_and_plain,
     is_static,
     is_transparent,
@@ -35,22 +39,23 @@ from .objects import (
 )
 
 
-def capture(value: Any, leave_out: Collection[str] = ()) -> Plain:
+def capture(value: Any, leave_out: Collection[str] = (), most_bytes: int = sys.maxsize) -> Plain:
     """The changing parts of a value.
 
     Args:
         value: anything.
         leave_out: attributes of the value itself that are left as they are.
+        most_bytes: how much its arrays may hold together.
 
     Raises:
-        OpaqueError: naming the part that cannot be told.
+        OpaqueError: naming the part that cannot be told, or that is too much.
     """
-    return _Capture().of(value, "", leave_out)
+    return _Capture(most_bytes=most_bytes).of(value, "", leave_out)
 
 
-def opaque_parts(value: Any) -> dict[str, object]:
-    """Every part that cannot be told as plain data, by its path."""
-    looker = _Capture(is_strict=False)
+def opaque_parts(value: Any, most_bytes: int = sys.maxsize) -> dict[str, object]:
+    """Every part that cannot be told as plain data, or is too much, by its path."""
+    looker = _Capture(is_strict=False, most_bytes=most_bytes)
     looker.of(value, "", ())
     return looker.opaque
 
@@ -58,8 +63,9 @@ def opaque_parts(value: Any) -> dict[str, object]:
 class _Capture:
     """One walk through a value; what is met again is told by the number that it got at first."""
 
-    def __init__(self, *, is_strict: bool = True) -> None:
+    def __init__(self, *, is_strict: bool = True, most_bytes: int = sys.maxsize) -> None:
         self._is_strict = is_strict
+        self._bytes_left = most_bytes
         self._met: dict[int, tuple[int, object]] = {}
         """Number of what was met, by its id; it is kept so that nothing else gets the same id."""
         self._open: set[int] = set()
@@ -72,7 +78,8 @@ class _Capture:
         if self._parts > MOST_PARTS:
             raise OpaqueError(path, value, f", and part {MOST_PARTS:,} of what is told")
         if kind in SCALARS:
-            return _large_bytes(value) if kind is bytes and len(value) > LARGE_BYTES else value
+            is_much = kind is bytes and self._is_too_much(len(value))
+            return self._refuse(value, path) if is_much else value
         if isinstance(value, STATIC_KINDS):
             return (STATIC, name_of(value))
         if kind in _VALUES:
@@ -120,6 +127,29 @@ class _Capture:
             return self._refuse(value, path)
         return (type(value).__name__, items)
 
+    def _is_too_much(self, size: int) -> bool:
+        self._bytes_left -= size
+        return self._bytes_left < 0
+
+    def _path(self, value: PurePath, _: str) -> Plain:
+        return ("path", str(value))
+
+    def _partial(self, value: functools.partial[Any], path: str) -> Plain:
+        parts = (value.func, value.args, value.keywords)
+        return ("partial", self._items(parts, path))
+
+    def _method(self, value: types.MethodType, path: str) -> Plain:
+        return ("method", value.__func__.__qualname__, self.of(value.__self__, path, ()))
+
+    def _function(self, value: types.FunctionType, path: str) -> Plain:
+        """A function by its name, and what it can change of the one around it."""
+        told = {}
+        for name, part in cells_of(value).items():
+            with suppress(OpaqueError):  # as it is, it is most often a part of some library
+                if type(part) in (*SCALARS, *_CONTAINERS, np.ndarray):
+                    told[name] = self.of(part, f"{path}/{name}", ())
+        return ("function", name_of(value), told) if told else (STATIC, name_of(value))
+
     def _array(self, value: np.ndarray, path: str) -> Plain:
         if value.dtype.hasobject:
             return ("objects", value.shape, self._items(value.ravel().tolist(), path))
@@ -130,9 +160,8 @@ class _Capture:
             offset = address_of(value) - address_of(base)
             form = dtype_of(value.dtype), value.shape, value.strides, offset
             return ("view", self.of(base, path, ()), *form)
-        if value.nbytes > LARGE_BYTES:
-            whole = np.ascontiguousarray(value)
-            return ("large", dtype_of(value.dtype), value.shape, fingerprint(whole.data.cast("B")))
+        if self._is_too_much(value.nbytes):
+            return self._refuse(value, path)
         return ("array", dtype_of(value.dtype), value.shape, value.tobytes())
 
     def _space(self, value: spaces.Space[Any], path: str) -> Plain:
@@ -162,11 +191,12 @@ class _Capture:
             for name, item in attributes_of(value).items()
             if name not in leave_out
         }
-        return ("object", type(value).__qualname__, attributes)
+        return ("object", type(value).__qualname__, attributes, tuple(leave_out))
 
     def _refuse(self, value: Any, path: str) -> Plain:
         if self._is_strict:
-            raise OpaqueError(path, value)
+            much = ", with which there is too much to tell" if self._bytes_left < 0 else ""
+            raise OpaqueError(path, value, much)
         self.opaque[path] = value
         return (STATIC, "")
 
@@ -175,6 +205,10 @@ class _Capture:
 
     _known: Mapping[type, Callable[[Any, Any, str], Plain]] = {
         np.ndarray: _array,
+        PurePath: _path,
+        functools.partial: _partial,
+        types.MethodType: _method,
+        types.FunctionType: _function,
         np.random.Generator: _generator,
         enum.Enum: _enum,
         spaces.Space: _space,
@@ -189,10 +223,6 @@ class _Capture:
         torch.Tensor: lambda _, value, __: ("tensor", tensor_bytes(value.detach().cpu())),
         torch.Generator: lambda _, value, __: ("torch", tensor_bytes(value.get_state())),
     }
-
-
-def _large_bytes(value: bytes) -> Plain:
-    return ("large", "bytes", (len(value),), fingerprint(value))
 
 
 _VALUES: Mapping[type, Callable[[_Capture, Any, str], Plain]] = {

@@ -7,6 +7,7 @@ process of its own, and is spoken to by `VecEnv.env_method`.
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -78,9 +79,13 @@ class Keeper(gym.Wrapper[Any, Any, Any, Any]):
         self._inside = monitor.env
         self._rebuild = rebuild
         self._has_own_process = trainer is not None and trainer != os.getpid()
+        if self._has_own_process:  # who trains decides when it ends, also where all are signalled
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
         self._methods: list[Method] = []
         """Those that were not refuted; the first is used."""
         self._why_not = ""
+        self._has_agreed = False
         self._first_reset: Reset | None = None
         self._tape: Tape | None = None
         self._trial: _Trial | None = None
@@ -134,8 +139,14 @@ class Keeper(gym.Wrapper[Any, Any, Any, Any]):
 
     # ---- finding out what works
 
-    def begin_trial(self) -> None:
-        """Tell the state by every method that may work, and record what happens from here on."""
+    def begin_trial(self) -> bool:
+        """Tell the state by every method that may work, and record what happens from here on.
+
+        False where there is nothing to find out any more: a replay of everything that has agreed
+        once leaves nothing out later, and takes longer each time.
+        """
+        if self._has_agreed and [method.name for method in self._methods] == [METHODS[-1].name]:
+            return False
         with generators_restored():
             if not self._methods and not self._why_not:
                 self._find_promising()
@@ -148,6 +159,7 @@ class Keeper(gym.Wrapper[Any, Any, Any, Any]):
                     refused[method.name] = str(error) or type(error).__name__
         self._trial = _Trial(states, refused)
         self._update_step()
+        return True
 
     def end_trial(self) -> tuple[list[str], str]:
         """Follow the record on clones; the names of the methods that are left, and why not others.
@@ -162,6 +174,7 @@ class Keeper(gym.Wrapper[Any, Any, Any, Any]):
             while left:
                 reason = self._refutation(left[0], trial)
                 if reason is None:
+                    self._has_agreed = True
                     break
                 reasons[left.pop(0).name] = reason
             self._methods = [each for each in left if left[0].needs_tape or not each.needs_tape]

@@ -11,6 +11,9 @@ from typing import Any, Protocol
 from .plain import Plain, capture, opaque_parts, restore
 from .tape import Reset, Tape, set_generators
 
+MOST_BYTES = 1 << 26
+"""Of an environment's arrays; one that holds more is told in another way."""
+
 
 class Method(Protocol):
     """One way to tell the state of an environment, all its wrappers included."""
@@ -66,9 +69,12 @@ class Direct:
     needs_tape = False
 
     def capture(self, environment: Any, tape: Tape) -> Plain:
-        """All attributes; refused where one of them is neither plain data nor written in Python."""
+        """All attributes; refused where one of them is neither plain data nor written in Python.
+
+        Much data, such as a map or a set of recordings, would be written at each checkpoint anew.
+        """
         del tape
-        return capture(environment)
+        return capture(environment, most_bytes=MOST_BYTES)
 
     def restore(self, environment: Any, state: Plain, on_step: Callable[[], None]) -> None:
         """Fill the attributes in place."""
@@ -144,9 +150,9 @@ def worth_trying(environment: Any, probe: Any) -> list[Method]:
 def _keeps_something_over_resets(probe: Any) -> bool:
     """Whether an object that cannot be looked into is the same before and after a reset."""
     probe.reset()
-    before = opaque_parts(probe)
+    before = opaque_parts(probe, MOST_BYTES)
     probe.reset()
-    after = opaque_parts(probe)
+    after = opaque_parts(probe, MOST_BYTES)
     return any(after.get(path) is part for path, part in before.items())
 
 

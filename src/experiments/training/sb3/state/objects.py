@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import io
 import logging
 import numbers
@@ -11,7 +9,6 @@ import re
 import types
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterable, Iterator
-from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -26,16 +23,12 @@ STATIC = "static"
 
 SCALARS = (bool, int, float, str, bytes, type(None))
 STATIC_KINDS = (
-    types.FunctionType,
     types.BuiltinFunctionType,
-    types.MethodType,
     types.ModuleType,
     types.GenericAlias,
     type,
     property,
-    functools.partial,
     re.Pattern,
-    PurePath,
     EnvSpec,
     logging.Logger,
     np.ufunc,
@@ -48,9 +41,6 @@ BIT_GENERATORS = {
     for kind in (np.random.PCG64, np.random.PCG64DXSM, np.random.MT19937, np.random.Philox)
 }
 DICTIONARIES = {kind.__name__: kind for kind in (dict, OrderedDict, defaultdict, Counter)}
-LARGE_BYTES = 1 << 22
-"""Of an array or bytes of this size the fingerprint is told: such a map or data set never changes,
-or else its environment is told in another way."""
 MOST_PARTS = 1_000_000
 """An object of more parts would hold training up for seconds each time that it is told."""
 _LARGEST_BASE = 1 << 16
@@ -107,11 +97,6 @@ def from_tensor_bytes(data: bytes, device: torch.device | str = "cpu") -> Any:
     return torch.load(io.BytesIO(data), map_location=device, weights_only=True)
 
 
-def fingerprint(data: Any) -> str:
-    """What tells the contents of an array or of bytes from others."""
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
-
-
 def is_transparent(value: Any) -> bool:
     """Whether all that an object keeps is in its attributes: its classes are written in Python."""
     if isinstance(value, types.SimpleNamespace):
@@ -141,9 +126,21 @@ def _slot_names(kind: type) -> tuple[str, ...]:
 
 
 def name_of(value: Any) -> str:
-    """What tells functions and classes apart; an object may exchange one for another."""
-    is_named = isinstance(value, types.FunctionType | types.MethodType | types.BuiltinFunctionType)
-    return getattr(value, "__qualname__", "") if is_named or isinstance(value, type) else ""
+    """What tells functions, classes and constants apart; an object may exchange one for another."""
+    if isinstance(value, re.Pattern | np.dtype | torch.device | torch.dtype | types.GenericAlias):
+        return repr(value)
+    is_named = isinstance(value, types.FunctionType | types.BuiltinFunctionType | np.ufunc | type)
+    return getattr(value, "__qualname__", "") or getattr(value, "__name__", "") if is_named else ""
+
+
+def cells_of(function: types.FunctionType) -> dict[str, Any]:
+    """What a function keeps of the one around it, by name."""
+    names = function.__code__.co_freevars
+    return {
+        name: cell.cell_contents
+        for name, cell in zip(names, function.__closure__ or (), strict=True)
+        if cell != types.CellType()
+    }
 
 
 def is_static(state: Plain) -> bool:

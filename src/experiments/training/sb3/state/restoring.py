@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import types
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 import torch
 from gymnasium import spaces
 
-from .capturing import capture
 from .foreign import fill_foreign
 from .objects import (
     BIT_GENERATORS,
@@ -21,6 +22,7 @@ from .objects import (
     MismatchError,
     Plain,
     attributes_of,
+    cells_of,
     dtype_of,
     from_tensor_bytes,
     is_value,
@@ -123,7 +125,7 @@ def _fill_dict(walk: _Restore, existing: Any, state: Plain, path: str, number: i
 
 
 def _fill_object(walk: _Restore, existing: Any, state: Plain, path: str, number: int) -> Any:
-    _, name, attributes = state
+    _, name, attributes, left_out = state
     if type(existing).__qualname__ != name:
         raise MismatchError(
             f"{path}: a {name} is expected, a {type(existing).__qualname__} is there"
@@ -135,6 +137,8 @@ def _fill_object(walk: _Restore, existing: Any, state: Plain, path: str, number:
         value = walk.of(before.get(attribute), item, f"{path}/{attribute}")
         if value is not before.get(attribute) or attribute not in before:
             _set(filled, attribute, value)
+    for surplus in attributes_of(filled).keys() - {*attributes, *left_out}:
+        object.__delattr__(filled, surplus)
     return filled
 
 
@@ -167,12 +171,35 @@ def _fill_array(_: _Restore, existing: Any, state: Plain, path: str) -> Any:
     return values
 
 
-def _check_large(_: _Restore, existing: Any, state: Plain, path: str) -> Any:
-    """What is large is left as it is, if it is as it was."""
-    told = capture(existing)
-    known = told[2] if isinstance(told, tuple) and told[0] == "one" else told
-    if known != state:
-        raise MismatchError(f"{path}: something large is not as it was")
+def _fill_path(_: _Restore, existing: Any, state: Plain, path: str) -> Any:
+    if not isinstance(existing, PurePath):
+        raise MismatchError(f"{path}: no path is there")
+    return type(existing)(state[1])
+
+
+def _fill_partial(walk: _Restore, existing: Any, state: Plain, path: str) -> Any:
+    if not isinstance(existing, functools.partial):
+        raise MismatchError(f"{path}: no partial call is there")
+    before = [existing.func, existing.args, existing.keywords]
+    function, arguments, keywords = walk.items(before, state[1], path)
+    return functools.partial(function, *arguments, **keywords)
+
+
+def _fill_method(walk: _Restore, existing: Any, state: Plain, path: str) -> Any:
+    _, name, owner = state
+    if not isinstance(existing, types.MethodType) or existing.__func__.__qualname__ != name:
+        raise MismatchError(f"{path}: no method {name} is there")
+    told = walk.of(existing.__self__, owner, path)
+    return existing if told is existing.__self__ else types.MethodType(existing.__func__, told)
+
+
+def _fill_function(walk: _Restore, existing: Any, state: Plain, path: str) -> Any:
+    _, name, told = state
+    _left_as_it_is(existing, name, path)
+    before = cells_of(existing)
+    cells = dict(zip(existing.__code__.co_freevars, existing.__closure__ or (), strict=True))
+    for part, item in told.items():
+        cells[part].cell_contents = walk.of(before.get(part), item, f"{path}/{part}")
     return existing
 
 
@@ -314,7 +341,10 @@ _FILLERS: Mapping[str, Callable[[_Restore, Any, Plain, str], Any]] = {
     "bytearray": lambda _, __, state, ___: bytearray(state[1]),
     "array": _fill_array,
     "view": _fill_view,
-    "large": _check_large,
+    "path": _fill_path,
+    "partial": _fill_partial,
+    "method": _fill_method,
+    "function": _fill_function,
     "objects": _fill_objects,
     "scalar": _fill_scalar,
     "enum": _fill_enum,

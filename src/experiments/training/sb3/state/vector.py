@@ -11,8 +11,6 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from .plain import Plain, capture, restore
 
 _CONNECTIONS = ("venv", "class_attributes")
-SETTLED_TRIALS = 2
-"""The first trial begins with the environment, the second one where training is under way."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,8 @@ class KeptVector:
 
     def __init__(self, vector: VecEnv) -> None:
         self._vector = vector
-        self._trials_ended = 0
+        self._tellings = 0
+        """How often the environments were told."""
         self._is_on_trial = False
         self.exactness = Exactness(False, "no way was tried yet")
 
@@ -37,24 +36,26 @@ class KeptVector:
         """Let the first environment record what it does, to be compared with clones later.
 
         The others are built alike; until it is known what works, they record what a replay needs.
+        Later on, an environment may take up what it did not have at first: there are trials after
+        the first checkpoint, the second, the fourth, and so on.
         """
-        is_open = self._trials_ended == 0 or self.exactness.is_exact
-        if is_open and self._trials_ended < SETTLED_TRIALS and not self._is_on_trial:
-            self._vector.env_method("begin_trial", indices=0)
-            self._is_on_trial = True
+        is_due = self._tellings.bit_count() <= 1  # 0, and the powers of two
+        is_open = self._tellings == 0 or (self.exactness.is_exact and is_due)
+        if is_open and not self._is_on_trial:
+            self._is_on_trial = any(self._vector.env_method("begin_trial", indices=0))
 
     def end_trial(self) -> None:
         """Find out which way of telling is exact, if a trial is under way."""
         if not self._is_on_trial:
             return
         self._is_on_trial = False
-        self._trials_ended += 1
         ((names, why_not),) = self._vector.env_method("end_trial", indices=0)
         self._vector.env_method("use", names)
         self.exactness = Exactness(bool(names), names[0] if names else why_not)
 
     def capture(self) -> Plain:
         """Everything, as plain data; from now on inexact where an environment cannot be told."""
+        self._tellings += 1
         environments = self._vector.env_method("capture_state")
         for _, _, name, why_not in environments:
             if name is None and self.exactness.is_exact:
@@ -64,13 +65,13 @@ class KeptVector:
             "environments": environments,
             "exact": self.exactness.is_exact,
             "how": self.exactness.how,
-            "trials_ended": self._trials_ended,
+            "tellings": self._tellings,
         }
 
     def restore(self, state: Plain) -> Exactness:
         """Take everything over; where that cannot be exact, the environments begin anew."""
         told = state["environments"]
-        self._trials_ended = state["trials_ended"]
+        self._tellings = state["tellings"]
         self.exactness = Exactness(state["exact"], state["how"])
         if self.exactness.is_exact:
             try:
