@@ -21,14 +21,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
     print(f"{'fault':{FAULT_WIDTH}} {'tried':>6} {'passed':>6} {'seconds':>8}")
-    failures: list[str] = []
+    failures = 0
     with Bench(folder) as bench:
         for row in ROWS:
             if not options.only or row.name in options.only:
                 count = row.reduced if options.counts == "reduced" else row.full
                 failures += _try_row(row, count, bench, options.at_once)
-    for failure in failures:
-        print(f"\n{failure}", file=sys.stderr)
     return 1 if failures else 0
 
 
@@ -41,17 +39,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _try_row(row: Row, count: int, bench: Bench, at_once: int) -> list[str]:
-    """Print the row's line; returns what failed."""
+def _try_row(row: Row, count: int, bench: Bench, at_once: int) -> int:
+    """Print the row's line, then what failed; returns how many trials did."""
     if row.trials is None:
         _print_line(row, "not in this version")
-        return []
+        return 0
     if reason := row.why_not():
         _print_line(row, f"skipped: {reason}")
-        return []
+        return 0
     figures = carry_out(row, count, bench, at_once=at_once)
     _print_line(row, _told(row, figures))
-    return figures.failures
+    for failure in figures.failures:
+        print(f"\n{failure}", file=sys.stderr, flush=True)
+    return len(figures.failures)
 
 
 def _told(row: Row, figures: Figures) -> str:

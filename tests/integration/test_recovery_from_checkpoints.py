@@ -147,3 +147,34 @@ def test_a_pause_before_each_further_attempt_doubles(tmp_path: Path) -> None:
 
     queued = events_of(experiment, "attempt_queued")
     assert [event["after_seconds"] for event in queued] == [0.5, 1.0]
+
+
+def test_a_deviation_is_remembered_by_the_orchestrator_that_continues(tmp_path: Path) -> None:
+    experiment = flaky_pair(tmp_path, times=1, how="memory")
+
+    class Interrupted(SmallerBatch):
+        """Stops in the attempt that has the smaller batch, once that has saved a checkpoint."""
+
+        def _look(self) -> None:
+            super()._look()
+            saved = [event["attempt"] for event in events_of(self.experiment, "checkpoint")]
+            if 2 in saved:
+                self.interrupt()
+
+    run(experiment, Interrupted)
+    continued = Experiment.load(experiment.paths.root, environment_modules=[MODULE])
+
+    assert run(continued, SmallerBatch)
+    assert continued.results[BASELINE].deviations == (
+        "batch_size 32 instead of 64 after a failure",
+    )
+
+
+def test_events_tell_of_each_checkpoint(tmp_path: Path) -> None:
+    experiment = flaky_pair(tmp_path)
+    run(experiment)
+
+    steps = [event["step"] for event in events_of(experiment, "checkpoint")]
+    assert steps
+    assert steps == sorted(set(steps))
+    assert all(step % 128 == 0 for step in steps)

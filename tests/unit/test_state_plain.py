@@ -12,8 +12,8 @@ import threading
 import types
 from collections import Counter, OrderedDict, defaultdict, deque
 from dataclasses import dataclass, field
-from functools import partial
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 

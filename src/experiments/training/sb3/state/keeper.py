@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, SupportsFloat
@@ -33,6 +34,8 @@ PROBE_SECONDS = 0.25
 FEWEST_STEPS = 3
 COPY_SECONDS = 60.0
 """How long a clone may take to come to where the environment was, and to follow it."""
+CLOSE_SECONDS = 2.0
+"""How long a clone is waited for that closes."""
 
 Outcome = tuple[Any, float, bool, bool]
 """Observation, reward, terminated, truncated."""
@@ -201,7 +204,7 @@ class Keeper(gym.Wrapper[Any, Any, Any, Any]):
             self._methods = [method for method in METHODS if method.name in names]
 
     def _names_worth_trying(self) -> list[str]:
-        with closing(self._clone()) as clone:
+        with _closed_soon(self._clone()) as clone:
             return [method.name for method in worth_trying(self._inside, clone)]
 
     def _refutation(self, method: Method, trial: _Trial) -> str | None:
@@ -214,7 +217,7 @@ class Keeper(gym.Wrapper[Any, Any, Any, Any]):
             return str(error)
 
     def _difference(self, method: Method, trial: _Trial) -> str | None:
-        with closing(self._clone()) as clone:
+        with _closed_soon(self._clone()) as clone:
             method.restore(clone, trial.states[method.name], lambda: None)
             return _first_difference(clone, trial)
 
@@ -288,6 +291,17 @@ class Keeper(gym.Wrapper[Any, Any, Any, Any]):
 
     def _count_replayed(self) -> None:
         self.replayed += 1
+
+
+@contextmanager
+def _closed_soon(clone: Any) -> Iterator[Any]:
+    """Close a clone behind the block; one that hangs there ends with its copy of the process."""
+    try:
+        yield clone
+    finally:
+        closing = threading.Thread(target=clone.close, daemon=True)
+        closing.start()
+        closing.join(CLOSE_SECONDS)
 
 
 def _first_difference(clone: Any, trial: _Trial) -> str | None:

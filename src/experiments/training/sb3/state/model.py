@@ -103,6 +103,6 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, told: dict[str, Any]) -
 def _without_last_seen(attributes: Plain, *, with_last_seen: bool) -> Plain:
     if with_last_seen:
         return attributes
-    one, number, (tag, name, told) = attributes
+    one, number, (tag, name, told, left_out) = attributes
     kept = {key: value for key, value in told.items() if key not in LAST_SEEN}
-    return one, number, (tag, name, kept)
+    return one, number, (tag, name, kept, (*left_out, *LAST_SEEN))
