@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import subprocess
 import time
 import uuid
@@ -58,6 +59,7 @@ class Command:
                 env={**os.environ, **(environment or {}), MARK: self.mark},
                 start_new_session=True,
             )
+        self.began = time.monotonic()
         _begun.append(self)
 
     @property
@@ -111,6 +113,11 @@ class Command:
 
 
 _begun: list[Command] = []
+
+
+def heed_interrupts() -> None:
+    """Undo what a shell does to a job in the background: its children would ignore SIGINT too."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def end_commands(folder: Path) -> None:

@@ -14,6 +14,9 @@ from ..promises import Interrupted, RunState
 
 SIGNALS_PER_TRIAL = 10
 MOST_SECONDS, MOST_SECONDS_AFTER_SECOND = 10.0, 2.0
+NOTHING_LEFT = "no run was left to stop"
+SECONDS_OF_LEAVING = 0.5
+"""In which a command that is complete and leaves may not notice any more."""
 SECOND_EVERY, SAVING_EVERY = 5, 3
 """Of the signals: those that are followed by a second one, and those sent while saving."""
 
@@ -72,8 +75,11 @@ class Stop:
             sent, most = time.monotonic(), MOST_SECONDS_AFTER_SECOND
             what = "s after a second signal"
         done = command.done()
-        self._bench.saw(what, time.monotonic() - sent)
-        assert time.monotonic() - sent < most
+        seconds = time.monotonic() - sent
+        self._bench.saw(what, seconds)
+        assert seconds < most, done
+        was_over = NOTHING_LEFT in done.stderr or seconds < SECONDS_OF_LEAVING
+        assert done.code != 0 or was_over, f"it did not heed the signal: {done}"
         return done
 
     def _wait_while_nothing_is_saved(self, command: Command) -> None:
@@ -91,6 +97,11 @@ class Stop:
             return
         for run in self._pair.runs():
             state = RunState.of(self._pair, run)
-            if state.result is None and state.journal_step:
+            # behind its last boundary a run saves nothing any more
+            if state.result is None and 0 < state.journal_step < self._last_boundary:
                 self._bench.saw("steps done again", state.steps_to_do_again)
                 assert state.steps_to_do_again == 0, f"{run} left no final checkpoint: {state}"
+
+    @property
+    def _last_boundary(self) -> int:
+        return self._pair.content["baseline_config"]["training_steps"]
