@@ -55,7 +55,7 @@ def train(case: Case, *, saves: bool) -> dict[str, Any]:
     """Train one run in this process and time what its checkpoints take."""
     from src.experiments.domain.records import EvaluationProtocol, TrainerConfig
     from src.experiments.training import Trainer
-    from src.experiments.training.checkpointing import RunCheckpoints
+    from src.experiments.training.run_checkpoints import RunCheckpoints
     from src.experiments.training.sb3.backend import StableBaselines
     from src.experiments.training.sb3.state.vector import KeptVector
 

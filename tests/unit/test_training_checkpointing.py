@@ -19,8 +19,9 @@ from src.experiments.durability.checkpoints import pack, unpack
 from src.experiments.durability.journal import read_journal
 from src.experiments.durability.segments import SegmentWriter
 from src.experiments.training.backend import StopTraining
-from src.experiments.training.checkpointing import Checkpointing, RunCheckpoints, SavedRun
+from src.experiments.training.checkpointing import Checkpointing
 from src.experiments.training.recording import Journal
+from src.experiments.training.run_checkpoints import RunCheckpoints, SavedRun
 from src.experiments.training.run_log import RunLog
 
 

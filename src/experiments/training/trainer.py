@@ -18,10 +18,11 @@ from .backend import (
     Trained,
     create_backend,
 )
-from .checkpointing import Checkpointing, RunCheckpoints, SavedRun
+from .checkpointing import Checkpointing
 from .evaluation import Episode
 from .heartbeat import Heartbeat
 from .recording import RunRecorder
+from .run_checkpoints import RunCheckpoints, SavedRun
 from .run_log import RunLog
 
 

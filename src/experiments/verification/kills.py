@@ -10,7 +10,7 @@ from time import monotonic
 import numpy as np
 
 from ..domain.records import RunKey
-from ..training.checkpointing import NAME
+from ..training.run_checkpoints import NAME
 
 
 @dataclass(frozen=True)
