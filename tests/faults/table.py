@@ -132,7 +132,7 @@ ROWS = (
         5,
         1,
         sharing.edited_files,
-        note="conditions may change; --override-design is not in this version",
+        note="conditions may change; the design with --override-design",
         is_quick=True,
     ),
     Row(
