@@ -6,6 +6,7 @@ Exits 1 when any trial failed; its folder is kept and named.
 """
 
 import argparse
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -29,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not options.only or row.name in options.only:
                 count = row.reduced if options.counts == "reduced" else row.full
                 failures += _try_row(row, count, bench, options.at_once)
+    if not failures:
+        shutil.rmtree(folder, ignore_errors=True)
     return 1 if failures else 0
 
 

@@ -76,9 +76,8 @@ ROWS = (
         "worker-dies",
         "worker SIGKILL, SIGSEGV, os._exit under abort, retry, skip",
         9,
-        2,
+        3,
         workers.deaths_under_policies,
-        is_quick=True,
     ),
     Row(
         "memory",
@@ -115,7 +114,6 @@ ROWS = (
         2,
         corruption.damaged_checkpoints,
         note="a quarter with no good one left",
-        is_quick=True,
     ),
     Row(
         "experience-damaged",
@@ -148,7 +146,7 @@ ROWS = (
         "canaries",
         "canary secrets, all outputs scanned, process arguments",
         60,
-        6,
+        3,
         canaries.canaries,
         note="results, logs, report, provenance, output, arguments; no tracker in this version",
         is_quick=True,

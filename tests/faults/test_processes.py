@@ -6,8 +6,10 @@ import time
 import psutil
 import pytest
 
+from .figures import Bench
 from .pair import Pair, small_document
 from .promises import Undisturbed
+from .rows.workers import death_is_dealt_with
 
 pytestmark = pytest.mark.integration
 
@@ -28,6 +30,11 @@ def test_a_killed_orchestrator_leaves_no_process_and_continues_to_the_same_bits(
     assert alive == []
     assert "baseline_seed0: complete already" in done.stdout
     undisturbed.check_same(pair, done)
+
+
+def test_under_abort_a_killed_worker_ends_the_experiment_with_its_name(tmp_path, tmp_path_factory):
+    with Bench(tmp_path_factory.mktemp("bench")) as bench:
+        death_is_dealt_with(bench, "SIGKILL", "abort", tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -21,15 +21,16 @@ NAMES = ("API_KEY", "ACCESS_KEY", "SECRET", "SECRET_KEY", "TOKEN", "PASSWORD", "
 NAMES += ("CREDENTIALS", "PRIVATE_KEY", "PGPASSWORD")
 FORMS = 3
 """In which the environment tells each: raw, URL-encoded, base64."""
-EXIT_CODES = {"prints": 0, "raises": 4}
+EXIT_CODES = {"raises": 4, "prints": 0}
 MASK = b"[redacted]"
 _ENCODED = re.compile(rb"[A-Za-z0-9+/_-]{16,}")
 
 
 def canaries(bench: Bench, count: int) -> Iterator[Trial]:
     """Secrets under several names, in each form, printed and raised by an environment."""
-    names = NAMES[: max(1, count // (FORMS * len(EXIT_CODES)))]
-    for place in EXIT_CODES:
+    places = list(EXIT_CODES)[: count // FORMS]
+    names = NAMES[: count // FORMS // len(places)]
+    for place in places:
         yield Trial(partial(_are_found_nowhere, place, names), len(names) * FORMS)
 
 

@@ -25,11 +25,11 @@ def deaths_under_policies(bench: Bench, count: int) -> Iterator[Trial]:
     """Each way to die under each policy; where fewer are wanted, different ones of both."""
     each = list(product(DEATHS, POLICIES))
     for death, policy in (each if count >= len(each) else each[:: len(POLICIES) + 1])[:count]:
-        yield Trial(partial(_is_dealt_with, bench, death, policy))
+        yield Trial(partial(death_is_dealt_with, bench, death, policy))
 
 
-def _is_dealt_with(bench: Bench, death: str, policy: str, folder: Path) -> None:
-    undisturbed = bench.once("leaving", partial(_leaving_undisturbed, bench))
+def death_is_dealt_with(bench: Bench, death: str, policy: str, folder: Path) -> None:
+    """An experiment whose baseline dies ends as its policy says."""
     pair = _leaving_pair(folder)
     command = pair.start("--recovery", policy, "--max-retries", str(MAX_RETRIES))
     died_at = _die(pair, command, death)
@@ -44,11 +44,11 @@ def _is_dealt_with(bench: Bench, death: str, policy: str, folder: Path) -> None:
             assert pair.run_results()["baseline"]["status"] == "failed"
         case "retry":
             check_went_on_from_checkpoint(pair)
-            undisturbed.check_same(pair, done)
+            _leaving_undisturbed(bench).check_same(pair, done)
         case "skip":
             assert done.code == 4, done
             assert pair.run_results()["baseline"]["status"] == "skipped"
-            undisturbed.check_run(pair, "variant")
+            _leaving_undisturbed(bench).check_run(pair, "variant")
             assert pair.results()["comparison"]["verdict"] == "insufficient_evidence"
     assert death in pair.ends()[0][1]
 
@@ -69,7 +69,7 @@ def _leaving_pair(folder: Path) -> Pair:
 
 
 def _leaving_undisturbed(bench: Bench) -> Undisturbed:
-    return Undisturbed.by_training(_leaving_pair(bench.new_folder()))
+    return bench.once("leaving", lambda: Undisturbed.by_training(_leaving_pair(bench.new_folder())))
 
 
 def _die(pair: Pair, command: Command, death: str) -> float:
