@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import warnings
 from collections.abc import Mapping
 from functools import partial
@@ -31,7 +32,7 @@ VECTORS: Mapping[str, type[DummyVecEnv] | type[SubprocVecEnv]] = {
 def training_environments(config: TrainerConfig) -> VecEnv:
     """The vector of environments that training steps, seeded, normalised if wanted."""
     register_environments(config)
-    make = partial(_make_training_environment, config)
+    make = partial(_make_training_environment, config, trainer=os.getpid())
     vector = make_vec_env(
         make,
         config.n_envs,
@@ -42,8 +43,12 @@ def training_environments(config: TrainerConfig) -> VecEnv:
     return vector if config.normalize is None else VecNormalize(vector, **config.normalize)
 
 
-def _make_training_environment(config: TrainerConfig) -> Environment:
-    register_environments(config)  # once more, where it is a process of its own
+def _make_training_environment(config: TrainerConfig, *, trainer: int) -> Environment:
+    """An environment, in the process that trains or in one of its own."""
+    if os.getpid() != trainer:
+        register_environments(config)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # who trains decides when it ends
     return _wrapped(_make_rendering(config), config)
 
 

@@ -7,7 +7,6 @@ process of its own, and is spoken to by `VecEnv.env_method`.
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -82,9 +81,6 @@ class Keeper(gym.Wrapper[Any, Any, Any, Any]):
         self._inside = monitor.env
         self._rebuild = rebuild
         self._has_own_process = trainer is not None and trainer != os.getpid()
-        if self._has_own_process:  # who trains decides when it ends, also where all are signalled
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, signal.SIG_IGN)
         self._methods: list[Method] = []
         """Those that were not refuted; the first is used."""
         self._why_not = ""
