@@ -86,7 +86,6 @@ ROWS = (
         1,
         limits.shortages_of_memory,
         note="the limit under each policy; a control group, else a bounded address space",
-        is_quick=True,
     ),
     Row(
         "hang",
@@ -94,7 +93,6 @@ ROWS = (
         4,
         1,
         limits.hangs,
-        is_quick=True,
     ),
     *(
         Row(
@@ -131,7 +129,6 @@ ROWS = (
         1,
         sharing.edited_files,
         note="conditions may change; the design with --override-design",
-        is_quick=True,
     ),
     Row(
         "not-finite",
