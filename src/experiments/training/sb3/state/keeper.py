@@ -194,7 +194,7 @@ class Keeper(gym.Wrapper[Any, Any, Any, Any]):
     def _find_promising(self) -> None:
         try:
             names = self._in_a_copy(self._names_worth_trying)
-        except (RuntimeError, TimeoutError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - anything may go wrong in what users wrote
             self._why_not = f"another environment like it cannot be made: {error}"
         else:
             self._methods = [method for method in METHODS if method.name in names]
@@ -209,8 +209,8 @@ class Keeper(gym.Wrapper[Any, Any, Any, Any]):
             return "no step was taken that could be compared"
         try:
             return self._in_a_copy(partial(self._difference, method, trial))
-        except (RuntimeError, TimeoutError, OSError) as error:
-            return str(error)
+        except Exception as error:  # noqa: BLE001 - anything may go wrong in what users wrote
+            return str(error) or type(error).__name__
 
     def _difference(self, method: Method, trial: _Trial) -> str | None:
         with _closed_soon(self._clone()) as clone:
@@ -220,8 +220,12 @@ class Keeper(gym.Wrapper[Any, Any, Any, Any]):
     def _in_a_copy(self, question: Callable[[], Answer]) -> Answer:
         """Ask in a copy of this process: a clone may share something with the environment.
 
-        It may also crash or hang, which costs nothing but the answer.
+        It may also crash or hang, which costs nothing but the answer. The library's own share
+        nothing, and a copy of the process costs more than they do.
         """
+        if _is_of_the_library(self._inside):
+            with generators_restored():
+                return question()
         return in_a_copy(question, COPY_SECONDS, self._count_replayed)
 
     def _clone(self) -> Any:
@@ -298,6 +302,14 @@ def _closed_soon(clone: Any) -> Iterator[Any]:
         closing = threading.Thread(target=clone.close, daemon=True)
         closing.start()
         closing.join(CLOSE_SECONDS)
+
+
+def _is_of_the_library(environment: Any) -> bool:
+    """Whether Gymnasium wrote an environment and all its wrappers."""
+    layers = [environment]
+    while layers[-1] is not environment.unwrapped:
+        layers.append(layers[-1].env)
+    return all(type(layer).__module__.startswith("gymnasium.") for layer in layers)
 
 
 def _first_difference(clone: Any, trial: _Trial) -> str | None:
