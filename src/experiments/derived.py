@@ -29,9 +29,8 @@ from .durability.files import read_json, replacing, write_atomically, write_json
 from .durability.journal import read_journal
 from .experiment import Experiment
 from .monitoring import JournalProgress
+from .tracking.ledger import ensure_ledger
 from .tracking.local_store import StoreInput, write_store_files
-
-LEDGER_VERSION = 1
 
 _RUN_FIELDS = (
     "arm",
@@ -111,7 +110,7 @@ def write_results(experiment: Experiment) -> None:
 def write_store(experiment: Experiment, conditions: Conditions) -> None:
     """Write results, metrics, logs and artifacts; the manifest comes when all else is there."""
     write_training_logs(experiment)
-    write_json(experiment.paths.ledger, {"format_version": LEDGER_VERSION, "trackers": {}})
+    ensure_ledger(experiment.paths.ledger)
     completed = set(experiment.runs()) - set(experiment.unfinished_runs())
     write_store_files(
         StoreInput(
@@ -198,8 +197,8 @@ def run_document(result: TrainingResult) -> dict[str, Any]:
 
 def storage_policy(experiment: Experiment) -> StoragePolicy:
     """What of the experiment is kept here."""
-    wandb = "wandb" in experiment.config.trackers
-    return StoragePolicy(Storage(experiment.config.storage), wandb)
+    trackers = experiment.config.trackers
+    return StoragePolicy(Storage(experiment.config.storage), "wandb" in trackers, bool(trackers))
 
 
 def _attempt_logs(paths: RunPaths) -> list[Path]:

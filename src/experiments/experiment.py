@@ -37,7 +37,14 @@ from .durability.saved_experiments import (
 
 DEFAULT_OUTPUT_DIR = "results/experiments"
 TAKING_SECONDS = 0.3
-CONDITIONS = ("recovery", "resource_limits", "hang_seconds", "checkpoint")
+CONDITIONS = (
+    "recovery",
+    "resource_limits",
+    "hang_seconds",
+    "checkpoint",
+    "trackers",
+    "storage",
+)
 """Keys of the file that may change while an experiment exists: they change no bit of any run."""
 DESIGN = ("comparison", "early_abort", "seeds", "hypothesis", "comment", "tags")
 """Keys that decide about the question; a change after the first run weakens the answer."""

@@ -72,9 +72,12 @@ from .monitoring import (
 from .placing import Placing, gpus_for, needs_of, room_for
 from .provenance import collect_provenance, write_provenance
 from .scribe import Scribe
+from .tracking.choosing import TrackingChoice, assignments
 from .tracking.log_files import log_files
 from .tracking.manifest import write_manifest
+from .tracking.telling import Assignment, Ending
 from .training import WARM_UP, Trainer, probe_run, rehearse_run, train_run
+from .uploads import Uploads
 
 __all__ = [
     "CheckpointManager",
@@ -107,6 +110,7 @@ class ExperimentRunner:
         executor: ``process`` (a process of its own for each run), ``in_process``, or ``ray``.
         ray_address: of the Ray cluster to connect to; None starts one on this machine.
         command_line: recorded as provenance.
+        tracking: how the trackers that the experiment names are reached.
 
     Raises:
         ValueError: for fewer than one worker, a frequency below one, an unknown executor.
@@ -124,6 +128,7 @@ class ExperimentRunner:
         executor: str = "process",
         ray_address: str | None = None,
         command_line: Sequence[str] = (),
+        tracking: TrackingChoice | None = None,
     ) -> None:
         _check_positive("max_workers", max_workers)
         _check_positive("checkpoint_frequency", checkpoint_frequency)
@@ -139,6 +144,7 @@ class ExperimentRunner:
         self._kind = executor_kind(executor)
         self.ray_address = ray_address
         self.command_line = tuple(command_line)
+        self.tracking = tracking or TrackingChoice()
         self.logger = logging.getLogger(__name__)
         self.status = RunnerStatus.IDLE
         self.progress = ProgressInfo()
@@ -154,6 +160,7 @@ class ExperimentRunner:
         self._guard: Guard | None = None
         self._gpus: GpuPlacement | None = None
         self._scribe = Scribe()
+        self._uploads = Uploads(experiment.paths)
         self._recovery = Recovery(experiment.config.recovery.max_retries)
         self._is_interrupted = False
         self._stopwatch = Stopwatch()
@@ -221,6 +228,7 @@ class ExperimentRunner:
         # first, because its imports go on while the rest is set up
         self._executor = self._open.enter_context(self._make_executor())
         self._open.enter_context(self._scribe)
+        tellings = self._tellings()
         if len(self.experiment.unfinished_runs()) <= self._wanted_slots:
             self._scribe.get_ready()  # all runs begin at once; now a processor has nothing to do
         self.experiment.publish()
@@ -233,6 +241,7 @@ class ExperimentRunner:
             train = partial(train_run, asked_to_stop=self._asked_to_stop)
         self._campaign = Campaign(self.experiment, train, self._recover, self._recovery.adjusted)
         self.experiment.begin()
+        self._open.enter_context(self._uploads).begin(tellings)
         self.logger.info("experiment %s begins in %s", self.experiment.experiment_id, paths.root)
 
     def interrupt(self) -> None:
@@ -304,6 +313,7 @@ class ExperimentRunner:
         """Bring what others read up to date, several times a second."""
         _, campaign = self._active()
         self.failures = campaign.failures
+        self._uploads.look()
         if campaign.nobody_waits:
             self._scribe.get_ready()
         self.status = _running_status(campaign.arms_running()) or self.status
@@ -347,6 +357,8 @@ class ExperimentRunner:
             write_results(experiment)
         if has_report:
             self._scribe.finish()
+        ending = Ending.FINISH if has_report else Ending.PAUSE
+        self._uploads.conclude(ending, self._asked_to_stop)
         write_manifest(paths)
 
     def _leave_in_order(self) -> None:
@@ -535,6 +547,17 @@ class ExperimentRunner:
         if self._guard is not None:
             return self._guard.slots
         return self.admission.slots if self.admission else self._wanted_slots
+
+    def _tellings(self) -> list[Assignment]:
+        """What each tracker that the experiment names is to be told."""
+        experiment = self.experiment
+        return assignments(
+            experiment.paths,
+            experiment.config.trackers,
+            self.tracking,
+            follows=True,
+            keeps_files=storage_policy(experiment).should_save_locally(),
+        )
 
     @property
     def _limits(self) -> Limits:

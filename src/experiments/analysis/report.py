@@ -23,7 +23,7 @@ def write_bitmaps(paths: ExperimentPaths, content: ReportContent, policy: Storag
     # matplotlib, jinja2 and plotly are loaded only by who writes a report
     from .charts import draw
 
-    if policy.should_save_locally(figure=True):
+    if policy.should_make(figure=True):
         for chart in draw(content):
             write_atomically(paths.report / f"{chart.name}.png", chart.png)
 

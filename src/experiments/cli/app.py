@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 from . import failures
 from .arguments import dashed
@@ -20,6 +21,7 @@ from .run import run
 from .schema import schema
 from .show import show
 from .signals import Stopped, die_by
+from .sync import SyncCommand, sync
 from .validate import validate
 from .verify_resume import verify_resume
 from .watch import watch
@@ -34,17 +36,20 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "list": list_experiments,
     "show": show,
     "watch": watch,
+    "sync": sync,
     "verify-resume": verify_resume,
     "schema": schema,
     "doctor": doctor,
 }
+CLASSES: dict[str, type[TyperCommand]] = {"sync": SyncCommand}
+"""Commands whose words are read in a way of their own."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Carry out ``experiments COMMAND …`` and return the exit code."""
     app = _typer_app(help="Controlled reinforcement-learning experiments.")
     for name, command in COMMANDS.items():
-        app.command(name)(command)
+        app.command(name, cls=CLASSES.get(name))(command)
     started = getattr(sys.modules["__main__"], "__spec__", None)
     is_module = started is not None and started.name == f"{_PACKAGE}.__main__"
     program = f"python -m {_PACKAGE}" if is_module else "experiments"

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ..domain.paths import ExperimentPaths
 from ..domain.records import ExecutionMode
 from .arguments import dashed
 from .options import DEFAULT_MAX_WORKERS, DEFAULT_OUTPUT_DIR
@@ -33,6 +34,7 @@ _KEPT = {
     "--ray-address": _Kept(),
     "--allow-env-module": _Kept(repeats=True),
     "--no-monitoring": _Kept(is_flag=True),
+    "--env-file": _Kept(),
 }
 """What the experiment's file does not hold of the command that began it, in the printed order."""
 
@@ -51,6 +53,16 @@ def resume_command(program: Sequence[str], experiment_id: str, chosen: Chosen) -
             if value != kept.default:
                 words += [name] if kept.is_flag else [name, value]
     return shlex.join(words)
+
+
+def sync_command(program: Sequence[str], paths: ExperimentPaths, tracker: str) -> str:
+    """The command line that tells a tracker what it was not told.
+
+    `program`: the words that call `run`.
+    """
+    package, _, _ = program[-1].rpartition(".runner")
+    words = [*program[:-1], package] if package else program[:-1] or ["experiments"]
+    return shlex.join([*words, "sync", str(paths.root), "--to", tracker])
 
 
 def chosen_in(command: Sequence[str]) -> dict[str, list[str]]:

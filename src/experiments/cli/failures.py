@@ -1,7 +1,8 @@
 """Errors as a person meets them: on standard error, what, where and the remedy, an exit code.
 
 0 all planned runs complete · 1 a run or I/O failed · 2 usage or configuration · 3 locked
-4 finished, but runs were skipped · 70 internal error · 129, 130, 143 stopped by a signal
+4 finished, but runs were skipped · 5 training complete, upload incomplete · 70 internal error
+129, 130, 143 stopped by a signal
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     LOCKED = 3
     SKIPPED = 4
+    UNTOLD = 5
     INTERNAL = 70
 
 

@@ -30,6 +30,8 @@ class Question:
     recovery: Mapping[str, Any] = field(default_factory=dict)
     """What flags say of recovery; it may change when an experiment is continued."""
     environment_modules: tuple[str, ...] = ()
+    fallback_tracker: str | None = None
+    """A tracker that is told where Weights & Biases is not."""
     resume: bool = False
     override_design: bool = False
     """Whether the decision rule and the seeds of an experiment that exists may change."""
@@ -78,16 +80,22 @@ def load(question: Question) -> ExperimentConfig:
         ConfigurationError: with everything that is wrong.
     """
     check_overrides(question.overrides)
-    config_file, overrides = question.config, list(question.overrides)
-    if config_file is None:
+    if question.config is None:
         raise UsageError("no experiment file given", remedy="name it: experiments validate FILE")
+    overrides = [*question.overrides, *(override("tags+", tag) for tag in question.tags)]
     modules = question.environment_modules
-    config = load_experiment_file(config_file, overrides, environment_modules=modules)
-    new_tags = [tag for tag in question.tags if tag not in config.tags]
-    if not new_tags:
+    config = load_experiment_file(question.config, overrides, environment_modules=modules)
+    more = _fallback(question, config)
+    if not more:
         return config
-    overrides.append(override("tags", [*config.tags, *new_tags]))
-    return load_experiment_file(config_file, overrides, environment_modules=modules)
+    return load_experiment_file(question.config, overrides + more, environment_modules=modules)
+
+
+def _fallback(question: Question, config: ExperimentConfig) -> list[str]:
+    """The override that has the fallback told, where nothing else stands in its place."""
+    tracker = question.fallback_tracker
+    is_wanted = tracker and not {tracker, "wandb"} & set(config.trackers)
+    return [override("trackers+", tracker)] if is_wanted else []
 
 
 def _existing(question: Question, experiment_id: str) -> Experiment:
@@ -102,9 +110,10 @@ def _existing(question: Question, experiment_id: str) -> Experiment:
     paths = stored.find(question.output_dir, experiment_id)
     modules = question.environment_modules
     experiment = Experiment.load(paths.root, environment_modules=modules)
-    if question.overrides:
+    overrides = [*question.overrides, *_fallback(question, experiment.config)]
+    if overrides:
         saved = experiment.saved_config()
-        changed = with_overrides(saved, question.overrides, environment_modules=modules)
+        changed = with_overrides(saved, overrides, environment_modules=modules)
         experiment.choose_conditions(changed)
         altered = list(_altered(experiment.config, changed))
         if altered:
@@ -148,7 +157,7 @@ def _altered(
 
 def _key(override: str) -> str:
     """The file's key that an override changes something of."""
-    return override.partition("=")[0].strip().partition(".")[0]
+    return override.partition("=")[0].strip(" +-").partition(".")[0]
 
 
 def changes(before: Any, after: Any, pointer: str = "") -> Iterator[str]:

@@ -44,6 +44,71 @@ EnvironmentModules = Annotated[
         help="Import a module because it registers environments. Repeatable.",
     ),
 ]
+Trackers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tracker",
+        metavar="clearml|wandb|tensorboard",
+        help="Tell this system as well. Repeatable.",
+    ),
+]
+UseClearml = Annotated[
+    bool | None,
+    typer.Option(
+        "--use-clearml/--no-clearml",
+        show_default=False,
+        help="Tell ClearML, or not, whatever USE_CLEARML says.",
+    ),
+]
+Wandb = Annotated[
+    bool | None,
+    typer.Option(
+        "--wandb/--no-wandb",
+        show_default=False,
+        help="Tell Weights & Biases, or not, whatever the file says.",
+    ),
+]
+WandbProject = Annotated[
+    str | None,
+    typer.Option(
+        "--wandb-project",
+        metavar="NAME",
+        help="Project; else WANDB_PROJECT, else the experiment's id. Implies --wandb.",
+    ),
+]
+WandbOffline = Annotated[
+    bool,
+    typer.Option("--wandb-offline", help="Write files for a later `wandb sync`. Implies --wandb."),
+]
+WandbOnly = Annotated[
+    bool,
+    typer.Option("--wandb-only", help="Keep results here, all else there alone. Implies --wandb."),
+]
+DisableLocalFiles = Annotated[
+    bool,
+    typer.Option("--disable-local-files", help="Keep no figure files here; models stay."),
+]
+Diagnostics = Annotated[
+    bool | None,
+    typer.Option(
+        "--diagnostics/--no-diagnostics",
+        " /--disable-curvature-during-training",
+        show_default=False,
+        help="Measure the curvature of the policy loss during training; costs time.",
+    ),
+]
+LogDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--log-dir",
+        metavar="DIR",
+        help="Write TensorBoard files there, where Weights & Biases is off.",
+    ),
+]
+EnvFile = Annotated[
+    Path | None,
+    typer.Option("--env-file", metavar="FILE", help="Settings of trackers instead of .env."),
+]
 MaxWorkers = Annotated[
     int,
     typer.Option("--max-workers", metavar="N", help="Runs at the same time in parallel mode."),

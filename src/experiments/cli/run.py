@@ -105,6 +105,16 @@ def run(
             metavar="N", help="Further attempts of a failed run; implies --recovery retry."
         ),
     ] = None,
+    tracker: options.Trackers = None,
+    use_clearml: options.UseClearml = None,
+    wandb: options.Wandb = None,
+    wandb_project: options.WandbProject = None,
+    wandb_offline: options.WandbOffline = False,
+    log_dir: options.LogDir = None,
+    env_file: options.EnvFile = None,
+    wandb_only: options.WandbOnly = False,
+    disable_local_files: options.DisableLocalFiles = False,
+    diagnostics: options.Diagnostics = None,
     output_dir: options.OutputDir = options.DEFAULT_OUTPUT_DIR,
     json: options.Json = False,
     verbose: options.Verbose = 0,
@@ -117,8 +127,25 @@ def run(
 
         warm_up([WARM_UP])  # its imports go on beside ours, and end with this process
 
+    from ..config.environment_file import tracker_variables
     from .opening import Question
     from .running import RunRequest, carry_out
+    from .tracking_flags import TrackingFlags, fallback_of, overrides_of
+
+    tracking = TrackingFlags(
+        trackers=tuple(tracker or ()),
+        use_clearml=use_clearml,
+        wandb=wandb,
+        wandb_project=wandb_project,
+        wandb_offline=wandb_offline,
+        wandb_only=wandb_only,
+        disable_local_files=disable_local_files,
+        diagnostics=diagnostics,
+        run_name=run_name,
+        log_dir=log_dir,
+        env_file=env_file,
+    )
+    told = overrides_of(tracking, tracker_variables(env_file))
 
     choice = chosen_recovery(recovery, max_retries)
     starts = choice if experiment_id is None else None
@@ -127,7 +154,8 @@ def run(
         config=file,
         experiment_id=experiment_id,
         output_dir=output_dir,
-        overrides=(*(overrides or ()), *bare, *flags),
+        overrides=(*(overrides or ()), *bare, *flags, *told),
+        fallback_tracker=fallback_of(tracking),
         tags=tuple(tag or ()),
         recovery=choice,
         environment_modules=tuple(allow_env_module or ()),
@@ -142,6 +170,7 @@ def run(
         executor=executor,
         ray_address=ray_address,
         monitoring=not no_monitoring,
+        tracking=tracking,
         json=json,
         verbosity=verbose,
         command_line=_command_line(context.command_path.split(), sys.argv[1:]),

@@ -15,8 +15,9 @@ from ..domain.records import ExecutionMode, ExperimentStatus, RunnerStatus
 from ..experiment import Experiment
 from ..monitoring import free_disk_mb, seconds_remaining
 from ..runner import ExperimentRunner
+from ..uploads import untold
 from . import audit, outcome, screen, stored
-from .continuing import resume_command
+from .continuing import resume_command, sync_command
 from .displays import display_for, warn
 from .failures import ExitCode
 from .json_output import write_object
@@ -25,6 +26,7 @@ from .options import DEFAULT_MAX_WORKERS
 from .rehearsing import rehearse
 from .signals import Stopped, stopping
 from .snapshot import Snapshot
+from .tracking_flags import NO_FLAGS, TrackingFlags
 from .watching import Notices, Watcher, logged_to
 
 _LOG_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
@@ -43,6 +45,7 @@ class RunRequest:
     executor: str = "process"
     ray_address: str | None = None
     monitoring: bool = True
+    tracking: TrackingFlags = NO_FLAGS
     json: bool = False
     verbosity: int = 0
     command_line: tuple[str, ...] = ()
@@ -82,6 +85,7 @@ def continued_by(request: RunRequest, experiment: Experiment) -> str:
         "--ray-address": [] if request.ray_address is None else [request.ray_address],
         "--allow-env-module": request.question.environment_modules,
         "--no-monitoring": [] if request.monitoring else [""],
+        "--env-file": [str(request.tracking.env_file)] if request.tracking.env_file else [],
     }
     return resume_command(request.command.split(), experiment.experiment_id, chosen)
 
@@ -107,6 +111,7 @@ def _make_runner(request: RunRequest, experiment: Experiment) -> ExperimentRunne
         executor=request.executor,
         ray_address=request.ray_address,
         command_line=request.command_line,
+        tracking=request.tracking.choice(),
     )
 
 
@@ -174,6 +179,11 @@ def _tell_the_end(request: RunRequest, experiment: Experiment, people: Console) 
     code = exit_code(experiment)
     if request.json:
         _write_last_object(experiment, code)
+    for tracker, why in untold(experiment.paths, experiment.config.trackers).items():
+        warn(
+            f"{tracker} was not told everything: {why}\n  tell it the rest with: "
+            f"{sync_command(request.command.split(), experiment.paths, tracker)}"
+        )
     if code == ExitCode.SKIPPED:
         warn("finished, but not all planned runs are complete")
     if code == ExitCode.FAILED:
@@ -182,9 +192,13 @@ def _tell_the_end(request: RunRequest, experiment: Experiment, people: Console) 
 
 
 def exit_code(experiment: Experiment) -> int:
-    """0 when all planned runs are complete, 4 when some were skipped, else 1."""
+    """0 when all planned runs are complete, 4 when some were skipped, else 1.
+
+    5 when all are complete, and a tracker was not told everything.
+    """
     if not experiment.unfinished_runs():
-        return ExitCode.COMPLETE
+        is_told = not untold(experiment.paths, experiment.config.trackers)
+        return ExitCode.COMPLETE if is_told else ExitCode.UNTOLD
     ended = experiment.status is ExperimentStatus.COMPLETED
     return ExitCode.SKIPPED if ended else ExitCode.FAILED
 

@@ -1,4 +1,7 @@
-"""Overrides from a command line: `variant_config.hyperparameters.gamma=0.98`, never evaluated."""
+"""Overrides from a command line: `variant_config.hyperparameters.gamma=0.98`, never evaluated.
+
+`tags+=pilot` adds an item to a list that lacks it, `trackers-=wandb` takes one away.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,15 @@ def apply_overrides(
     """A copy of the document with each `PATH=VALUE` set, and what could not be set.
 
     PATH is dotted; a number is an index of a list; missing objects are made. VALUE is JSON, and a
-    bare word is text. A path that leads nowhere is found by the validation that follows.
+    bare word is text. A path that leads nowhere is found by the validation that follows. With
+    PATH+=VALUE and PATH-=VALUE a list changes by one item; a missing list is an empty one.
     """
     changed = copy.deepcopy(document)
     problems: list[Problem] = []
     for override in overrides:
         path_text, separator, value_text = override.partition("=")
-        path = path_text.strip().split(".")
+        path_text, change = _split_sign(path_text.strip())
+        path = path_text.split(".")
         if not separator or not all(path):
             shown_override = shown(override, path_text)
             problems.append(
@@ -32,11 +37,16 @@ def apply_overrides(
             continue
         value, found = parse_value(value_text, tuple(path))
         problems += found
-        problems += _set(changed, path, value)
+        problems += _set(changed, path, value, change)
     return changed, problems
 
 
-def _set(document: dict[str, Any], path: list[str], value: Any) -> list[Problem]:
+def _split_sign(path: str) -> tuple[str, str]:
+    """A path, and what is done there: ``+`` adds to a list, ``-`` takes away, else it is set."""
+    return (path[:-1].rstrip(), path[-1]) if path.endswith(("+", "-")) else (path, "")
+
+
+def _set(document: dict[str, Any], path: list[str], value: Any, change: str = "") -> list[Problem]:
     place: Any = document
     for depth, token in enumerate(path[:-1]):
         if isinstance(place, dict) and place.get(token) is None:
@@ -48,7 +58,17 @@ def _set(document: dict[str, Any], path: list[str], value: Any) -> list[Problem]
     problem = _unreachable(place, path)
     if problem:
         return [problem]
-    place[int(path[-1]) if isinstance(place, list) else path[-1]] = value
+    key: Any = int(path[-1]) if isinstance(place, list) else path[-1]
+    if change:
+        present = place[key] if isinstance(place, list) else place.get(key)
+        if not isinstance(present, list | tuple | None):
+            allowed = f"set it whole: {'.'.join(path)}=VALUE"
+            return [Problem(at(*path), "is no list", shown(present, path[-1]), allowed)]
+        others = [item for item in present or () if item != value]
+        value = [*others, value] if change == "+" else others
+        if change == "+" and len(others) < len(present or ()):
+            value = list(present or ())  # it is there already, and keeps its place
+    place[key] = value
     return []
 
 

@@ -12,6 +12,7 @@ from ..domain.redaction import looks_secret
 from ..domain.seeds import MAX_SEED
 from ..domain.units import MIB
 from .algorithms import Family
+from .allowed import DIAGNOSTICS
 from .arms import Judgement
 from .difference import difference_of, resolved_id
 from .memory import in_words
@@ -37,6 +38,8 @@ def experiment_problems(
             allowed="change the setting that the hypothesis is about",
         )
     yield from _limit_problems(config, baseline, variant)
+    yield from _storage_problems(config)
+    yield from _diagnostics_problems(config, baseline, variant)
 
 
 def _seed_problems(config: ExperimentConfig) -> Iterator[Problem]:
@@ -76,6 +79,17 @@ def _environment_problems(
     )
 
 
+def _storage_problems(config: ExperimentConfig) -> Iterator[Problem]:
+    """Nothing may be left out here that is kept nowhere else."""
+    if config.storage == "tracker_only" and not {"wandb", "clearml"} & set(config.trackers):
+        yield Problem(
+            "/storage",
+            "keeps nothing here, and no tracker is told that would keep it",
+            shown(config.storage),
+            'add "wandb" or "clearml" to trackers, or use "hybrid"',
+        )
+
+
 def _limit_problems(
     config: ExperimentConfig, baseline: Judgement, variant: Judgement
 ) -> Iterator[Problem]:
@@ -95,6 +109,23 @@ def _limit_problems(
                 f"the buffer grows to about {in_words(size)}, more than resource_limits.memory_mb",
                 shown(arm.settings[name]),
                 "make it smaller, or the limit larger",
+            )
+
+
+def _diagnostics_problems(
+    config: ExperimentConfig, baseline: Judgement, variant: Judgement
+) -> Iterator[Problem]:
+    """A measurement that no arm's algorithm offers; where one does, the audit notes the other."""
+    arms = [judged.arm for judged in (baseline, variant) if judged.arm is not None]
+    names = dict.fromkeys(arm.algorithm.name for arm in arms)
+    for index, diagnostic in enumerate(config.diagnostics):
+        offering = DIAGNOSTICS[diagnostic]
+        if names and not any(name in offering for name in names):
+            yield Problem(
+                at("diagnostics", index),
+                f"is not offered by {' or '.join(names)}",
+                shown(diagnostic),
+                f"leave it out; it is offered by {', '.join(offering)}",
             )
 
 

@@ -221,9 +221,27 @@ class ExperimentPaths:
         return self.root / "provenance"
 
     @property
+    def tracking(self) -> Path:
+        """Folder of what trackers were told."""
+        return self.root / "tracking"
+
+    @property
     def ledger(self) -> Path:
         """What was told to which tracker."""
-        return self.root / "tracking" / "ledger.json"
+        return self.tracking / "ledger.json"
+
+    @property
+    def telling_ends(self) -> Path:
+        """Its presence asks the trackers' processes to come to an end; its word says to which."""
+        return self.tracking / ".ends"
+
+    def tracker_lock(self, tracker: str) -> Path:
+        """Held by the one process that tells a tracker, which touches it as it gets on."""
+        return self.tracking / f".{tracker}.lock"
+
+    def tracker_log(self, tracker: str) -> Path:
+        """What a tracker's process and its SDK printed."""
+        return self.tracking / f"{tracker}.log"
 
     @property
     def manifest(self) -> Path:

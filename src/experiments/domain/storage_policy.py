@@ -1,4 +1,4 @@
-"""What is kept on this machine and what is told to Weights & Biases alone."""
+"""What is kept on this machine and what is told to trackers alone."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ class Storage(StrEnum):
 
 @dataclass(frozen=True)
 class StoragePolicy:
-    """Answers the two questions that anything about to write a figure or a model asks."""
+    """Answers what anything asks that is about to write a figure or a model."""
 
     storage: Storage = Storage.STANDARD
     wandb: bool = False
+    uploads: bool = False
+    """Whether any tracker is told, which needs the files until it has them."""
 
     def should_save_locally(self, *, figure: bool = False) -> bool:
-        """Whether a model, a table or (with `figure`) a figure is written to the results."""
+        """Whether a model, a table or (with `figure`) a figure stays in the results."""
         match self.storage:
             case Storage.STANDARD:
                 return True
@@ -30,6 +32,10 @@ class StoragePolicy:
                 return not figure
             case Storage.TRACKER_ONLY:
                 return False
+
+    def should_make(self, *, figure: bool = False) -> bool:
+        """Whether it is made at all: to stay, or to be uploaded."""
+        return self.uploads or self.should_save_locally(figure=figure)
 
     def should_log_to_wandb(self) -> bool:
         """Whether Weights & Biases is told."""

@@ -125,8 +125,13 @@ def read_journal(path: Path) -> list[Record]:
     return records
 
 
-def read_journal_from(path: Path, offset: int) -> tuple[list[Record], int]:
+def read_journal_from(path: Path, offset: int, most_bytes: int = -1) -> tuple[list[Record], int]:
     """The whole records after a byte offset, and the offset to continue from.
+
+    Args:
+        path: the stream; an absent one is empty.
+        offset: where a record begins.
+        most_bytes: how much is read at once, at least one line; -1 reads to the end.
 
     Raises:
         StorageError: when a line before the last one is damaged, which no kill does.
@@ -134,7 +139,9 @@ def read_journal_from(path: Path, offset: int) -> tuple[list[Record], int]:
     try:
         with path.open("rb") as file:
             file.seek(offset)
-            data = file.read()
+            data = file.read(most_bytes)
+            if most_bytes >= 0 and len(data) == most_bytes:
+                data += file.readline()
     except FileNotFoundError:
         return [], offset
     whole = data[: data.rfind(b"\n") + 1]

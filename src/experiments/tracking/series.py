@@ -87,13 +87,14 @@ def evaluation_rows(stream: RunStreams) -> list[tuple[list[Any], dict[str, float
 def text_lines(stream: RunStreams) -> Iterator[LogLine]:
     """The run's texts and what happened to it, as log lines."""
     for record in (*stream.journal, *stream.events):
-        level, text = _text_of(record)
+        level, text = text_of(record)
         if text:
             moment = from_epoch(record.get("time"))
             yield LogLine(moment, level, stream.run.name, text)
 
 
-def _text_of(record: Record) -> tuple[str, str]:
+def text_of(record: Record) -> tuple[str, str]:
+    """Level and text of a record that says something in words; empty ones for any other."""
     match record.get("kind"):
         case "text":
             return "INFO", f"{record.get('name')}: {record.get('text')}"

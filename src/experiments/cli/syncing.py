@@ -1,0 +1,93 @@
+"""What `sync` does: one tracker after the other, each in a process that cannot hold it up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from ..domain.errors import ExperimentsError, described
+from ..domain.paths import ExperimentPaths
+from ..durability.saved_experiments import find_experiment_file
+from ..tracking.choosing import TrackingChoice, assignments
+from ..tracking.registry import check_tracker
+from ..tracking.telling import Told
+from ..uploads import tell_now
+from . import screen
+from .displays import warn
+from .failures import ExitCode
+from .json_output import write_object
+from .signals import Stopped, stopping
+from .wording import plural, printable
+
+
+@dataclass(frozen=True)
+class SyncRequest:
+    """A command line that asks for an experiment to be told."""
+
+    path: Path
+    trackers: tuple[str, ...]
+    choice: TrackingChoice
+    json: bool = False
+    verbosity: int = 0
+
+
+def carry_out(request: SyncRequest) -> int:
+    """Tell each tracker; returns the exit code.
+
+    Raises:
+        ExperimentsError: when the experiment cannot be read or a tracker is unknown.
+        Stopped: when a signal has stopped it.
+    """
+    for tracker in request.trackers:
+        check_tracker(tracker)
+    file = find_experiment_file(request.path)
+    paths = ExperimentPaths(file.parent, file.stem.removeprefix("experiment_"))
+    people = screen.human_console(json=request.json)
+    told: dict[str, Any] = {}
+    received: list[int] = []
+    with stopping(received.append):
+        for assignment in assignments(paths, request.trackers, request.choice, follows=False):
+            people.print(Text(f"telling {assignment.tracker} …", style="dim"))
+            try:
+                outcome = tell_now(assignment, lambda: bool(received))
+            except ExperimentsError as error:
+                told[assignment.tracker] = {"complete": False, "error": described(error)}
+                if not received:
+                    warn(f"{assignment.tracker}: {error}")
+            else:
+                told[assignment.tracker] = _as_json(outcome)
+                _print(people, outcome)
+            if received:
+                raise Stopped(received[0])
+    is_complete = all(each["complete"] for each in told.values())
+    code = ExitCode.COMPLETE if is_complete else ExitCode.UNTOLD
+    if request.json:
+        write_object({"experiment_id": paths.experiment_id, "trackers": told, "exit_code": code})
+    return code
+
+
+def _print(people: Console, told: Told) -> None:
+    runs = plural(len(told.runs), "run")
+    if told.records or told.finished:
+        news = f"{plural(told.records, 'record')}, {plural(told.finished, 'conclusion')}"
+        people.print(Text(f"{told.tracker}: {runs}: {news} told"))
+    else:
+        people.print(Text(f"{told.tracker}: {runs} told already, nothing is new"))
+    for run, entry in sorted(told.runs.items()):
+        if entry.url:
+            people.print(Text(f"  {run.name}  {printable(entry.url)}"), soft_wrap=True)
+
+
+def _as_json(told: Told) -> dict[str, Any]:
+    return {
+        "complete": True,
+        "records": told.records,
+        "runs": {
+            run.name: {"remote_id": entry.remote_id, "url": entry.url}
+            for run, entry in sorted(told.runs.items())
+        },
+    }

@@ -1,0 +1,111 @@
+"""What the flags of trackers and storage mean, as overrides of the experiment file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..domain.errors import UsageError
+from .arguments import override
+
+if TYPE_CHECKING:
+    from ..config.environment_file import TrackerVariables
+    from ..tracking.choosing import TrackingChoice
+
+TRACKERS = ("clearml", "wandb", "tensorboard")
+DIAGNOSTIC = "curvature"
+
+
+@dataclass(frozen=True)
+class TrackingFlags:
+    """The flags as they were typed; None for those that were not."""
+
+    trackers: tuple[str, ...] = ()
+    use_clearml: bool | None = None
+    wandb: bool | None = None
+    wandb_project: str | None = None
+    wandb_offline: bool = False
+    wandb_only: bool = False
+    disable_local_files: bool = False
+    diagnostics: bool | None = None
+    run_name: str | None = None
+    log_dir: Path | None = None
+    env_file: Path | None = None
+
+    def choice(self) -> TrackingChoice:
+        """How trackers are reached."""
+        from ..tracking.choosing import TrackingChoice
+
+        return TrackingChoice(
+            project=self.wandb_project,
+            name=self.run_name,
+            wandb_offline=True if self.wandb_offline else None,
+            log_dir=self.log_dir,
+            env_file=self.env_file,
+        )
+
+
+NO_FLAGS = TrackingFlags()
+
+
+def overrides_of(flags: TrackingFlags, variables: TrackerVariables) -> list[str]:
+    """The overrides that flags stand for, after those of the environment, which they outweigh.
+
+    Raises:
+        UsageError: when flags contradict each other, or a tracker is unknown.
+    """
+    _check(flags)
+    said: dict[str, bool | None] = {
+        "clearml": variables.use_clearml,
+        "wandb": False if variables.wandb_mode == "disabled" else None,
+    }
+    said |= dict.fromkeys(flags.trackers, True)
+    wants_wandb = flags.wandb_offline or flags.wandb_only or flags.wandb_project is not None
+    if flags.wandb is not None or wants_wandb:
+        said["wandb"] = flags.wandb is not False
+    if flags.use_clearml is not None:
+        said["clearml"] = flags.use_clearml
+    changes = [
+        override("trackers+" if is_told else "trackers-", tracker)
+        for tracker, is_told in said.items()
+        if is_told is not None
+    ]
+    return [*changes, *_others(flags)]
+
+
+def fallback_of(flags: TrackingFlags) -> str | None:
+    """The tracker that is told where Weights & Biases is not: with a place for its files, one."""
+    return "tensorboard" if flags.log_dir is not None else None
+
+
+def _others(flags: TrackingFlags) -> list[str]:
+    others = []
+    if flags.wandb_only:
+        others.append(override("storage", "tracker_only"))
+    elif flags.disable_local_files:
+        others.append(override("storage", "hybrid"))
+    if flags.diagnostics is not None:
+        others.append(override("diagnostics", [DIAGNOSTIC] if flags.diagnostics else []))
+    return others
+
+
+def _check(flags: TrackingFlags) -> None:
+    contradictions: Sequence[tuple[bool, str]] = (
+        (flags.wandb_only and flags.disable_local_files, "--wandb-only and --disable-local-files"),
+        (flags.wandb_only and flags.wandb is False, "--wandb-only and --no-wandb"),
+        (flags.wandb is False and "wandb" in flags.trackers, "--no-wandb and --tracker wandb"),
+        (
+            flags.use_clearml is False and "clearml" in flags.trackers,
+            "--no-clearml and --tracker clearml",
+        ),
+    )
+    for contradicts, names in contradictions:
+        if contradicts:
+            raise UsageError(f"{names} contradict each other", remedy="leave one of them out")
+    for tracker in flags.trackers:
+        if tracker not in TRACKERS:
+            raise UsageError(
+                f"--tracker {tracker!a} is unknown", remedy=f"use {', '.join(TRACKERS)}"
+            )

@@ -1,0 +1,230 @@
+"""Trackers are told beside training: one process each, ended by force where it gets stuck."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+from .domain.errors import ExperimentsError, described
+from .domain.paths import ExperimentPaths
+from .execution import ExecutorSettings, Job, Outcome, OutcomeKind, ProcessPoolExecutor
+from .tracking.ledger import TellingState, TrackerEntry, read_ledger, write_entry
+from .tracking.telling import Assignment, Ending, Told, ask_to_end, forget_ending, tell
+from .tracking.tracker import TrackerError
+
+logger = logging.getLogger(__name__)
+
+PRELOAD = (f"{__package__}.tracking.telling",)
+QUIET_SECONDS = 20.0
+"""How long a tracker may get nothing done at the end before its process is ended."""
+PAUSE_SECONDS = 2.0
+"""How long they are waited for at an interruption, which itself must be short."""
+FIRST_PAUSE_SECONDS = 15.0
+LONGEST_PAUSE_SECONDS = 300.0
+"""A tracker that failed while training goes on is tried again, after ever longer pauses."""
+LONGEST_QUIET_SECONDS = 120.0
+"""The same where nothing but the telling is waited for."""
+LOOK_SECONDS = 0.1
+
+
+@dataclass
+class _Telling:
+    """One tracker's process, and what became of earlier ones."""
+
+    assignment: Assignment
+    job: Job | None = None
+    failures: int = 0
+    next_try: float = 0.0
+    is_over: bool = False
+
+
+class Uploads:
+    """The processes that tell trackers about one experiment.
+
+    Nothing that a tracker does or fails to do is noticed by training; what is not told stays in
+    the journals, and `sync` goes on from the ledger.
+    """
+
+    def __init__(self, paths: ExperimentPaths) -> None:
+        self._paths = paths
+        self._open = ExitStack()
+        self._pool: ProcessPoolExecutor | None = None
+        self._tellings: dict[str, _Telling] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._open.close()
+        self._pool = None
+
+    def begin(self, assignments: Sequence[Assignment]) -> None:
+        """Start to tell; an experiment that no tracker is told of starts no process."""
+        forget_ending(self._paths)
+        if not assignments:
+            return
+        settings = ExecutorSettings(len(assignments), PRELOAD)
+        self._pool = self._open.enter_context(ProcessPoolExecutor(settings))
+        for assignment in assignments:
+            telling = self._tellings[assignment.tracker] = _Telling(assignment)
+            self._submit(telling)
+
+    def look(self, timeout_seconds: float = 0.0) -> None:
+        """Take in what became of the processes; try again what failed a while ago."""
+        if self._pool is None:
+            return
+        event = self._pool.next_event(timeout_seconds)
+        if isinstance(event, Outcome):
+            self._on_outcome(event)
+        now = time.monotonic()
+        for telling in self._tellings.values():
+            if telling.job is None and not telling.is_over and now >= telling.next_try:
+                self._submit(telling)
+
+    def conclude(self, ending: Ending, interrupted: Callable[[], bool]) -> None:
+        """Have everything told, and wait for it as long as it gets on.
+
+        Args:
+            ending: whether the experiment is over, or will be continued.
+            interrupted: asked meanwhile; once True, nothing is waited for any more.
+        """
+        if self._pool is None:
+            return
+        ask_to_end(self._paths, ending)
+        begun = time.time()
+        for telling in self._tellings.values():
+            telling.next_try = 0.0  # one last try of what had failed
+        self.look()
+        while any(telling.job for telling in self._tellings.values()):
+            self._look_once_more()
+            waited = time.time() - begun
+            is_short = ending is Ending.PAUSE or interrupted()
+            if is_short and waited > PAUSE_SECONDS:
+                break
+            if not is_short:
+                self._end_those_that_are_stuck(begun)
+        self._open.close()
+        self._pool = None
+        if ending is Ending.FINISH:
+            self._note_what_is_pending()
+
+    def _look_once_more(self) -> None:
+        """As `look`, but what fails now is not tried again."""
+        event = self._pool.next_event(LOOK_SECONDS) if self._pool else None
+        if isinstance(event, Outcome):
+            self._on_outcome(event)
+
+    def _submit(self, telling: _Telling) -> None:
+        assert self._pool is not None  # noqa: S101
+        assignment = telling.assignment
+        log = self._paths.tracker_log(assignment.tracker)
+        telling.job = Job(assignment.tracker, (), partial(tell, assignment), log)
+        self._pool.submit(telling.job)
+
+    def _on_outcome(self, outcome: Outcome) -> None:
+        telling = self._tellings[outcome.job.name]
+        telling.job = None
+        if outcome.kind is OutcomeKind.FINISHED:
+            telling.is_over = True
+            return
+        telling.failures += 1
+        pause = min(FIRST_PAUSE_SECONDS * 2 ** (telling.failures - 1), LONGEST_PAUSE_SECONDS)
+        telling.next_try = time.monotonic() + pause
+        error = outcome.as_exception()
+        say = logger.warning if telling.failures == 1 else logger.info
+        say("%s is not told for now: %s", outcome.job.name, described(error))
+        if not isinstance(error, ExperimentsError) or isinstance(error, TrackerError):
+            _note_pending(self._paths, outcome.job.name, described(error))
+
+    def _end_those_that_are_stuck(self, begun: float) -> None:
+        for name, telling in self._tellings.items():
+            if telling.job is None:
+                continue
+            quiet = time.time() - max(begun, _last_progress(self._paths, name))
+            if quiet > QUIET_SECONDS:
+                cause = _stuck(self._paths, name, QUIET_SECONDS)
+                self._pool.stop(telling.job, OutcomeKind.HANG, cause)  # type: ignore[union-attr]
+
+    def _note_what_is_pending(self) -> None:
+        for name, telling in self._tellings.items():
+            if not telling.is_over:
+                _note_pending(self._paths, name, None)
+
+
+def tell_now(assignment: Assignment, interrupted: Callable[[], bool]) -> Told:
+    """Tell one tracker what lies there, and wait for it as long as it gets on.
+
+    Raises:
+        ExperimentsError: when it was not told everything; the ledger says how far it came.
+    """
+    paths, name = assignment.paths, assignment.tracker
+    target = partial(tell, assignment)
+    with ProcessPoolExecutor(ExecutorSettings(1, PRELOAD)) as pool:
+        job = Job(name, (), target, paths.tracker_log(name))
+        pool.submit(job)
+        begun = time.time()
+        while True:
+            event = pool.next_event(LOOK_SECONDS)
+            if isinstance(event, Outcome):
+                break
+            if time.time() - max(begun, _last_progress(paths, name)) > LONGEST_QUIET_SECONDS:
+                pool.stop(job, OutcomeKind.HANG, _stuck(paths, name, LONGEST_QUIET_SECONDS))
+            if interrupted():
+                pool.stop(job, OutcomeKind.CANCELLED, TrackerError(f"{name}: stopped"))
+    if event.kind is OutcomeKind.FINISHED:
+        told: Told = event.value
+        return told
+    error = event.as_exception()
+    _note_pending(paths, name, described(error))
+    if isinstance(error, ExperimentsError):
+        raise error
+    raise TrackerError(described(error), where=str(paths.tracker_log(name))) from error
+
+
+def untold(paths: ExperimentPaths, trackers: Sequence[str]) -> Mapping[str, str]:
+    """The trackers that were not told everything, and why.
+
+    Raises:
+        StorageError: when the ledger cannot be read.
+    """
+    entries = read_ledger(paths.ledger)
+    return {
+        tracker: entry.error or "not everything was told"
+        for tracker in trackers
+        if (entry := entries.get(tracker, TrackerEntry())).state is not TellingState.COMPLETE
+    }
+
+
+def _last_progress(paths: ExperimentPaths, tracker: str) -> float:
+    try:
+        return paths.tracker_lock(tracker).stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _stuck(paths: ExperimentPaths, tracker: str, seconds: float) -> TrackerError:
+    return TrackerError(
+        f"{tracker} got nothing done for {seconds:g} s",
+        where=str(paths.tracker_log(tracker)),
+        remedy="what it was not told stays here, to be told later",
+    )
+
+
+def _note_pending(paths: ExperimentPaths, tracker: str, error: str | None) -> None:
+    """Note in the ledger that a process ended before it had told everything."""
+    with suppress(ExperimentsError):  # where it cannot be written, it says no more than it did
+        entry = read_ledger(paths.ledger).get(tracker, TrackerEntry())
+        error = error or entry.error or "it was stopped before everything was told"
+        pending = replace(entry, state=TellingState.PENDING, error=error)
+        write_entry(paths.ledger, tracker, pending)
