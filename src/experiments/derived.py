@@ -150,7 +150,7 @@ def write_training_logs(experiment: Experiment) -> None:
         ):
             for run in (run for run in experiment.runs() if run.arm == arm):
                 for log in _attempt_logs(experiment.paths.run(run)):
-                    file.write(f"=== {run.name} {log.parent.name}\n{_scrubbed(log, secrets)}")
+                    file.write(f"=== {run.name} {log.parent.name}\n{scrubbed_log(log, secrets)}")
 
 
 def write_final_state(experiment: Experiment, state: Mapping[str, Any]) -> None:
@@ -207,7 +207,7 @@ def _attempt_logs(paths: RunPaths) -> list[Path]:
     return sorted(logs, key=lambda log: (len(log.parent.name), log.parent.name))
 
 
-def _scrubbed(log: Path, secrets: Collection[str]) -> str:
+def scrubbed_log(log: Path, secrets: Collection[str]) -> str:
     """A log's text without secrets, which is also what the file holds from now on."""
     raw = log.read_bytes()
     lines = raw.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from .derived import scrubbed_log
 from .domain.errors import ExperimentsError, described
 from .domain.paths import ExperimentPaths
+from .domain.redaction import secrets_of
 from .execution import ExecutorSettings, Job, Outcome, OutcomeKind, ProcessPoolExecutor
 from .tracking.ledger import TellingState, TrackerEntry, read_ledger, write_entry
 from .tracking.telling import Assignment, Ending, Told, ask_to_end, forget_ending, tell
@@ -30,6 +34,8 @@ LONGEST_PAUSE_SECONDS = 300.0
 """A tracker that failed while training goes on is tried again, after ever longer pauses."""
 LONGEST_QUIET_SECONDS = 120.0
 """The same where nothing but the telling is waited for."""
+TELLING_SECONDS = 3.0
+"""What takes longer than this at the end, a person is told to wait for."""
 LOOK_SECONDS = 0.1
 
 
@@ -106,9 +112,14 @@ class Uploads:
         for telling in self._tellings.values():
             telling.next_try = 0.0  # one last try of what had failed
         self.look()
-        while any(telling.job for telling in self._tellings.values()):
+        is_told = False
+        while waited_for := [name for name, each in self._tellings.items() if each.job]:
             self._look_once_more()
             waited = time.time() - begun
+            if waited > TELLING_SECONDS and not is_told and ending is Ending.FINISH:
+                is_told = True
+                names = " and ".join(waited_for)
+                logger.warning("%s takes the rest; Ctrl-C leaves it for later", names)
             is_short = ending is Ending.PAUSE or interrupted()
             if is_short and waited > PAUSE_SECONDS:
                 break
@@ -116,6 +127,8 @@ class Uploads:
                 self._end_those_that_are_stuck(begun)
         self._open.close()
         self._pool = None
+        for name in self._tellings:
+            _tidy_log(self._paths.tracker_log(name))
         if ending is Ending.FINISH:
             self._note_what_is_pending()
 
@@ -182,6 +195,7 @@ def tell_now(assignment: Assignment, interrupted: Callable[[], bool]) -> Told:
                 pool.stop(job, OutcomeKind.HANG, _stuck(paths, name, LONGEST_QUIET_SECONDS))
             if interrupted():
                 pool.stop(job, OutcomeKind.CANCELLED, TrackerError(f"{name}: stopped"))
+    _tidy_log(paths.tracker_log(name))
     if event.kind is OutcomeKind.FINISHED:
         told: Told = event.value
         return told
@@ -204,6 +218,15 @@ def untold(paths: ExperimentPaths, trackers: Sequence[str]) -> Mapping[str, str]
         for tracker in trackers
         if (entry := entries.get(tracker, TrackerEntry())).state is not TellingState.COMPLETE
     }
+
+
+def _tidy_log(log: Path) -> None:
+    """Leave no secret in a log, and no log that says nothing."""
+    with suppress(OSError):
+        if log.stat().st_size:
+            scrubbed_log(log, secrets_of(os.environ))
+        else:
+            log.unlink()
 
 
 def _last_progress(paths: ExperimentPaths, tracker: str) -> float:

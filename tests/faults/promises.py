@@ -70,6 +70,8 @@ class RunState:
     checkpoint_step: int
     """0 where there is none."""
     result: bytes | None
+    has_begun: bool
+    """Whether its newest attempt had come to where it goes on from, so that it trained."""
 
     @property
     def steps_to_do_again(self) -> int:
@@ -85,6 +87,7 @@ class RunState:
             max((record["step"] for record in pair.journal(run)), default=0),
             max(pair.checkpoints(run), default=0),
             result.read_bytes() if result.exists() else None,
+            max(numbers, default=0) in pair.start_steps(run),
         )
 
 

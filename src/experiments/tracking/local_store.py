@@ -36,6 +36,7 @@ CONTENTS = {
     "metrics/": "every metric as JSON and CSV",
     "artifacts/": "what a tracker uploads",
     "report/": "the report; start at index.html",
+    "tracking/": "what trackers were told: ledger.json, and a log of each that printed something",
     "provenance/": "code, command line, packages and hardware",
     "manifest.json": "every file with its size and SHA-256",
 }

@@ -12,8 +12,6 @@ from typing import Any
 from ..domain.paths import ExperimentPaths
 from ..durability.files import write_json
 
-_LOCK = ".lock"
-_TEMPORARY = (".tmp", ".new")
 
 
 def write_manifest(paths: ExperimentPaths) -> None:
@@ -30,9 +28,9 @@ def write_manifest(paths: ExperimentPaths) -> None:
 
 def _files(root: Path) -> Iterator[Path]:
     for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not _is_temporary(name))
+        folders[:] = sorted(name for name in folders if not _is_hidden(name))
         for name in sorted(names):
-            if name != _LOCK and not _is_temporary(name):
+            if not _is_hidden(name):
                 yield Path(folder, name)
 
 
@@ -53,5 +51,6 @@ def _entry(path: Path, paths: ExperimentPaths) -> dict[str, Any] | None:
     return {"path": name, "size": size, "sha256": digest.hexdigest()}
 
 
-def _is_temporary(name: str) -> bool:
-    return name.startswith(".") and name.endswith(_TEMPORARY)
+def _is_hidden(name: str) -> bool:
+    """Locks, wishes of one process to another, and files that are not complete yet."""
+    return name.startswith(".")

@@ -97,8 +97,10 @@ class Stop:
             return
         for run in self._pair.runs():
             state = RunState.of(self._pair, run)
-            # behind its last boundary a run saves nothing any more
-            if state.result is None and 0 < state.journal_step < self._last_boundary:
+            # behind its last boundary a run saves nothing any more; and one that has not begun yet
+            # to train again is as an earlier stop has left it
+            is_under_way = state.has_begun and 0 < state.journal_step < self._last_boundary
+            if state.result is None and is_under_way:
                 self._bench.saw("steps done again", state.steps_to_do_again)
                 assert state.steps_to_do_again == 0, f"{run} left no final checkpoint: {state}"
 

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from src.experiments.domain.errors import ExperimentLockedError, StorageError
+from src.experiments.domain.paths import ExperimentPaths
+from src.experiments.durability.journal import JournalWriter
+from src.experiments.durability.lock import FileLock
+from src.experiments.tracking.choosing import TrackingChoice, assignments
+from src.experiments.tracking.cursor import Cursor
+from src.experiments.tracking.ledger import TellingState, TrackerEntry, read_ledger, write_entry
+from src.experiments.tracking.telling import Assignment, Ending, Teller, Told, ask_to_end
+
+from ..unit.written_pairs import ROWS, RUNS, written_pair
+
+BASELINE, VARIANT = RUNS
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> ExperimentPaths:
+    return written_pair(tmp_path)
+
+
+def assignment_of(paths: ExperimentPaths, **choice: Any) -> Assignment:
+    (assignment,) = assignments(paths, ["tensorboard"], TrackingChoice(**choice), follows=False)
+    return assignment
+
+
+def tell(paths: ExperimentPaths, **choice: Any) -> Told:
+    assignment = assignment_of(paths, **choice)
+    paths.tracking.mkdir(exist_ok=True)
+    with FileLock(paths.tracker_lock("tensorboard")):
+        return Teller(assignment).carry_out()
+
+
+def board(paths: ExperimentPaths, run: str = BASELINE.name) -> EventAccumulator:
+    folder = paths.root / "tensorboard" / paths.experiment_id / run
+    found = EventAccumulator(str(folder), size_guidance={"tensors": 0, "images": 0})
+    return found.Reload()
+
+
+def scalars(found: EventAccumulator, tag: str) -> list[tuple[int, float]]:
+    return [(each.step, float(each.tensor_proto.float_val[0])) for each in found.Tensors(tag)]
+
+
+def test_everything_of_a_pair_is_told(paths: ExperimentPaths) -> None:
+    told = tell(paths)
+
+    found = board(paths)
+    assert scalars(found, "rollouts/returns_mean") == [
+        (row * 1024, 20.0 * row) for row in range(1, ROWS + 1)
+    ]
+    assert scalars(found, "eval/return_mean") == [(4096, 30.0)]
+    assert math.isnan(scalars(found, "training_step/loss")[0][1])
+    assert found.Tags()["images"] == ["figures/learning_curves"]
+    assert {"examples/action", "experiment/differences", "tables/evaluations"} <= {
+        tag.removesuffix("/text_summary") for tag in found.Tags()["tensors"]
+    }
+    assert (told.finished, set(told.runs)) == (2, set(RUNS))
+    assert read_ledger(paths.ledger)["tensorboard"].state is TellingState.COMPLETE
+
+
+def test_telling_twice_tells_nothing_new(paths: ExperimentPaths) -> None:
+    tell(paths)
+    files = sorted(paths.root.glob("tensorboard/**/events*"))
+
+    again = tell(paths)
+
+    assert (again.records, again.finished) == (0, 0)
+    assert sorted(paths.root.glob("tensorboard/**/events*")) == files
+
+
+def test_an_interrupted_telling_goes_on_where_it_was(paths: ExperimentPaths) -> None:
+    tell(paths)
+    entry = read_ledger(paths.ledger)["tensorboard"]
+    half = replace(entry.runs[BASELINE], cursor=Cursor(2048, 1, 1), state=TellingState.OPEN)
+    write_entry(paths.ledger, "tensorboard", entry.with_run(BASELINE, half))
+
+    again = tell(paths)
+
+    steps = [step for step, _ in scalars(board(paths), "rollouts/returns_mean")]
+    assert sorted(steps) == [1024, 2048, 3072, 3072]
+    assert again.finished == 1
+
+
+def test_what_was_recorded_meanwhile_is_told_later(paths: ExperimentPaths) -> None:
+    tell(paths)
+    with JournalWriter(paths.run(VARIANT).journal) as journal:
+        journal.append("metrics", 8192, metrics={"rollouts/returns_mean": 99.0})
+
+    again = tell(paths)
+
+    assert (again.records, again.finished) == (1, 1)
+    assert scalars(board(paths, VARIANT.name), "rollouts/returns_mean")[-1] == (8192, 99.0)
+
+
+def test_a_follower_tells_until_it_is_asked_to_end(paths: ExperimentPaths) -> None:
+    paths.tracking.mkdir(exist_ok=True)
+    ask_to_end(paths, Ending.PAUSE)
+    assignment = replace(assignment_of(paths), follows=True)
+    with FileLock(paths.tracker_lock("tensorboard")):
+        told = Teller(assignment).carry_out()
+
+    assert told.finished == 0
+    assert told.records > ROWS
+    assert read_ledger(paths.ledger)["tensorboard"].state is TellingState.OPEN
+
+
+def test_another_place_is_told_everything(paths: ExperimentPaths, tmp_path: Path) -> None:
+    tell(paths)
+
+    told = tell(paths, log_dir=tmp_path / "elsewhere")
+
+    assert told.finished == 2
+    assert list((tmp_path / "elsewhere" / "pair" / VARIANT.name).iterdir())
+
+
+def test_a_tracker_is_told_by_one_process_at_a_time(paths: ExperimentPaths) -> None:
+    paths.tracking.mkdir(exist_ok=True)
+    with (
+        FileLock(paths.tracker_lock("tensorboard")),
+        pytest.raises(ExperimentLockedError),
+        FileLock(paths.tracker_lock("tensorboard"), patience_seconds=0.1),
+    ):
+        pass
+
+
+def test_a_failure_is_noted_with_its_cause(paths: ExperimentPaths, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("no folder")
+    teller = Teller(assignment_of(paths, log_dir=blocked))
+    paths.tracking.mkdir(exist_ok=True)
+
+    with (
+        FileLock(paths.tracker_lock("tensorboard")),
+        pytest.raises(StorageError, match="TensorBoard's files cannot be written") as caught,
+    ):
+        teller.carry_out()
+    teller.fail(caught.value)
+
+    entry = read_ledger(paths.ledger).get("tensorboard", TrackerEntry())
+    assert entry.state is TellingState.PENDING
+    assert "--log-dir" in str(entry.error)
