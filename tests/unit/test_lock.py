@@ -30,6 +30,18 @@ def holder(tmp_path):
         process.kill()
 
 
+@pytest.fixture
+def holder_with_child(tmp_path):
+    code = HOLDER.replace("time.sleep(60)", "import os; time.sleep(60 if os.fork() else 0.5)")
+    code = code.replace('print("held", flush=True)\n', "")
+    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / ".lock")])
+    with process:
+        while len(lock.holders_of(tmp_path / ".lock")) < 2:
+            time.sleep(0.01)
+        yield process
+        process.kill()
+
+
 def test_a_lock_is_free_again_after_its_block(tmp_path):
     with FileLock(tmp_path / ".lock"):
         pass
@@ -39,7 +51,10 @@ def test_a_lock_is_free_again_after_its_block(tmp_path):
 
 def test_a_second_process_is_refused_within_two_seconds_and_told_who(tmp_path, holder):
     begun = time.monotonic()
-    with pytest.raises(ExperimentLockedError, match=str(holder.pid)), FileLock(tmp_path / ".lock"):
+    with (
+        pytest.raises(ExperimentLockedError, match=str(holder.pid)),
+        FileLock(tmp_path / ".lock", patience_seconds=60.0),
+    ):
         pass
     assert time.monotonic() - begun < 2.0
 
@@ -47,10 +62,19 @@ def test_a_second_process_is_refused_within_two_seconds_and_told_who(tmp_path, h
 def test_who_has_patience_waits_for_the_holder_to_go(tmp_path, holder):
     threading.Timer(0.3, holder.kill).start()
     begun = time.monotonic()
-    with FileLock(tmp_path / ".lock", patience_seconds=10.0):
+    with FileLock(tmp_path / ".lock", patience_seconds=10.0, waits_for_the_living=True):
         waited = time.monotonic() - begun
 
     assert 0.2 < waited < 5.0
+
+
+def test_what_a_killed_holder_has_left_is_waited_for(tmp_path, holder_with_child):
+    holder_with_child.kill()  # nobody takes notice of it yet, and its child goes on for a while
+    begun = time.monotonic()
+    with FileLock(tmp_path / ".lock", patience_seconds=10.0):
+        waited = time.monotonic() - begun
+
+    assert 0.1 < waited < 5.0
 
 
 def test_who_has_none_is_refused_at_once(tmp_path, holder):

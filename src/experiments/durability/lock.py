@@ -13,7 +13,9 @@ from typing import Self
 from ..domain.errors import ExperimentLockedError
 
 PATIENCE_SECONDS = 1.5
-"""Children of a killed orchestrator may take a moment to go."""
+"""Children of a killed holder may take a moment to go."""
+DYING_SECONDS = 0.5
+"""A holder that is there after so long was not just killed, and is not waited for any longer."""
 _POLL_SECONDS = 0.05
 
 
@@ -23,25 +25,37 @@ class FileLock:
     Args:
         path: the file, created where it is absent.
         patience_seconds: how long entering waits for another holder to go.
+        waits_for_the_living: whether it waits so long also for a holder that is alive and well,
+            and not only for what a killed one has left.
 
     Raises:
         ExperimentLockedError: when another process still holds it after that.
     """
 
-    def __init__(self, path: Path, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self,
+        path: Path,
+        patience_seconds: float = PATIENCE_SECONDS,
+        *,
+        waits_for_the_living: bool = False,
+    ) -> None:
         self._path = path
         self._patience_seconds = patience_seconds
+        self._refuses_soon = not waits_for_the_living
         self._descriptor: int | None = None
 
     def __enter__(self) -> Self:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         descriptor = os.open(self._path, flags, 0o600)
-        deadline = time.monotonic() + self._patience_seconds
+        begun = time.monotonic()
         while not _try_lock(descriptor):
-            if time.monotonic() >= deadline:
+            waited = time.monotonic() - begun
+            is_hopeless = self._refuses_soon and waited >= DYING_SECONDS
+            if waited >= self._patience_seconds or (is_hopeless and _holder_lives(descriptor)):
                 os.close(descriptor)
                 raise locked_error(self._path)
             time.sleep(_POLL_SECONDS)
+        _write_holder(descriptor)
         self._descriptor = descriptor
         return self
 
@@ -87,6 +101,31 @@ def holders_of(path: Path) -> list[int]:
             if link.readlink() == target:
                 found.add(int(link.parts[2]))
     return sorted(found - {os.getpid()})
+
+
+def _write_holder(descriptor: int) -> None:
+    """Leave a word of who holds the lock: only that, for the lock itself is the system's."""
+    with suppress(OSError):  # a full disk
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+
+
+def _holder_lives(descriptor: int) -> bool:
+    """Whether the last process that took the lock is on this machine, and not dead."""
+    try:
+        pid = int(os.pread(descriptor, 20, 0))
+        os.kill(pid, 0)
+    except (OSError, ValueError, OverflowError):
+        return False
+    return not _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Whether a process has ended that nobody has taken notice of (Linux; elsewhere never)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] == b"Z"
+    except (OSError, IndexError):
+        return False
 
 
 def _try_lock(descriptor: int) -> bool:

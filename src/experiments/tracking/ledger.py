@@ -131,7 +131,8 @@ def write_entry(path: Path, tracker: str, entry: TrackerEntry) -> None:
         ExperimentLockedError: when another process writes it for seconds.
     """
     make_directory(path.parent)
-    with FileLock(path.with_name(f".{path.name}.lock"), LOCK_PATIENCE_SECONDS):
+    lock = path.with_name(f".{path.name}.lock")
+    with FileLock(lock, LOCK_PATIENCE_SECONDS, waits_for_the_living=True):
         write_ledger(path, {**read_ledger(path), tracker: entry})
 
 

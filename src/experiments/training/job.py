@@ -74,4 +74,5 @@ def _lock(config: TrainerConfig) -> AbstractContextManager[object]:
     if config.run_dir is None:
         return nullcontext()
     patience_seconds = PATIENCE_SECONDS if config.attempt == 1 else GIVEN_UP_SECONDS
-    return FileLock(RunPaths(config.run_dir).lock, patience_seconds)
+    lock = RunPaths(config.run_dir).lock
+    return FileLock(lock, patience_seconds, waits_for_the_living=True)
