@@ -39,6 +39,7 @@ bench: $(INSTALLED)  ## measure beside the library and beside ourselves (a quart
 	-$(BIN)/python benchmarks/pair.py --only bare sequential parallel
 	-$(BIN)/python benchmarks/pair.py --eight
 	-$(BIN)/python benchmarks/scale.py
+	-$(BIN)/python benchmarks/listing.py
 	-$(BIN)/python benchmarks/checkpoint.py
 
 clean:  ## remove the virtual environment and the caches

@@ -173,6 +173,42 @@ def test_the_planned_runs_are_arms_times_seeds(
     assert [(run.arm, run.seed) for run in runs] == planned
 
 
+def test_what_describes_an_experiment_is_read_and_its_absence_too(experiments: Path) -> None:
+    paths = stored.find(experiments, "dqn_pair")
+    content = json.loads(paths.experiment.read_text())
+    arm = {"algorithm": "DQN", "environment": "CartPole-v1"}
+    config = {"tags": ["a", 1], "comment": "why", "baseline_config": arm, "variant_config": arm}
+    nothing = stored.read(paths)
+    paths.experiment.write_text(json.dumps(content | {"config": config}))
+
+    read = stored.read(paths)
+
+    assert (read.tags, read.comment) == (["a", "1"], "why")
+    assert (read.algorithms, read.environments) == (["DQN"], ["CartPole-v1"])
+    assert (nothing.tags, nothing.comment, nothing.algorithms) == ([], "", [])
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        [],
+        {"tags": {}, "comment": None, "baseline_config": []},
+        {"seeds": 10**40},
+        {"seeds": -1},
+        {"baseline_config": {"algorithm": None, "environment": 3}},
+    ],
+)
+def test_a_configuration_of_a_wrong_form_is_read_as_empty(experiments: Path, config: Any) -> None:
+    paths = stored.find(experiments, "dqn_pair")
+    content = json.loads(paths.experiment.read_text())
+    paths.experiment.write_text(json.dumps(content | {"config": config}))
+
+    read = stored.read(paths)
+
+    assert (read.tags, read.comment, read.algorithms) == ([], "", [])
+    assert len(read.planned_timesteps) <= 2
+
+
 def test_list_of_nothing_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "--output-dir", str(tmp_path)]) == 0
     assert "no experiments under" in capsys.readouterr().out

@@ -15,6 +15,7 @@ from typer.core import TyperCommand
 
 from . import failures
 from .arguments import dashed
+from .compare import compare
 from .doctor import doctor
 from .list_experiments import list_experiments
 from .run import run
@@ -36,6 +37,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "list": list_experiments,
     "show": show,
     "watch": watch,
+    "compare": compare,
     "sync": sync,
     "verify-resume": verify_resume,
     "schema": schema,

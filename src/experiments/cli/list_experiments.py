@@ -2,64 +2,88 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-from ..domain.paths import ExperimentPaths
-from . import stored
+import typer
+
 from .options import DEFAULT_OUTPUT_DIR, Json, OutputDir, Verbose
-from .wording import printable, shortened
+from .wording import printable
 
-HYPOTHESIS_CHARACTERS = 60
+if TYPE_CHECKING:
+    from .overview import Overview
 
 
 def list_experiments(
-    output_dir: OutputDir = DEFAULT_OUTPUT_DIR, json: Json = False, verbose: Verbose = 0
+    output_dir: OutputDir = DEFAULT_OUTPUT_DIR,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option("--tag", metavar="TAG", help="Only those with this tag. Repeatable: all."),
+    ] = None,
+    env: Annotated[
+        str | None,
+        typer.Option("--env", metavar="ID", help="Only those on this environment."),
+    ] = None,
+    algorithm: Annotated[
+        str | None,
+        typer.Option("--algorithm", metavar="NAME", help="Only those that use this algorithm."),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="WHEN", help="Only those made since: 2030-01-31, 7d, 24h."),
+    ] = None,
+    status: Annotated[
+        str | None,
+        typer.Option("--status", metavar="STATUS", help="Only those of this status."),
+    ] = None,
+    json: Json = False,
+    verbose: Verbose = 0,
 ) -> int:
-    """List the experiments below the output directory."""
-    found = [ExperimentPaths.under(output_dir, each) for each in stored.experiment_ids(output_dir)]
-    entries = [summary(stored.read(paths)) for paths in found]
-    if json:
-        from .json_output import write_object
+    """List the experiments below the output directory; -v shows tags, comments and more."""
+    from .filters import Filters, check_status, moment_since
+    from .overview import overviews
 
-        write_object({"output_dir": str(output_dir), "experiments": entries})
+    filters = Filters(
+        tags=tuple(tag or ()),
+        environment=env,
+        algorithm=algorithm,
+        since=None if since is None else moment_since(since, datetime.now(UTC)),
+        status=None if status is None else check_status(status),
+    )
+    entries = [entry for entry in overviews(output_dir) if filters.admit(entry)]
+    if json:
+        _write_json(entries, output_dir)
     else:
-        _print(entries, str(output_dir), verbose)
+        _print(entries, output_dir, is_filtered=filters != Filters(), in_full=verbose > 0)
     return 0
 
 
-def summary(experiment: stored.StoredExperiment) -> dict[str, Any]:
-    """One experiment as an entry of the list."""
-    return {
-        "experiment_id": experiment.paths.experiment_id,
-        "status": experiment.status,
-        "verdict": experiment.comparison.get("verdict"),
-        "runs_done": experiment.runs_done,
-        "runs": experiment.runs_planned,
-        "created": experiment.created,
-        "hypothesis": experiment.hypothesis,
-        "problems": list(experiment.problems),
-    }
+def as_json(entry: Overview) -> dict[str, Any]:
+    """One experiment as `--json` shows it."""
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in vars(entry).items()}
 
 
-def _print(entries: list[dict[str, Any]], output_dir: str, verbose: int) -> None:
-    from .screen import results_console
-    from .tables import row, table
-    from .wording import UNKNOWN, moment
+def _write_json(entries: Sequence[Overview], output_dir: Path) -> None:
+    import json
+    import sys
 
-    screen = results_console()
-    if not entries:
-        screen.print(f"no experiments under {printable(output_dir)}", soft_wrap=True)
-        return
-    overview = table("id", "status", "verdict", "runs", "created", "hypothesis")
-    for entry in entries:
-        hypothesis = str(entry["hypothesis"] or UNKNOWN)
-        row(
-            overview,
-            entry["experiment_id"],
-            entry["status"],
-            entry["verdict"] or UNKNOWN,
-            f"{entry['runs_done']}/{entry['runs'] or '?'}",
-            moment(entry["created"]),
-            hypothesis if verbose else shortened(hypothesis, HYPOTHESIS_CHARACTERS),
-        )
-    screen.print(overview)
+    shown = [as_json(entry) for entry in entries]
+    # plain data without floats: no need to make a thousand entries strict first
+    sys.stdout.write(json.dumps({"output_dir": str(output_dir), "experiments": shown}) + "\n")
+
+
+def _print(
+    entries: Sequence[Overview], output_dir: Path, *, is_filtered: bool, in_full: bool
+) -> None:
+    import sys
+
+    from .overview_lines import overview_lines, terminal_width
+
+    if entries:
+        lines = overview_lines(entries, terminal_width(), in_full=in_full)
+    else:
+        like_that = " like that" if is_filtered else ""
+        lines = iter([f"no experiments{like_that} under {printable(output_dir)}"])
+    sys.stdout.write("".join(f"{line}\n" for line in lines))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +19,13 @@ from ..durability.lock import is_locked
 Data = Mapping[str, Any]
 
 ARMS = ("baseline", "variant")
+STOPPED = "stopped"
+"""What an experiment is called whose process died."""
+UNREADABLE = "unreadable"
+"""What an experiment is called whose file is damaged."""
+_LONGEST_RECORD = 1 << 16
+_MOST_SEEDS = 10_000
+"""A file that asks for more was not checked when it was read."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +53,22 @@ class StoredExperiment:
     @property
     def status(self) -> str:
         """The experiment's status; ``stopped`` if its process died, ``unreadable`` if damaged."""
-        return "stopped" if self.is_abandoned else _status(self.experiment)
+        return STOPPED if self.is_abandoned else _status(self.experiment)
 
     @property
     def hypothesis(self) -> str:
         """What is expected, in words; empty where nothing was written."""
         return str(self.experiment.get("hypothesis") or "")
+
+    @property
+    def comment(self) -> str:
+        """Whatever seemed worth remembering; empty where nothing was written."""
+        return str(self.config.get("comment") or "")
+
+    @property
+    def tags(self) -> Sequence[str]:
+        """The words to find it by."""
+        return [str(tag) for tag in _list(self.config.get("tags"))]
 
     @property
     def error_message(self) -> str:
@@ -60,6 +79,42 @@ class StoredExperiment:
     def created(self) -> str:
         """When the experiment was made, in ISO 8601."""
         return str(self.experiment.get("created_at") or "")
+
+    @property
+    def config(self) -> Data:
+        """The resolved experiment file, as it was saved."""
+        return _mapping(self.experiment.get("config"))
+
+    def arm_config(self, arm: str) -> Data:
+        """What the resolved file says of an arm."""
+        return _mapping(self.config.get(f"{arm}_config"))
+
+    def environment_of(self, arm: str) -> str:
+        """The environment that really runs, as far as it is known; else as it was written."""
+        told = _mapping(_mapping(self.results.get("arms")).get(arm)).get("environment")
+        return str(told or self._begun_environment(arm) or self._written_environment(arm))
+
+    @property
+    def algorithms(self) -> Sequence[str]:
+        """The arms' algorithms, each once."""
+        written = (self.arm_config(arm).get("algorithm") for arm in ARMS)
+        return list(dict.fromkeys(str(name) for name in written if name))
+
+    @property
+    def environments(self) -> Sequence[str]:
+        """The arms' environments, each once: as they were written and as they really run."""
+        written = [self._written_environment(arm) for arm in ARMS]
+        real = [self.environment_of(arm) for arm in ARMS]
+        return [name for name in dict.fromkeys([*written, *real]) if name]
+
+    def _written_environment(self, arm: str) -> str:
+        return str(self.arm_config(arm).get("environment") or "")
+
+    def _begun_environment(self, arm: str) -> Any:
+        """What the arm's first run told when it began."""
+        for seed in (self._seeds or ())[:1]:
+            return _first_record(self.paths.run(RunKey(arm, seed)).journal).get("environment")
+        return None
 
     @property
     def differences(self) -> Sequence[Data]:
@@ -77,10 +132,8 @@ class StoredExperiment:
     @property
     def planned_timesteps(self) -> Mapping[RunKey, int]:
         """The planned runs, arm by arm, with the timesteps that were asked for; rounding is not."""
-        config = self.experiment.get("config")
-        arms = {arm: _mapping(_mapping(config).get(f"{arm}_config")) for arm in ARMS}
         return {
-            RunKey(arm, seed): _whole(arms[arm].get("training_steps"))
+            RunKey(arm, seed): _whole(self.arm_config(arm).get("training_steps"))
             for arm in ARMS
             for seed in self._seeds or ()
         }
@@ -95,7 +148,7 @@ class StoredExperiment:
             case list() as seeds:
                 return [_whole(seed) for seed in seeds]
             case int() as count:
-                return range(first, first + count)
+                return range(first, first + count) if count <= _MOST_SEEDS else None
             case _:
                 return [first]
 
@@ -109,14 +162,20 @@ class StoredExperiment:
 
 def experiment_ids(output_dir: Path) -> list[str]:
     """The ids of all experiments below a directory, sorted; none where it does not exist."""
+    return [
+        each
+        for each in possible_ids(output_dir)
+        if ExperimentPaths.under(output_dir, each).experiment.is_file()
+    ]
+
+
+def possible_ids(output_dir: Path) -> list[str]:
+    """The names below a directory that an experiment can have, sorted."""
     try:
-        names = [entry.name for entry in output_dir.iterdir()]
+        names = os.listdir(output_dir)  # noqa: PTH208 - a thousand names: cheaper
     except FileNotFoundError:
         return []
-    ids = [name for name in names if EXPERIMENT_ID.fullmatch(name)]
-    return sorted(
-        each for each in ids if ExperimentPaths.under(output_dir, each).experiment.is_file()
-    )
+    return sorted(name for name in names if EXPERIMENT_ID.fullmatch(name))
 
 
 def find(output_dir: Path, experiment_id: str) -> ExperimentPaths:
@@ -163,6 +222,14 @@ def _read_mapping(path: Path, problems: list[str]) -> Data:
     return {}
 
 
+def _first_record(journal: Path) -> Data:
+    try:
+        with journal.open("rb") as file:
+            return _mapping(json.loads(file.readline(_LONGEST_RECORD)))
+    except (OSError, ValueError, RecursionError):
+        return {}
+
+
 def _nearest(experiment_id: str, existing: Sequence[str]) -> str:
     matches = difflib.get_close_matches(experiment_id, existing, n=3, cutoff=0.4)
     near = f"did you mean {', '.join(matches)}? " if matches else ""
@@ -177,7 +244,7 @@ def _final_models(paths: ExperimentPaths) -> int:
 
 
 def _status(experiment: Data) -> str:
-    return str(experiment.get("status", "unreadable"))
+    return str(experiment.get("status", UNREADABLE))
 
 
 def _is_running(experiment: Data) -> bool:

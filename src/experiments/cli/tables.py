@@ -111,7 +111,12 @@ def makespan(durations: Sequence[float], workers: int) -> float:
 def number(record: Data, name: str) -> float | None:
     """A number of a record that was read from a file; None for anything else."""
     value = record.get(name)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        return float(value)
+    except OverflowError:  # hundreds of digits
+        return None
 
 
 def _arm_cells(arm: str, runs: Sequence[Data]) -> list[str]:
