@@ -165,6 +165,12 @@ class ResourceLimitError(TrainingError):
     """A run was ended because a limit other than memory was reached."""
 
 
+class TrackerError(ExperimentsError):
+    """A remote system refused, or could not be reached; nothing local is lost by it."""
+
+    exit_code = 5
+
+
 def error_record(error: BaseException) -> ErrorRecord:
     """Turn an exception into data that crosses a process boundary, without this one's secrets."""
     secrets = secrets_of(os.environ)
@@ -221,6 +227,7 @@ _MADE_FROM_TEXT = {
         HangError,
         RunStoppedError,
         ResourceLimitError,
+        TrackerError,
     )
 }
 

@@ -13,7 +13,6 @@ from ..domain.paths import ExperimentPaths
 from ..durability.files import write_json
 
 
-
 def write_manifest(paths: ExperimentPaths) -> None:
     """Write `manifest.json`; to be called after every other file is in its place."""
     files = [entry for path in _files(paths.root) if (entry := _entry(path, paths)) is not None]

@@ -101,7 +101,8 @@ class Teller:
         self._assignment = assignment
         self._paths = assignment.paths
         self._secrets = assignment.settings.secrets
-        self._tracker: Tracker = create_tracker(assignment.tracker, assignment.settings)
+        settings = replace(assignment.settings, gets_on=self._get_on)
+        self._tracker: Tracker = create_tracker(assignment.tracker, settings)
         self._entry = _entry_for(assignment)
         self._descriptions = {
             each.run: each for each in describe_runs(self._paths, assignment.options, self._secrets)

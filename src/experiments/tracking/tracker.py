@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..domain.errors import ExperimentsError
+from ..domain.errors import TrackerError as TrackerError  # every tracker raises it
 from ..domain.records import RunKey, RunStatus
 from ..durability.journal import Record
-
-
-class TrackerError(ExperimentsError):
-    """A remote system refused, or could not be reached; nothing local is lost by it."""
-
-    exit_code = 5
 
 
 class Connection(StrEnum):
@@ -25,6 +19,10 @@ class Connection(StrEnum):
     ONLINE = "online"
     OFFLINE = "offline"
     """It writes files that its own command line can upload later."""
+
+
+def _nobody_waits() -> None:
+    """No sign of life is needed."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +40,8 @@ class TrackerSettings:
     """Whether files that the tracker's SDK leaves here after an upload may stay."""
     secrets: frozenset[str] = field(default_factory=frozenset, repr=False)
     """Values that no message and no upload may hold."""
+    gets_on: Callable[[], None] = field(default=_nobody_waits, repr=False, compare=False)
+    """To be called after each file that was uploaded: who shows no sign of life is ended."""
 
 
 @dataclass(frozen=True)
