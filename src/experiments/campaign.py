@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
+from .cleaning import cleaned_files, has_model
 from .config import trainer_config
 from .derived import adopt_run
 from .domain.errors import (
@@ -125,8 +127,9 @@ class Campaign:
         """
         self._executor, self._guard, self._placing = executor, guard, placing
         unfinished = set(self._experiment.unfinished_runs())
+        cleaned = cleaned_files(self._experiment.paths)
         for run in order:
-            if run not in unfinished and self._is_kept(run):
+            if run not in unfinished and self._is_kept(run, cleaned):
                 self.attempts[run].status = RunStatus.COMPLETED
             else:
                 self._submit(run)
@@ -165,14 +168,19 @@ class Campaign:
         self._waiting.clear()
         self._running_executor.cancel()
 
-    def _is_kept(self, run: RunKey) -> bool:
-        """Whether a complete run has everything that it left, its model under the final name."""
+    def _is_kept(self, run: RunKey, cleaned: Collection[Path]) -> bool:
+        """Whether a complete run has everything that it left, its model under the final name.
+
+        A model that was removed on purpose is not missing.
+        """
         paths = self._experiment.paths
-        if not paths.run(run).journal.is_file():
+        journal = paths.run(run).journal
+        if not journal.is_file() and journal not in cleaned:
             return False
-        if paths.model(run, single_seed=self._experiment.has_single_seed).is_file():
-            return True
+        model = paths.model(run, single_seed=self._experiment.has_single_seed)
         attempt = paths.run(run).attempt(self._experiment.results[run].attempts)
+        if has_model(cleaned, model, attempt):
+            return True
         return adopt_run(self._experiment, run, attempt) is not None
 
     # ---- how far it is, for any thread

@@ -60,6 +60,7 @@ from .execution.adjustments import less_memory, longer_timeout, smaller_batch
 from .execution.admission import Admission, admit
 from .experiment import Experiment
 from .guard import Guard, check_free_disk
+from .keeping import keep_what_is_kept
 from .monitoring import (
     GpuPlacement,
     Limits,
@@ -70,7 +71,7 @@ from .monitoring import (
     progress_info,
 )
 from .placing import Placing, gpus_for, needs_of, room_for
-from .provenance import collect_provenance, write_provenance
+from .provenance import Origin, collect_provenance, write_provenance
 from .scribe import Scribe
 from .tracking.choosing import TrackingChoice, assignments
 from .tracking.log_files import log_files
@@ -110,6 +111,7 @@ class ExperimentRunner:
         executor: ``process`` (a process of its own for each run), ``in_process``, or ``ray``.
         ray_address: of the Ray cluster to connect to; None starts one on this machine.
         command_line: recorded as provenance.
+        experiment_file: the file as the user wrote it, recorded likewise.
         tracking: how the trackers that the experiment names are reached.
 
     Raises:
@@ -128,6 +130,7 @@ class ExperimentRunner:
         executor: str = "process",
         ray_address: str | None = None,
         command_line: Sequence[str] = (),
+        experiment_file: Path | None = None,
         tracking: TrackingChoice | None = None,
     ) -> None:
         _check_positive("max_workers", max_workers)
@@ -144,6 +147,7 @@ class ExperimentRunner:
         self._kind = executor_kind(executor)
         self.ray_address = ray_address
         self.command_line = tuple(command_line)
+        self.experiment_file = experiment_file
         self.tracking = tracking or TrackingChoice()
         self.logger = logging.getLogger(__name__)
         self.status = RunnerStatus.IDLE
@@ -235,7 +239,7 @@ class ExperimentRunner:
         self._open.enter_context(FileLock(paths.lock))
         self.experiment.reload()
         self._open.enter_context(log_files(paths, logging.getLogger(_PACKAGE), self.logger))
-        write_provenance(paths, collect_provenance(self.command_line))
+        write_provenance(paths, collect_provenance(self.command_line, origin=self._origin))
         train = train_run
         if not self._kind.has_processes:  # nobody else can ask a run in this process to stop
             train = partial(train_run, asked_to_stop=self._asked_to_stop)
@@ -360,6 +364,9 @@ class ExperimentRunner:
         ending = Ending.FINISH if has_report else Ending.PAUSE
         self._uploads.conclude(ending, self._asked_to_stop)
         write_manifest(paths)
+        if not experiment.unfinished_runs():
+            policy = storage_policy(experiment)
+            keep_what_is_kept(paths, policy.storage, experiment.config.trackers)
 
     def _leave_in_order(self) -> None:
         """What was interrupted is paused and told, so that it can be continued."""
@@ -540,6 +547,16 @@ class ExperimentRunner:
     @property
     def _wanted_slots(self) -> int:
         return self.max_workers if self.execution_mode is ExecutionMode.PARALLEL else 1
+
+    @property
+    def _origin(self) -> Origin:
+        config = self.experiment.config
+        return Origin(
+            experiment_file=self.experiment_file,
+            environment_modules=config.environment_modules,
+            torch_threads=config.torch_threads,
+            output_dir=self.experiment.output_dir,
+        )
 
     @property
     def slots(self) -> int:

@@ -12,6 +12,7 @@ from .rows import (
     disk,
     killing,
     limits,
+    links,
     many,
     numbers,
     sharing,
@@ -148,7 +149,13 @@ ROWS = (
         note="results, logs, report, provenance, output, arguments; no tracker in this version",
         is_quick=True,
     ),
-    Row("clean", "symlink, hardlink and .. layouts under clean", 20, 0, None),
+    Row(
+        "clean",
+        "symlink, hardlink, .. and mount layouts under clean",
+        ALL,
+        8,
+        links.layouts,
+    ),
     Row(
         "many-runs",
         f"{many.FULL_RUNS} small runs one after the other",

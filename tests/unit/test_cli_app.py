@@ -45,7 +45,7 @@ def test_help_takes_at_most_a_quarter_of_a_second() -> None:
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
-        (["run", "--tracker", "wandb"], "No such option: --tracker"),
+        (["run", "--trackers", "wandb"], "No such option: --trackers"),
         (["run", "--max-workers", "many"], "Invalid value for '--max-workers'"),
         (["run", "--mode", "both"], "Invalid value for '--mode'"),
         (["show"], "Missing argument 'ID'."),

@@ -4,6 +4,7 @@ import subprocess
 import pytest
 
 from src.experiments.provenance import git, git_state
+from src.experiments.provenance.git import without_credentials
 
 
 @pytest.fixture(autouse=True)
@@ -144,3 +145,82 @@ def test_without_git_there_is_no_state(committed, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
 
     assert git_state(committed) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://me:token@example.com/lab/code.git", "https://example.com/lab/code.git"),
+        ("https://token@example.com:8443/code", "https://example.com:8443/code"),
+        ("https://example.com/code?private_token=x#y", "https://example.com/code"),
+        ("ssh://git:pw@example.com:22/code", "ssh://git@example.com:22/code"),
+        ("git@example.com:lab/code.git", "git@example.com:lab/code.git"),
+        ("../code", "../code"),
+    ],
+)
+def test_an_address_is_shown_without_credentials(url, shown):
+    assert without_credentials(url) == shown
+
+
+def test_the_branchs_own_remote_is_told_as_it_is_written(committed):
+    run(committed, "remote", "add", "origin", "https://example.com/origin.git")
+    assert git_state(committed).repository == "https://example.com/origin.git"
+
+    run(committed, "remote", "add", "lab", "https://me:token@example.com/lab.git")
+    run(committed, "config", "branch.research.remote", "lab")
+    run(committed, "config", "url.https://other:key@example.com/.insteadOf", "https://me")
+    assert git_state(committed).repository == "https://example.com/lab.git"
+
+
+def test_without_a_remote_there_is_no_address(committed):
+    assert git_state(committed).repository is None
+
+
+def test_root_and_place_in_it_are_told(committed):
+    (committed / "below").mkdir()
+    state = git_state(committed / "below")
+
+    assert (state.root, state.prefix) == (str(committed.resolve()), "below/")
+
+
+def test_settings_that_would_make_the_patch_unusable_are_not_obeyed(committed, tmp_path):
+    (committed / "train.py").write_text("".join(f"line {number}\n" for number in range(20)))
+    run(committed, "commit", "--all", "-m", "long")
+    text = (committed / "train.py").read_text().replace("line 10\n", "changed\n")
+    (committed / "train.py").write_text(text)
+    for name, value in {"diff.context": "0", "diff.noprefix": "true"}.items():
+        run(committed, "config", name, value)
+    patch = tmp_path / "uncommitted.diff"
+    patch.write_text(git_state(committed).diff)
+
+    clone = tmp_path / "clone"
+    run(tmp_path, "clone", str(committed), str(clone))
+    run(clone, "apply", str(patch))
+    assert (clone / "train.py").read_text() == text
+
+
+def test_a_patch_that_is_not_utf_8_says_that_it_is_not_exact(committed):
+    assert not git_state(committed).diff_lossy
+    (committed / "train.py").write_bytes(b"name = 'caf\xe9'\n")
+
+    assert git_state(committed).diff_lossy
+
+
+def test_results_and_the_like_are_no_untracked_code(committed):
+    for name in ("results/a/notes.py", "results[1]/b.py", "new.py"):
+        (committed / name).parent.mkdir(parents=True, exist_ok=True)
+        (committed / name).touch()
+    no_code = [committed / "results", committed / "results[1]", committed.parent]
+
+    assert git_state(committed, no_code=no_code).untracked == ("new.py",)
+
+
+def test_a_long_list_of_untracked_files_says_that_it_is_cut(committed, monkeypatch):
+    for number in range(3):
+        (committed / f"new_{number}.py").touch()
+    monkeypatch.setattr(git, "MOST_UNTRACKED_FILES", 3)
+    assert not git_state(committed).untracked_truncated
+
+    monkeypatch.setattr(git, "MOST_UNTRACKED_FILES", 2)
+    state = git_state(committed)
+    assert (state.untracked, state.untracked_truncated) == (("new_0.py", "new_1.py"), True)

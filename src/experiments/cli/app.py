@@ -15,9 +15,11 @@ from typer.core import TyperCommand
 
 from . import failures
 from .arguments import dashed
+from .clean import clean
 from .compare import compare
 from .doctor import doctor
 from .list_experiments import list_experiments
+from .reproduce import reproduce
 from .run import run
 from .schema import schema
 from .show import show
@@ -40,8 +42,10 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "compare": compare,
     "sync": sync,
     "verify-resume": verify_resume,
+    "reproduce": reproduce,
     "schema": schema,
     "doctor": doctor,
+    "clean": clean,
 }
 CLASSES: dict[str, type[TyperCommand]] = {"sync": SyncCommand}
 """Commands whose words are read in a way of their own."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.text import Text
 
+from ..cleaning import cleaned_files, has_model
 from ..domain.records import ExecutionMode, ExperimentStatus, RunnerStatus
 from ..experiment import Experiment
 from ..monitoring import free_disk_mb, seconds_remaining
@@ -93,12 +94,24 @@ def continued_by(request: RunRequest, experiment: Experiment) -> str:
 def _is_over(experiment: Experiment) -> bool:
     """Whether nothing is left to train or to derive; else the runner goes on where it stopped."""
     told = stored.read(experiment.paths).results
-    single = experiment.has_single_seed
-    models = [experiment.paths.model(run, single_seed=single) for run in experiment.runs()]
-    last = (experiment.paths.report_page, experiment.paths.manifest)
-    is_whole = all(path.is_file() for path in (*models, *last))
-    is_over = not experiment.unfinished_runs() and told.get("status") == "completed"
-    return is_over and is_whole and not experiment.is_altered
+    if experiment.unfinished_runs() or told.get("status") != "completed" or experiment.is_altered:
+        return False
+    return experiment.paths.manifest.is_file() and _is_whole(experiment)
+
+
+def _is_whole(experiment: Experiment) -> bool:
+    """Whether report and models are there; what was removed on purpose is not missing."""
+    paths, cleaned = experiment.paths, cleaned_files(experiment.paths)
+    if not paths.report_page.is_file() and paths.report_page not in cleaned:
+        return False
+    return all(
+        has_model(
+            cleaned,
+            paths.model(run, single_seed=experiment.has_single_seed),
+            paths.run(run).attempt(experiment.results[run].attempts),
+        )
+        for run in experiment.runs()
+    )
 
 
 def _make_runner(request: RunRequest, experiment: Experiment) -> ExperimentRunner:
@@ -111,6 +124,7 @@ def _make_runner(request: RunRequest, experiment: Experiment) -> ExperimentRunne
         executor=request.executor,
         ray_address=request.ray_address,
         command_line=request.command_line,
+        experiment_file=request.question.config,
         tracking=request.tracking.choice(),
     )
 

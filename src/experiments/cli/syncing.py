@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,15 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from ..domain.errors import ExperimentsError, described
+from ..derived import storage_policy
+from ..domain.errors import ExperimentLockedError, ExperimentsError, described
 from ..domain.paths import ExperimentPaths
+from ..durability.lock import FileLock
 from ..durability.saved_experiments import find_experiment_file
+from ..experiment import Experiment
+from ..keeping import keep_what_is_kept
 from ..tracking.choosing import TrackingChoice, assignments
+from ..tracking.manifest import write_manifest
 from ..tracking.registry import check_tracker
 from ..tracking.telling import Told
 from ..uploads import tell_now
@@ -63,11 +69,22 @@ def carry_out(request: SyncRequest) -> int:
                 _print(people, outcome)
             if received:
                 raise Stopped(received[0])
+    _settle(paths)
     is_complete = all(each["complete"] for each in told.values())
     code = ExitCode.COMPLETE if is_complete else ExitCode.UNTOLD
     if request.json:
         write_object({"experiment_id": paths.experiment_id, "trackers": told, "exit_code": code})
     return code
+
+
+def _settle(paths: ExperimentPaths) -> None:
+    """Bring manifest and storage in line, unless somebody works on the experiment just now."""
+    with suppress(ExperimentLockedError), FileLock(paths.lock, patience_seconds=0.0):
+        experiment = Experiment.load(paths.root)
+        write_manifest(paths)
+        if not experiment.unfinished_runs():
+            policy = storage_policy(experiment)
+            keep_what_is_kept(paths, policy.storage, experiment.config.trackers)
 
 
 def _print(people: Console, told: Told) -> None:

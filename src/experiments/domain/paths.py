@@ -244,6 +244,11 @@ class ExperimentPaths:
         return self.tracking / f"{tracker}.log"
 
     @property
+    def elsewhere(self) -> Path:
+        """Where everything is that was uploaded and is not kept here."""
+        return self.root / "elsewhere.json"
+
+    @property
     def manifest(self) -> Path:
         """Every file of the experiment with its size and SHA-256."""
         return self.root / "manifest.json"

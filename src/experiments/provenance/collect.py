@@ -1,79 +1,88 @@
-"""What is needed to reproduce an experiment, gathered and written without secrets."""
+"""What is needed to reproduce an experiment, gathered without secrets."""
 
 from __future__ import annotations
 
 import os
 import re
-import shlex
+import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ..domain.paths import ExperimentPaths
 from ..domain.redaction import REDACTED, SECRET_NAME, redact, redact_data, secrets_of
-from ..durability.files import read_json, write_atomically, write_json
+from .code import environment_modules, import_roots, program
 from .git import git_state
 from .hardware import hardware
-from .packages import package_versions, requirements_text
+from .packages import installed_packages
+from .source_redaction import redact_source
+from .untracked import kept_files
 
+THREAD_VARIABLES = (
+    *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"),
+    *("VECLIB_MAXIMUM_THREADS", "BLIS_NUM_THREADS"),
+)
 INFLUENTIAL_VARIABLES = re.compile(
-    r"(OMP|MKL|OPENBLAS|VECLIB|NUMEXPR|KMP|CUDA|CUBLAS|NVIDIA|TORCH|PYTORCH)_\w+"
-    r"|PYTHONHASHSEED|PYTHONPATH|MUJOCO_GL|LD_PRELOAD"
+    r"(OMP|MKL|DNNL|ONEDNN|OPENBLAS|BLIS|VECLIB|NUMEXPR|KMP|CUDA|CUBLAS|CUDNN|NVIDIA|TORCH|PYTORCH"
+    r"|ATEN|MUJOCO|SDL)_\w+"
+    r"|PYTHONHASHSEED|PYTHONPATH|LD_PRELOAD|LD_LIBRARY_PATH"
 )
 """Environment variables that can change results or speed; only these are recorded."""
+LARGEST_EXPERIMENT_FILE = 2**20
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an experiment comes from, besides its command line."""
+
+    experiment_file: Path | None = None
+    """The file as the user wrote it."""
+    environment_modules: Sequence[str] = ()
+    """Modules that were allowed to be imported."""
+    torch_threads: int | None = None
+    """Threads of one training process."""
+    output_dir: Path | None = None
+    """Where experiments lie: what is in it is no code."""
 
 
 def collect_provenance(
-    command_line: Sequence[str], directory: Path | None = None
+    command_line: Sequence[str], directory: Path | None = None, *, origin: Origin | None = None
 ) -> Mapping[str, Any]:
     """Code, command line, packages, hardware and influential variables, without secrets.
 
-    `directory`: where the code lies; default is the working directory.
+    Args:
+        command_line: as it was typed.
+        directory: where the code lies; default is the working directory.
+        origin: what else is known.
     """
-    state = git_state(directory)
-    secrets = secrets_of(os.environ)
+    origin = origin or Origin()
+    secrets = frozenset(secrets_of(os.environ))
+    git, root = _git(directory, origin, secrets)
+    packages = installed_packages()
     gathered = {
         "time": datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds"),
         "command": redact_command(command_line, secrets),
-        "git": asdict(state) if state else None,
-        "packages": package_versions(),
+        "git": git,
+        "program": program(root),
+        "environment_modules": environment_modules(origin.environment_modules, root),
+        "imports": import_roots(origin.environment_modules, root),
+        "packages": {each.name: each.version for each in packages},
+        "package_sources": {each.name: each.source for each in packages if each.source},
         "hardware": asdict(hardware()),
+        "threads": {
+            "torch_threads": origin.torch_threads,
+            "environment": {name: os.environ.get(name) for name in THREAD_VARIABLES},
+        },
         "environment": {
             name: value
             for name, value in sorted(os.environ.items())
             if INFLUENTIAL_VARIABLES.fullmatch(name)
         },
+        "experiment_file": _experiment_file(origin.experiment_file, secrets),
     }
     return dict(redact_data(gathered, secrets))
-
-
-def write_provenance(paths: ExperimentPaths, provenance: Mapping[str, Any]) -> None:
-    """Write the folder ``provenance/``; a continued experiment keeps what it was started with.
-
-    A later call leaves the files of the first and notes its own time, command, commit and machine
-    under ``continued`` in `provenance.json`.
-
-    Raises:
-        StorageError: when the disk refuses, or an earlier `provenance.json` is damaged.
-    """
-    folder = paths.provenance
-    summary_file = folder / "provenance.json"
-    if summary_file.is_file():
-        earlier = read_json(summary_file)
-        continued = [*earlier.get("continued", []), _continuation(provenance)]
-        write_json(summary_file, earlier | {"continued": continued})
-        return
-    git = provenance["git"] or {}
-    write_atomically(folder / "git_commit.txt", f"{git.get('commit') or 'none'}\n")
-    write_atomically(folder / "uncommitted.diff", git.get("diff", ""))
-    write_atomically(folder / "command.txt", f"{shlex.join(provenance['command'])}\n")
-    write_atomically(folder / "packages.txt", requirements_text(provenance["packages"]))
-    write_json(folder / "hardware.json", provenance["hardware"])
-    # last: its presence says that the others are there
-    write_json(summary_file, _without_diff(provenance))
 
 
 def redact_command(command_line: Sequence[str], secrets: Iterable[str] = ()) -> list[str]:
@@ -95,20 +104,33 @@ def redact_command(command_line: Sequence[str], secrets: Iterable[str] = ()) -> 
     return shown
 
 
-def _without_diff(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    git = provenance["git"]
-    kept = {name: value for name, value in git.items() if name != "diff"} if git else None
-    return {**provenance, "git": kept}
-
-
-def _continuation(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    git = provenance["git"] or {}
-    machine = provenance["hardware"]
-    return {
-        "time": provenance["time"],
-        "command": provenance["command"],
-        "commit": git.get("commit"),
-        "dirty": git.get("dirty"),
-        "hostname": machine["hostname"],
-        "python": machine["python"],
+def _git(
+    directory: Path | None, origin: Origin, secrets: frozenset[str]
+) -> tuple[dict[str, Any] | None, Path | None]:
+    """What git knows, with the content of untracked files, and the repository's root."""
+    no_code = [] if origin.output_dir is None else [origin.output_dir]
+    state = git_state(directory, no_code=[*no_code, Path(sys.prefix)])
+    if state is None:
+        return None, None
+    root = Path(state.root)
+    diff = redact_source(state.diff, secrets)
+    told = {
+        **asdict(state),
+        "diff": diff,
+        "diff_redacted": diff != state.diff,
+        "untracked_files": {
+            name: asdict(file) for name, file in kept_files(root, state.untracked, secrets).items()
+        },
     }
+    return told, root
+
+
+def _experiment_file(path: Path | None, secrets: frozenset[str]) -> dict[str, Any] | None:
+    """Its name and its text, as it was given."""
+    if path is None or not path.is_file():  # such as a pipe, which was read and is empty now
+        return None
+    with path.open("rb") as file:
+        content = file.read(LARGEST_EXPERIMENT_FILE)
+    text = content.decode(errors="replace")
+    shown = redact_source(text, secrets)
+    return {"name": str(path), "text": shown, "redacted": shown != text}

@@ -133,7 +133,7 @@ def _provenance(paths: ExperimentPaths, secrets: frozenset[str]) -> _Provenance:
         commit=git.get("commit"),
         branch=git.get("branch"),
         repository=git.get("repository"),
-        diff=redact(_text(folder / "uncommitted.diff"), secrets),
+        diff=redact(_text(folder / "uncommitted.diff") + _text(folder / "untracked.diff"), secrets),
         entry_point=command[0] if command else "",
     )
     host = str((told.get("hardware") or {}).get("hostname") or "unknown-host")

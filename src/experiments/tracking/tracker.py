@@ -53,7 +53,7 @@ class CodeState:
     repository: str | None = None
     """URL of the remote repository, without credentials."""
     diff: str = ""
-    """The uncommitted changes as a patch, without secrets."""
+    """Uncommitted changes and untracked modules as a patch, without secrets."""
     entry_point: str = ""
     """What was started, such as ``-m src.experiments.runner``."""
 

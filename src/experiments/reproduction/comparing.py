@@ -1,0 +1,144 @@
+"""A run beside its reproduction: the same bits, or the first metric in which they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import takewhile
+from typing import Any
+
+from ..domain.errors import StorageError
+from ..domain.paths import ExperimentPaths, RunPaths
+from ..domain.records import RunKey, RunStatus
+from ..durability.journal import Record, read_journal
+from ..verification.comparing import Mismatch, journal_mismatches, result_of
+
+OF_THE_MACHINE = ("thread_environment", "device")
+"""What a journal's first record says of the machine; it is told as a cause."""
+_METRIC = "metrics."
+_DIGEST_DIGITS, _SHOWN_DIGITS = 64, 12
+
+
+@dataclass(frozen=True)
+class Departure:
+    """The first thing in which a reproduction differs."""
+
+    metric: str
+    recorded: Any
+    reproduced: Any
+    step: int | None
+    """None where only the final parameters differ."""
+
+    def __str__(self) -> str:
+        where = "" if self.step is None else f" from step {self.step:,}"
+        return f"differs{where}: {self.metric} {_shown(self.recorded)} ≠ {_shown(self.reproduced)}"
+
+
+@dataclass(frozen=True)
+class RunCheck:
+    """What the comparison of one run came to."""
+
+    run: RunKey
+    departure: Departure | None
+    failure: str | None
+    """Why there is nothing to compare with; None where the run was trained to its end."""
+    recorded_sha256: str | None
+    reproduced_sha256: str | None
+    steps: int
+    """Timesteps of the recorded run."""
+
+    @property
+    def is_identical(self) -> bool:
+        """Whether nothing differs."""
+        return self.departure is None and self.failure is None
+
+    @property
+    def verdict(self) -> str:
+        """In words."""
+        if self.failure is not None:
+            return f"not reproduced: {self.failure}"
+        return "identical" if self.departure is None else str(self.departure)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        told = asdict(self)
+        del told["run"]
+        return {"identical": self.is_identical, "verdict": self.verdict, **told}
+
+
+def compare_run(original: ExperimentPaths, again: ExperimentPaths, run: RunKey) -> RunCheck:
+    """Compare a complete run with its reproduction.
+
+    Raises:
+        StorageError: when the original cannot be read.
+    """
+    recorded, reproduced = result_of(original, run), _result_again(again, run)
+    shas = recorded.get("parameters_sha256"), reproduced.get("parameters_sha256")
+    failure = _why_not_comparable(recorded, reproduced)
+    departure = None
+    if failure is None:
+        departure = _departure_of(original.run(run), again.run(run), shas)
+    steps = int(recorded.get("total_timesteps") or 0)
+    return RunCheck(run, departure, failure, *shas, steps)
+
+
+def _why_not_comparable(recorded: Mapping[str, Any], reproduced: Mapping[str, Any]) -> str | None:
+    if reproduced.get("status") != RunStatus.COMPLETED:
+        return str(reproduced.get("error") or "it was not trained to its end")
+    if not recorded.get("parameters_sha256"):
+        return "no parameters_sha256 was recorded to compare with"
+    return None
+
+
+def _departure_of(
+    original: RunPaths, again: RunPaths, shas: tuple[str | None, str | None]
+) -> Departure | None:
+    departure = None
+    if original.journal.is_file():  # it may have been uploaded and deleted
+        departure = first_departure(read_journal(original.journal), read_journal(again.journal))
+    if departure is None and shas[0] != shas[1]:
+        departure = Departure("parameters_sha256", *shas, step=None)
+    return departure
+
+
+def first_departure(recorded: Sequence[Record], reproduced: Sequence[Record]) -> Departure | None:
+    """Where two journals first differ, by a metric where that step has one that does."""
+    ours, theirs = ([_of_training(each) for each in records] for records in (recorded, reproduced))
+    found = journal_mismatches(ours, theirs)
+    first = next(found, None)
+    if first is None:
+        return None
+    same_step = takewhile(lambda each: each.step == first.step, found)
+    named = (each for each in (first, *same_step) if each.field.startswith(_METRIC))
+    return _departure(next(named, first))
+
+
+def _departure(found: Mismatch) -> Departure:
+    metric = found.field.removeprefix(_METRIC)
+    return Departure(metric, found.undisturbed, found.continued, found.step)
+
+
+def _of_training(record: Record) -> Record:
+    if record.get("kind") != "started":
+        return record
+    return {name: value for name, value in record.items() if name not in OF_THE_MACHINE}
+
+
+def _result_again(paths: ExperimentPaths, run: RunKey) -> Mapping[str, Any]:
+    try:
+        return result_of(paths, run)
+    except StorageError as error:
+        return {"error": error.what}
+
+
+def _shown(value: Any) -> str:
+    """A figure in full; a digest by its first digits, a record by its kind."""
+    match value:
+        case None:
+            return "none"
+        case str() if len(value) == _DIGEST_DIGITS:
+            return f"{value[:_SHOWN_DIGITS]}…"
+        case Mapping():
+            return f"{value.get('kind', 'one')!r}"
+        case _:
+            return str(value)
