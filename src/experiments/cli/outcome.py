@@ -13,6 +13,7 @@ from ..domain.paths import ExperimentPaths
 from ..domain.records import RunStatus
 from . import tables
 from .stored import StoredExperiment
+from .told import told_lines
 from .wording import printable
 
 
@@ -38,6 +39,8 @@ def print_places(screen: Console, paths: ExperimentPaths) -> None:
     for name, path in places(paths):
         # not wrapped: a path is copied
         screen.print(Text(f"{name:<8} {printable(path)}"), soft_wrap=True)
+    for tracker, line in told_lines(paths):
+        screen.print(Text(f"{tracker:<8} {printable(line)}"), soft_wrap=True)
 
 
 def print_problems(screen: Console, experiment: StoredExperiment) -> None:

@@ -11,22 +11,24 @@ from rich.console import Console
 from rich.text import Text
 
 from ..derived import storage_policy
-from ..domain.errors import ExperimentLockedError, ExperimentsError, described
+from ..domain.errors import ExperimentLockedError, ExperimentsError, UsageError, described
 from ..domain.paths import ExperimentPaths
 from ..durability.lock import FileLock
 from ..durability.saved_experiments import find_experiment_file
 from ..experiment import Experiment
 from ..keeping import keep_what_is_kept
 from ..tracking.choosing import TrackingChoice, assignments
+from ..tracking.ledger import TellingState, TrackerEntry, read_ledger
 from ..tracking.manifest import write_manifest
 from ..tracking.registry import check_tracker
-from ..tracking.telling import Told
+from ..tracking.telling import Assignment, Told
 from ..uploads import tell_now
 from . import screen
 from .displays import warn
 from .failures import ExitCode
 from .json_output import write_object
 from .signals import Stopped, stopping
+from .told import told_lines
 from .wording import plural, printable
 
 
@@ -57,6 +59,7 @@ def carry_out(request: SyncRequest) -> int:
     received: list[int] = []
     with stopping(received.append):
         for assignment in assignments(paths, request.trackers, request.choice, follows=False):
+            _check_is_there(assignment)
             people.print(Text(f"telling {assignment.tracker} …", style="dim"))
             try:
                 outcome = tell_now(assignment, lambda: bool(received))
@@ -75,6 +78,25 @@ def carry_out(request: SyncRequest) -> int:
     if request.json:
         write_object({"experiment_id": paths.experiment_id, "trackers": told, "exit_code": code})
     return code
+
+
+def _check_is_there(assignment: Assignment) -> None:
+    """Refuse what can be told no more, because only trackers have it.
+
+    Raises:
+        UsageError: naming where it is.
+    """
+    paths, tracker = assignment.paths, assignment.tracker
+    entry = read_ledger(paths.ledger).get(tracker, TrackerEntry())
+    is_told = entry.options == assignment.options.to_dict()
+    if not paths.elsewhere.is_file() or (is_told and entry.state is TellingState.COMPLETE):
+        return
+    offline = [line for name, line in told_lines(paths) if name == tracker]
+    raise UsageError(
+        f"{tracker} cannot be told: metrics and models were uploaded and are not kept here",
+        where=str(paths.elsewhere),
+        remedy=offline[0] if offline else "look for them where that file says",
+    )
 
 
 def _settle(paths: ExperimentPaths) -> None:

@@ -27,6 +27,7 @@ LOOK_SECONDS = 2.0
 NICENESS = 10
 """Training comes first: a tracker takes the processor time that is left."""
 OVER = frozenset({RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.SKIPPED})
+LONGEST_ERROR = 2000
 _NUMBERS = frozenset({"metrics", "resources"})
 """Kinds of records that hold no text."""
 
@@ -103,7 +104,8 @@ class Teller:
         self._secrets = assignment.settings.secrets
         settings = replace(assignment.settings, gets_on=self._get_on)
         self._tracker: Tracker = create_tracker(assignment.tracker, settings)
-        self._entry = _entry_for(assignment)
+        self._former = read_ledger(self._paths.ledger).get(assignment.tracker, TrackerEntry())
+        self._entry = _entry_for(assignment, self._former)
         self._descriptions = {
             each.run: each for each in describe_runs(self._paths, assignment.options, self._secrets)
         }
@@ -136,10 +138,10 @@ class Teller:
     def fail(self, error: Exception) -> None:
         """Note in the ledger that something is pending, and why."""
         what = str(error) if isinstance(error, ExperimentsError) else repr(error)
+        # another place that could not even be opened leaves what is known of the former
+        entry = self._entry if self._entry.runs else self._former
         self._entry = replace(
-            self._entry,
-            state=TellingState.PENDING,
-            error=redact(what, self._secrets)[:2000],
+            entry, state=TellingState.PENDING, error=redact(what, self._secrets)[:LONGEST_ERROR]
         )
         self._save()
 
@@ -255,10 +257,9 @@ class Teller:
             raise StorageError(str(error), where=str(self._paths.telling_ends)) from error
 
 
-def _entry_for(assignment: Assignment) -> TrackerEntry:
+def _entry_for(assignment: Assignment, former: TrackerEntry) -> TrackerEntry:
     """What the tracker was told so far; nothing, where it was told at another place."""
-    entry = read_ledger(assignment.paths.ledger).get(assignment.tracker, TrackerEntry())
-    earlier, options = TellingOptions.from_dict(entry.options), assignment.options
+    earlier, options = TellingOptions.from_dict(former.options), assignment.options
     there, here = ((each.connection, each.log_dir) for each in (earlier, options))
-    runs = entry.runs if there == here else {}
-    return replace(entry, options=options.to_dict(), runs=runs)
+    runs = former.runs if there == here else {}
+    return replace(former, options=options.to_dict(), runs=runs)

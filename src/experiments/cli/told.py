@@ -1,0 +1,41 @@
+"""Where trackers keep what they were told, as a person copies it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..domain.errors import StorageError
+from ..domain.paths import ExperimentPaths
+from ..tracking.ledger import TrackerEntry, read_ledger
+from ..tracking.tracker import Connection
+
+MOST_ADDRESSES = 4
+"""Of how many runs the addresses are shown."""
+
+
+def told_lines(paths: ExperimentPaths) -> Iterator[tuple[str, str]]:
+    """Tracker and address of each run, or the command that uploads what was written offline."""
+    try:
+        entries = read_ledger(paths.ledger)
+    except StorageError:
+        return  # who asks for it is told; here it is beside the point
+    for tracker, entry in entries.items():
+        if entry.options.get("connection") == Connection.OFFLINE and entry.runs:
+            from ..tracking.wandb_offline import wandb_sync_command
+
+            yield tracker, f"written offline; upload it with: {wandb_sync_command(paths.root)}"
+        else:
+            yield from ((tracker, line) for line in _addresses(entry))
+
+
+def _addresses(entry: TrackerEntry) -> Iterator[str]:
+    known = [(run, each.url) for run, each in sorted(entry.runs.items()) if each.url]
+    for run, url in known[:MOST_ADDRESSES]:
+        yield f"{url}  {run.name}"
+    if len(known) > MOST_ADDRESSES:
+        yield f"and {len(known) - MOST_ADDRESSES} more runs in {_place(entry)}"
+
+
+def _place(entry: TrackerEntry) -> str:
+    project = entry.options.get("project")
+    return f"project {project}" if project else "the same place"
