@@ -18,6 +18,7 @@ from .rows import (
     sharing,
     stopping,
     syscalls,
+    trackers,
     workers,
 )
 
@@ -139,15 +140,21 @@ ROWS = (
         numbers.not_finite,
         is_quick=True,
     ),
-    Row("tracker", "tracker unreachable, 401, 500 in mid-upload", 6, 0, None),
+    Row(
+        "tracker",
+        "tracker unreachable, 401, 500, killed, frozen in mid-run",
+        2 * len(trackers.FAULTS),
+        4,
+        trackers.failing_servers,
+        note="ClearML and W&B by their SDKs; then told by sync, twice",
+    ),
     Row(
         "canaries",
         "canary secrets, all outputs scanned, process arguments",
         60,
         3,
         canaries.canaries,
-        note="results, logs, report, provenance, output, arguments; no tracker in this version",
-        is_quick=True,
+        note="files, output, arguments, requests to ClearML and W&B, offline runs, event files",
     ),
     Row(
         "clean",

@@ -61,7 +61,7 @@ def describe_runs(
     Raises:
         StorageError: when the experiment's file cannot be read.
     """
-    saved = read_json(paths.experiment)
+    saved = redact_data(read_json(paths.experiment), secrets)
     provenance = _provenance(paths, secrets)
     try:
         config = saved["config"]

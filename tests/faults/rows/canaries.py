@@ -6,12 +6,14 @@ import random
 import re
 import zipfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 import psutil
+
+from tests.doubles.remotes import REMOTES
 
 from ..command import Command
 from ..figures import Bench, Trial, generator
@@ -19,6 +21,8 @@ from ..pair import Pair, document
 
 NAMES = ("API_KEY", "ACCESS_KEY", "SECRET", "SECRET_KEY", "TOKEN", "PASSWORD", "PASSPHRASE")
 NAMES += ("CREDENTIALS", "PRIVATE_KEY", "PGPASSWORD")
+TRACKERS = [word for name in (*REMOTES, "tensorboard") for word in ("--tracker", name)]
+FEWEST_REQUESTS = 10
 FORMS = 3
 """In which the environment tells each: raw, URL-encoded, base64."""
 EXIT_CODES = {"raises": 4, "prints": 0}
@@ -38,17 +42,38 @@ def _are_found_nowhere(place: str, names: tuple[str, ...], folder: Path) -> None
     values = {f"CANARY_{name}": _secret(generator(place, n)) for n, name in enumerate(names)}
     broken = {"environment": "BrokenCartPole-v0", "environment_kwargs": {"kind": place, "at": 100}}
     variant = {"environment_kwargs": {"kind": "none"}}
-    pair = Pair(folder, document(baseline=broken, variant=variant), environment=values)
-    command = pair.start("--recovery", "skip", "-vv")
-    outputs = {"process arguments": _arguments_of(command)}
-    done = command.done()
-    assert done.code == EXIT_CODES[place], done
+    content = document(baseline=broken, variant=variant)
+    with ExitStack() as servers:
+        remotes = [servers.enter_context(remote(_beside(folder))) for remote in REMOTES.values()]
+        keys = {name: key for each in remotes for name, key in each.environment.items()}
+        pair = Pair(folder, content, environment={**values, **keys})
+        command = pair.start("--recovery", "skip", "-vv", *TRACKERS)
+        outputs = {"process arguments": _arguments_of(command)}
+        done = command.done()
+        assert done.code == EXIT_CODES[place], done
+        for remote in remotes:
+            received = remote.received()
+            assert len(received) > FEWEST_REQUESTS, f"{remote.tracker} was hardly told"
+            if place == "raises":  # the error itself is told, without what it gave away
+                assert any(MASK in each for each in received), remote.tracker
+            outputs |= {f"{remote.tracker} {n}": data for n, data in enumerate(received)}
+    written_offline = Pair(folder / "offline", content, environment=values)
+    assert written_offline.finish("--recovery", "skip", "--wandb-offline").code == done.code
     outputs |= {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert any(name.endswith(".wandb") for name in outputs)
+    values |= {name: key for name, key in keys.items() if "KEY" in name}
     log = outputs[str(pair.root / "logs" / "baseline_training.log")]
     assert log.count(MASK) >= len(names) * FORMS
     assert b"\x1b" not in log
     for name, data in outputs.items():
         assert not holds(data, [value.encode() for value in values.values()]), name
+
+
+def _beside(folder: Path) -> Path:
+    """Where servers keep what they know, keys of those who told them among it."""
+    servers = folder.with_name(f"{folder.name}-servers")
+    servers.mkdir(exist_ok=True)
+    return servers
 
 
 def _secret(rng: random.Random) -> str:
