@@ -38,6 +38,7 @@ _RUN_FIELDS = (
     "status",
     "training_time",
     "evaluation_time",
+    "diagnostics_time",
     "total_timesteps",
     "final_return",
     "final_mean_reward",

@@ -105,18 +105,19 @@ class _Handler(BaseHTTPRequestHandler):
         if request.method == "PUT":
             world.put(self.path, request.body)
             return {}
+        stream = _STREAM.fullmatch(self.path)
+        if stream is None and not request.operation:
+            world.surprises.append(f"{request.method} {self.path}")
+            raise RefusedError(404, f"nothing is at {self.path}")
         sent = self.headers.get("Authorization", "")
         if sent != "Basic " + base64.b64encode(f"api:{API_KEY}".encode()).decode():
             raise RefusedError(401, "permission denied: unknown API key")
-        if request.operation:
-            variables = json.loads(request.body).get("variables") or {}
-            return {"data": world.answer(request.operation, variables)}
-        if match := _STREAM.fullmatch(self.path):
-            entity, project, run_id = match.groups()
+        if stream is not None:
+            entity, project, run_id = stream.groups()
             world.stream(run_id, entity, project, json.loads(request.body))
             return {}
-        world.surprises.append(f"{request.method} {self.path}")
-        raise RefusedError(404, f"nothing is at {self.path}")
+        variables = json.loads(request.body).get("variables") or {}
+        return {"data": world.answer(request.operation, variables)}
 
     def _body(self) -> bytes:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))

@@ -156,7 +156,12 @@ def secret(tracker: WandbTracker, directory: Path) -> None:
     text = {"kind": "text", "step": 1, "name": "examples/completion", "text": SECRET, "time": 1.0}
     ended = {"kind": "attempt_ended", "step": 1, "attempt": 1, "outcome": "crashed", "time": 1.0}
     tracker.write_records(run, [*records(), text, {**ended, "cause": SECRET}])
-    end = conclusion(directory, verdict=f"said {SECRET}", error=f"failed at {SECRET}")
+    end = conclusion(
+        directory,
+        verdict=f"said {SECRET}",
+        error=f"failed at {SECRET}",
+        artifacts={"report": _file(directory / "index.html", f"<b>{SECRET}</b>")},
+    )
     tracker.finish_run(run, end)
 
 

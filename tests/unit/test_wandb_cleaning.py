@@ -39,16 +39,52 @@ def test_no_text_of_a_description_holds_a_secret():
     assert (told.code.commit, told.run) == ("abc", RunKey("variant", 7))
 
 
-def test_no_text_of_a_conclusion_holds_a_secret():
+def test_no_text_of_a_conclusion_holds_a_secret(tmp_path):
     table = Table(("name", "value"), ((SECRET, 1.5), (None, 2)))
     ended = RunConclusion(
         RunStatus.FAILED, {"loss": 1.0}, {"arms": table}, verdict=SECRET, error=SECRET
     )
-    told = cleaned_conclusion(ended, SECRETS)
+    told = cleaned_conclusion(ended, SECRETS, tmp_path)
 
     assert SECRET not in repr(told)
     assert told.tables["arms"].rows == (("[redacted]", 1.5), (None, 2))
     assert told.single_values == {"loss": 1.0}
+
+
+def test_a_file_with_a_secret_is_told_as_a_copy_without_or_not_at_all(tmp_path):
+    files = {}
+    for place, content in {
+        "a": SECRET.encode(),
+        "b": b"nothing",
+        "c": b"\xff" + SECRET.encode(),
+    }.items():
+        files[place] = tmp_path / place / "file.json"
+        files[place].parent.mkdir()
+        files[place].write_bytes(content)
+    ended = RunConclusion(RunStatus.COMPLETED, artifacts=files, model=files["c"])
+    told = cleaned_conclusion(ended, SECRETS, tmp_path / "copies")
+
+    assert told.artifacts.keys() == {"a", "b"}
+    assert told.artifacts["a"].read_text() == "[redacted]"
+    assert told.artifacts["b"] == files["b"]
+    assert told.model is None
+    assert files["a"].read_text() == SECRET
+
+
+def test_files_of_one_name_stay_apart(tmp_path):
+    files = {}
+    for place in ("a", "b"):
+        files[place] = tmp_path / place / "file.txt"
+        files[place].parent.mkdir()
+        files[place].write_text(f"{place} {SECRET}")
+    told = cleaned_conclusion(
+        RunConclusion(RunStatus.COMPLETED, artifacts=files), SECRETS, tmp_path / "copies"
+    )
+
+    assert [path.read_text() for path in told.artifacts.values()] == [
+        "a [redacted]",
+        "b [redacted]",
+    ]
 
 
 def test_texts_of_records_are_cleaned_and_numbers_left_as_they_are():

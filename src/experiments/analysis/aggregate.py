@@ -54,6 +54,7 @@ def aggregate(arm: str, results: Sequence[TrainingResult]) -> TrainingResult:
         final_return=over_seeds(runs, "final_return")[0],
         auc=over_seeds(runs, "auc")[0],
         evaluation_time=sum(run.evaluation_time for run in runs),
+        diagnostics_time=sum(run.diagnostics_time for run in runs),
         attempts=sum(run.attempts for run in runs),
         resumed_from_steps=tuple(step for run in runs for step in run.resumed_from_steps),
         resume="exact" if all(run.resume == "exact" for run in runs) else "approximate",

@@ -15,6 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from ..domain.costs import diagnostics_cost
 from ..domain.paths import ExperimentPaths
 from ..domain.records import Comparison, ExperimentStatus, RunStatus, TrainingResult, Verdict
 from ..domain.redaction import redact, redact_data
@@ -160,6 +161,10 @@ def facts(content: ReportContent) -> dict[str, str]:
         "Status": content.status.value,
         "Started": _moment(content.created),
         "Finished": _moment(content.finished),
+        "Diagnostics": diagnostics_cost(
+            sum(run.diagnostics_time for run in runs), sum(run.training_time for run in runs)
+        )
+        or "",
     }
     return {name: value for name, value in found.items() if value}
 

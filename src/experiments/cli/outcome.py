@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from ..domain.costs import diagnostics_cost
 from ..domain.paths import ExperimentPaths
 from ..domain.records import RunStatus
 from . import tables
@@ -29,18 +30,28 @@ def print_outcome(screen: Console, experiment: StoredExperiment) -> None:
         screen.print(Text(printable(sentence)))
         screen.print()
     print_places(screen, experiment.paths)
+    if cost := _cost_of_diagnostics(experiment):
+        screen.print(Text(f"note     {cost}", style="dim"))
     for deviation in deviations(experiment):
         screen.print(Text(f"note     {printable(deviation)}", style="yellow"), soft_wrap=True)
     print_problems(screen, experiment)
 
 
+def _cost_of_diagnostics(experiment: StoredExperiment) -> str | None:
+    seconds = {
+        name: sum(tables.number(run, name) or 0.0 for run in experiment.runs)
+        for name in ("diagnostics_time", "training_time")
+    }
+    return diagnostics_cost(seconds["diagnostics_time"], seconds["training_time"])
+
+
 def print_places(screen: Console, paths: ExperimentPaths) -> None:
     """Where the results, the report and the models lie."""
-    for name, path in places(paths):
+    lines = [*((name, str(path)) for name, path in places(paths)), *told_lines(paths)]
+    width = max(len("problem"), *(len(name) for name, _ in lines))
+    for name, line in lines:
         # not wrapped: a path is copied
-        screen.print(Text(f"{name:<8} {printable(path)}"), soft_wrap=True)
-    for tracker, line in told_lines(paths):
-        screen.print(Text(f"{tracker:<8} {printable(line)}"), soft_wrap=True)
+        screen.print(Text(f"{name:<{width}}  {printable(line)}"), soft_wrap=True)
 
 
 def print_problems(screen: Console, experiment: StoredExperiment) -> None:

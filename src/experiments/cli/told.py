@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 from ..domain.errors import StorageError
 from ..domain.paths import ExperimentPaths
@@ -24,8 +26,16 @@ def told_lines(paths: ExperimentPaths) -> Iterator[tuple[str, str]]:
             from ..tracking.wandb_offline import wandb_sync_command
 
             yield tracker, f"written offline; upload it with: {wandb_sync_command(paths.root)}"
+        elif tracker == "tensorboard":
+            yield from ((tracker, line) for line in _board(entry))
         else:
             yield from ((tracker, line) for line in _addresses(entry))
+
+
+def _board(entry: TrackerEntry) -> Iterator[str]:
+    """The command that shows all runs side by side."""
+    folders = {str(Path(each.url).parent) for each in entry.runs.values() if each.url}
+    yield from (shlex.join(["tensorboard", "--logdir", each]) for each in sorted(folders))
 
 
 def _addresses(entry: TrackerEntry) -> Iterator[str]:

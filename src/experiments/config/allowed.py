@@ -84,6 +84,13 @@ LIBRARY_WRAPPER_KEYS = {
 WRAPPERS = {name: f"gymnasium.wrappers:{name}" for name in GYMNASIUM_WRAPPERS} | LIBRARY_WRAPPERS
 """Wrappers without a state of their own that a resumed run would lose."""
 
+DIAGNOSTICS = {
+    "curvature": (
+        "PPO", "A2C", "TRPO", "DQN", "QRDQN", "SAC", "TD3", "DDPG", "TQC", "CrossQ",
+    ),
+}  # fmt: skip
+"""Further measurements during training, and the algorithms that offer them."""
+
 OWNED_HYPERPARAMETERS = {
     "policy": "set it beside 'hyperparameters' as 'policy'",
     "env": "set 'environment' beside 'hyperparameters'",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..domain.records import Difference
 from .algorithms import Family
+from .allowed import DIAGNOSTICS
 from .arms import Judgement, judge
 from .difference import difference_of, resolved_id
 from .models import AppliedPreset, ExperimentConfig
@@ -94,12 +95,6 @@ def _without_effect(config: ExperimentConfig) -> Iterator[str]:
                 "and 18 % of better ones)"
             )
         yield f"early_abort {later}: no arm is stopped in mid-training{cost}"
-    for tracker in config.trackers:
-        yield f"tracker {tracker!r} {later}: nothing is sent"
-    for diagnostic in config.diagnostics:
-        yield f"diagnostic {diagnostic!r} {later}: it is not measured"
-    if config.storage != "standard":
-        yield f"storage {config.storage!r} {later}: everything is kept locally"
 
 
 def _notices(config: ExperimentConfig, judged: list[Judgement]) -> Iterator[str]:
@@ -111,6 +106,7 @@ def _notices(config: ExperimentConfig, judged: list[Judgement]) -> Iterator[str]
             yield f"{written} runs as {real}, the newest version"
     by_arm = [list(_of_arm(*pair)) for pair in zip(config.arms, judged, strict=True)]
     yield from _said_once(by_arm)
+    yield from _not_measured(config)
     yield from _too_few_seeds(config)
 
 
@@ -131,6 +127,13 @@ def _rounding(name: str, arm: Arm) -> Iterator[str]:
         yield f"{name}: trains whole {unit}, so that it may take more than {asked} steps"
     elif planned != asked:
         yield f"{name}: {asked} steps are rounded up to {planned}, whole rollouts of {rollout}"
+
+
+def _not_measured(config: ExperimentConfig) -> Iterator[str]:
+    for diagnostic in config.diagnostics:
+        for name, arm in config.arms.items():
+            if arm.algorithm not in DIAGNOSTICS[diagnostic]:
+                yield f"{name}: {diagnostic} is not measured, {arm.algorithm} does not offer it"
 
 
 def _too_few_seeds(config: ExperimentConfig) -> Iterator[str]:

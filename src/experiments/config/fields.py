@@ -45,16 +45,13 @@ Name = Annotated[StrictStr, Field(min_length=1, max_length=LONGEST_NAME)]
 Seed = Annotated[Whole, Field(ge=0, le=MAX_SEED)]
 
 DEVICE_PATTERN = r"^(auto|cpu|cuda(:[0-9]{1,2})?)$"
-WORD_PATTERN = r"^[a-z][a-z0-9_]{0,63}$"
 ID_PATTERN = f"^{EXPERIMENT_ID.pattern}$"
 
 ALLOWED_BY_PATTERN = {
     DEVICE_PATTERN: "use 'auto', 'cpu', 'cuda' or 'cuda:N'",
-    WORD_PATTERN: "use small letters, digits and '_'",
     ID_PATTERN: "use 1 to 64 letters, digits, '.', '_', '-', a letter or digit first",
 }
 """What a person reads instead of a regular expression."""
 
 Device = Annotated[StrictStr, Field(pattern=DEVICE_PATTERN)]
-Word = Annotated[StrictStr, Field(pattern=WORD_PATTERN)]
 ExperimentId = Annotated[StrictStr, Field(pattern=ID_PATTERN)]

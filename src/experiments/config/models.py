@@ -12,7 +12,7 @@ from pydantic import BaseModel, Discriminator, Field, PrivateAttr, Tag
 
 from ..domain.records import DecisionRule, EvaluationProtocol
 from ..domain.seeds import seed_list
-from .fields import Device, ExperimentId, Flag, Name, Number, Seed, Text, Whole, Word
+from .fields import Device, ExperimentId, Flag, Name, Number, Seed, Text, Whole
 from .sections import (
     CheckpointPlan,
     ComparisonRule,
@@ -173,7 +173,7 @@ class ExperimentConfig(Section):
     """How much stays on the local disk."""
     trackers: tuple[Literal["clearml", "wandb", "tensorboard"], ...] = ()
     """Remote systems that are told."""
-    diagnostics: tuple[Word, ...] = ()
+    diagnostics: tuple[Literal["curvature"], ...] = ()
     """Further measurements during training, by name."""
     allow_different_environments: Flag = False
     """Whether the arms may train on different environments."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..domain.records import CheckpointProtocol, TrainerConfig
 from .algorithms import Family
+from .allowed import DIAGNOSTICS
 from .arms import wrapper_mappings
 from .difference import resolved_id
 from .environments import wrapper_arguments
@@ -54,6 +55,11 @@ def trainer_config(
             "evaluation": experiment.protocol,
             "hang_seconds": experiment.hang_seconds,
             "checkpoint": CheckpointProtocol(**experiment.checkpoint.model_dump()),
+            "diagnostics": tuple(
+                name
+                for name in dict.fromkeys(experiment.diagnostics)
+                if normal.algorithm in DIAGNOSTICS[name]
+            ),
         }
     return TrainerConfig(
         algorithm=normal.algorithm,

@@ -156,6 +156,8 @@ class TrainerConfig:
     checkpoints: Path | None = None
     """Where the run's checkpoints lie; None saves none and goes on from none."""
     checkpoint: CheckpointProtocol = field(default_factory=CheckpointProtocol)
+    diagnostics: tuple[str, ...] = ()
+    """Further measurements during training, by name."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,7 @@ class TrainingResult:
     success: bool
     total_timesteps: int
     training_time: float
-    """Seconds in training, evaluation excluded."""
+    """Seconds in training; evaluation and diagnostics excluded."""
     final_mean_reward: float | None
     """Mean return of the final evaluation."""
     final_std_reward: float | None
@@ -206,6 +208,8 @@ class TrainingResult:
     auc: float | None = None
     """Mean of the evaluation curve."""
     evaluation_time: float = 0.0
+    diagnostics_time: float = 0.0
+    """Seconds in further measurements."""
     attempts: int = 1
     resumed_from_steps: tuple[int, ...] = ()
     resume: str = "exact"

@@ -56,6 +56,8 @@ class _Training:
             case "evaluation":
                 self.evaluation_return = _metric(record, EVAL_RETURN_MEAN, self.evaluation_return)
                 self.evaluation_seconds += float(record.get("evaluation_time", 0.0))
+            case "diagnostics" | "text":
+                self.evaluation_seconds += float(record.get("diagnostics_time", 0.0))
             case "finished":
                 self.finished = True
                 self._learn_time(record)

@@ -29,6 +29,9 @@ A GPU's memory is not among them: the training process itself tells what it has 
 """
 
 
+_WITH_METRICS = frozenset({"metrics", "evaluation", "diagnostics", "finished"})
+
+
 @dataclass(frozen=True)
 class RunStreams:
     """All records of one run."""
@@ -48,7 +51,7 @@ def metric_values(record: Record) -> Iterator[tuple[str, float]]:
     """The metrics of one record, by name."""
     kind = record.get("kind")
     metrics = record.get("metrics")
-    if kind in ("metrics", "evaluation", "finished") and isinstance(metrics, Mapping):
+    if kind in _WITH_METRICS and isinstance(metrics, Mapping):
         yield from ((name, value) for name, value in metrics.items() if is_number(value))
     elif kind == "checkpoint":
         yield CHECKPOINT_SAVED, 1.0
@@ -64,7 +67,7 @@ def final_values(stream: RunStreams) -> Iterator[tuple[str, float]]:
     for record in stream.journal:
         if record.get("kind") == "finished":
             yield from metric_values(record)
-            for name in ("training_time", "evaluation_time"):
+            for name in ("training_time", "evaluation_time", "diagnostics_time"):
                 if is_number(record.get(name)):
                     yield name, record[name]
         elif record.get("kind") == "evaluation" and record.get("final"):

@@ -12,6 +12,7 @@ from ..domain.errors import UsageError
 from ..domain.paths import AttemptPaths
 from ..domain.records import TrainerConfig
 from ..durability.segments import SegmentWriter
+from .diagnostics import Diagnostic
 from .evaluation import Episode
 
 Metrics = dict[str, float]
@@ -125,6 +126,13 @@ class Backend(Protocol):
 
     def evaluate(self, seeds: Sequence[int], *, deterministic: bool) -> list[Episode]:
         """Play one episode a seed on separate environments; training is left as it was."""
+
+    def diagnostics(self) -> Mapping[str, Diagnostic]:
+        """The further measurements that its configuration asks for, by name.
+
+        Raises:
+            UsageError: when one of them is unknown.
+        """
 
     def save(self, paths: AttemptPaths) -> None:
         """Write the policy, and whatever is needed to use it, under their final names."""

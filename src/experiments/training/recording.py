@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from ..domain.records import EvaluationPoint, TrainerConfig
 from ..domain.seeds import SeedStream, stream_seeds
 from .backend import Backend, Description, Metrics, Trained
+from .diagnostics import Measuring
 from .evaluation import Episode, evaluation_metrics, evaluation_point
 
 ROWS = 200
@@ -56,6 +57,7 @@ class RunRecorder:
         self.points: list[EvaluationPoint] = []
         self.evaluation_time = 0.0
         """Seconds in evaluation so far."""
+        self._measuring = Measuring(backend.diagnostics())
         self.next_step = min(self._next_row, self._next_evaluation)
 
     def start(self, description: Description, journal: Journal) -> None:
@@ -86,6 +88,7 @@ class RunRecorder:
             "points": [asdict(point) for point in self.points],
             "evaluation_time": self.evaluation_time,
             "training_time": self.training_time,
+            "diagnostics": self._measuring.capture(),
         }
 
     def go_on(self, state: Mapping[str, Any], journal: Journal) -> None:
@@ -95,13 +98,21 @@ class RunRecorder:
         self._next_evaluation = state["next_evaluation"]
         self.points = [EvaluationPoint(**point) for point in state["points"]]
         self.evaluation_time = state["evaluation_time"]
-        self._started = time.perf_counter() - state["training_time"] - self.evaluation_time
+        self._measuring.go_on(state.get("diagnostics", {}))
+        beside = self.evaluation_time + self.diagnostics_time
+        self._started = time.perf_counter() - state["training_time"] - beside
         self.next_step = min(self._next_row, self._next_evaluation)
 
     @property
     def training_time(self) -> float:
-        """Seconds since the start, evaluation and interruptions excluded."""
-        return time.perf_counter() - self._started - self.evaluation_time
+        """Seconds since the start; evaluation, diagnostics and interruptions excluded."""
+        beside = self.evaluation_time + self.diagnostics_time
+        return time.perf_counter() - self._started - beside
+
+    @property
+    def diagnostics_time(self) -> float:
+        """Seconds in further measurements so far."""
+        return self._measuring.seconds
 
     def observe(self, step: int, collect: Callable[[], Metrics]) -> None:
         """Write the row and make the evaluation that are due."""
@@ -130,7 +141,9 @@ class RunRecorder:
             parameters_sha256=parameters_sha256,
             training_time=training_time,
             evaluation_time=self.evaluation_time,
+            **self._measuring.told_time(),
         )
+        self._measuring.log_cost(training_time)
 
     def _row(self, step: int, metrics: Metrics) -> None:
         self._journal.append("metrics", step, metrics=metrics, training_time=self.training_time)
@@ -145,6 +158,7 @@ class RunRecorder:
         seconds = time.perf_counter() - started
         self._journal.append("evaluation", step, **_evaluation_fields(episodes, final, seconds))
         self.evaluation_time += time.perf_counter() - started
+        self._measuring.after_evaluation(step, len(self.points), self._journal.append, final=final)
         return episodes
 
 

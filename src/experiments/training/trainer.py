@@ -140,6 +140,7 @@ class Trainer:
             final_return=final_return(points, description.planned_timesteps),
             auc=area_under_curve(points),
             evaluation_time=recorder.evaluation_time,
+            diagnostics_time=recorder.diagnostics_time,
             attempts=config.attempt,
             parameters_sha256=sha256,
             evaluations=tuple(points),

@@ -6,7 +6,7 @@ and once an update are wrapped; nothing is added inside a step of the environmen
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -31,6 +31,7 @@ from ..determinism import (
     torch_threads,
     training_modes_restored,
 )
+from ..diagnostics import Diagnostic, diagnostic_class
 from ..evaluation import Episode, RecurrentState, play
 from ..heartbeat import Tally
 from .algorithms import algorithm_class, planned_timesteps
@@ -130,6 +131,11 @@ class StableBaselines:
             seed_generators(seeds[0])
             make = partial(evaluation_environment, self._config)
             return play(self, make, seeds, deterministic=deterministic, tally=self._tally)
+
+    def diagnostics(self) -> Mapping[str, Diagnostic]:
+        """The further measurements of the model that the configuration asks for."""
+        names = self._config.diagnostics
+        return {name: diagnostic_class(name)(self.model, self._tally) for name in names}
 
     def act(
         self,
