@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from src.experiments.domain.records import RunKey, RunStatus
-from src.experiments.tracking.clearml_tracker import ClearmlTracker
+from src.experiments.tracking.clearml.tracker import ClearmlTracker
 from src.experiments.tracking.tracker import (
     CodeState,
     RunConclusion,

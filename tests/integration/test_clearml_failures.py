@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from src.experiments.domain.records import RunStatus
-from src.experiments.tracking.clearml_content import LARGEST_DIFF
+from src.experiments.tracking.clearml.content import LARGEST_DIFF
 from src.experiments.tracking.tracker import CodeState, Connection, RunConclusion
 from tests.doubles.clearml_server import ClearmlProcess, ClearmlServer
 from tests.integration.clearml_telling import (

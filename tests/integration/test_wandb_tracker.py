@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 import pytest
 
-from src.experiments.tracking.wandb_offline import wandb_sync_command
+from src.experiments.tracking.wandb.offline import wandb_sync_command
 
 from ..doubles.wandb_files import read_offline_run
 from ..doubles.wandb_server import WandbServer, read_world

@@ -23,7 +23,7 @@ from src.experiments.tracking.tracker import (
     TrackerError,
     TrackerSettings,
 )
-from src.experiments.tracking.wandb_tracker import WandbTracker
+from src.experiments.tracking.wandb.tracker import WandbTracker
 
 SECRET = "s3cr3t-canary-of-the-tests"
 ROWS = 8

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from src.experiments.domain.records import RunKey
 from src.experiments.domain.redaction import redact
-from src.experiments.tracking.clearml_content import (
+from src.experiments.tracking.clearml.content import (
     LARGEST_DIFF,
     EventMaker,
     comment,

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from src.experiments.tracking.clearml_settings import read_settings, sdk_configuration
+from src.experiments.tracking.clearml.settings import read_settings, sdk_configuration
 from src.experiments.tracking.tracker import TrackerError
 
 SERVER = {

@@ -2,7 +2,7 @@
 
 from src.experiments.domain.records import RunKey, RunStatus
 from src.experiments.tracking.tracker import CodeState, RunConclusion, RunDescription, Table
-from src.experiments.tracking.wandb_cleaning import (
+from src.experiments.tracking.wandb.cleaning import (
     cleaned_conclusion,
     cleaned_description,
     cleaned_record,

@@ -4,7 +4,7 @@ from math import inf, nan
 
 from src.experiments.domain.records import RunKey, RunStatus
 from src.experiments.tracking.tracker import CodeState, RunConclusion, RunDescription
-from src.experiments.tracking.wandb_content import (
+from src.experiments.tracking.wandb.content import (
     history_row,
     log_line,
     notes_of,

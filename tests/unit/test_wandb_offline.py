@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from src.experiments.durability.lock import FileLock
-from src.experiments.tracking.wandb_offline import (
+from src.experiments.tracking.wandb.offline import (
     offline_folders,
     remove_offline_folders,
     tidy_folder,
     wandb_sync_command,
 )
-from src.experiments.tracking.wandb_root import PREFIX, TemporaryRoot
+from src.experiments.tracking.wandb.root import PREFIX, TemporaryRoot
 
 UID = "0123456789abcdef"
 
@@ -89,7 +89,7 @@ def test_a_kept_folder_loses_only_the_link_that_leads_nowhere(tmp_path):
 @pytest.fixture
 def temporary(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("src.experiments.tracking.wandb_root.LONGEST_PARENT", 1000)
+    monkeypatch.setattr("src.experiments.tracking.wandb.root.LONGEST_PARENT", 1000)
     return tmp_path
 
 

@@ -23,7 +23,7 @@ def told_lines(paths: ExperimentPaths) -> Iterator[tuple[str, str]]:
         return  # who asks for it is told; here it is beside the point
     for tracker, entry in entries.items():
         if entry.options.get("connection") == Connection.OFFLINE and entry.runs:
-            from ..tracking.wandb_offline import wandb_sync_command
+            from ..tracking.wandb.offline import wandb_sync_command
 
             yield tracker, f"written offline; upload it with: {wandb_sync_command(paths.root)}"
         elif tracker == "tensorboard":

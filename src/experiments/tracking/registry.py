@@ -8,8 +8,8 @@ from ..domain.errors import UsageError
 from .tracker import Tracker, TrackerSettings
 
 TRACKERS = {
-    "clearml": ".clearml_tracker:ClearmlTracker",
-    "wandb": ".wandb_tracker:WandbTracker",
+    "clearml": ".clearml.tracker:ClearmlTracker",
+    "wandb": ".wandb.tracker:WandbTracker",
     "tensorboard": ".tensorboard_tracker:TensorboardTracker",
 }
 

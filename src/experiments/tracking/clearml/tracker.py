@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from ..domain.records import RunKey
-from ..domain.redaction import redact
-from ..durability.files import write_atomically
-from ..durability.journal import Record
-from .clearml_content import (
+from ...domain.records import RunKey
+from ...domain.redaction import redact
+from ...durability.files import write_atomically
+from ...durability.journal import Record
+from ..tracker import Connection, RunConclusion, RunDescription, TrackerError, TrackerSettings
+from .content import (
     DIFF_ARTIFACT,
     LARGEST_DIFF,
     PARTNER,
@@ -20,11 +21,10 @@ from .clearml_content import (
     counted_before,
     with_verdict,
 )
-from .clearml_sdk import ClearmlSdk
-from .clearml_settings import read_settings
-from .clearml_storage import ClearmlStorage, Stored
-from .clearml_tasks import LONGEST_REASON, ClearmlTasks, Task
-from .tracker import Connection, RunConclusion, RunDescription, TrackerError, TrackerSettings
+from .sdk import ClearmlSdk
+from .settings import read_settings
+from .storage import ClearmlStorage, Stored
+from .tasks import LONGEST_REASON, ClearmlTasks, Task
 
 SHORTEST_NAME = 3
 """What the server insists on."""

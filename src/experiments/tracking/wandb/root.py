@@ -9,8 +9,8 @@ import tempfile
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from ..domain.errors import ExperimentLockedError
-from ..durability.lock import FileLock
+from ...domain.errors import ExperimentLockedError
+from ...durability.lock import FileLock
 
 PREFIX = "exp-wandb-"
 LONGEST_PARENT = 48

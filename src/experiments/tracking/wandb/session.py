@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..domain.redaction import redact, secrets_of
-from .tracker import Connection, TrackerError, TrackerSettings
-from .wandb_root import TemporaryRoot
+from ...domain.redaction import redact, secrets_of
+from ..tracker import Connection, TrackerError, TrackerSettings
+from .root import TemporaryRoot
 
 if TYPE_CHECKING:
     import wandb

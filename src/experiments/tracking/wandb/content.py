@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..durability.files import json_text
-from ..durability.journal import Record
-from .log_lines import from_epoch
-from .series import metric_values, text_of
-from .tracker import RunConclusion, RunDescription, Table
+from ...durability.files import json_text
+from ...durability.journal import Record
+from ..log_lines import from_epoch
+from ..series import metric_values, text_of
+from ..tracker import RunConclusion, RunDescription, Table
 
 if TYPE_CHECKING:
     import wandb

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from ..durability.files import json_text
-from ..durability.journal import Record
-from .series import metric_values, text_of
-from .tracker import RunDescription, Table
+from ...durability.files import json_text
+from ...durability.journal import Record
+from ..series import metric_values, text_of
+from ..tracker import RunDescription, Table
 
 Event = dict[str, Any]
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..domain.records import RunStatus
-from ..durability.journal import Record
-from .tracker import Connection, RunConclusion, RunDescription, TrackerError, TrackerSettings
-from .wandb_cleaning import cleaned_conclusion, cleaned_description, cleaned_record
-from .wandb_content import (
+from ...domain.records import RunStatus
+from ...durability.journal import Record
+from ..tracker import Connection, RunConclusion, RunDescription, TrackerError, TrackerSettings
+from .cleaning import cleaned_conclusion, cleaned_description, cleaned_record
+from .content import (
     GLOBAL_STEP,
     artifacts,
     history_row,
@@ -23,8 +23,8 @@ from .wandb_content import (
     tags_of,
     text_files,
 )
-from .wandb_offline import remove_offline_folders, tidy_folder, wandb_sync_command
-from .wandb_session import WandbSession
+from .offline import remove_offline_folders, tidy_folder, wandb_sync_command
+from .session import WandbSession
 
 if TYPE_CHECKING:
     import wandb

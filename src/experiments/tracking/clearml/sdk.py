@@ -17,15 +17,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ..domain.redaction import redact
-from .clearml_settings import (
+from ...domain.redaction import redact
+from ..tracker import TrackerError
+from .settings import (
     API_HOST,
     API_KEYS,
     VERIFY_CERTIFICATE,
     ClearmlSettings,
     sdk_configuration,
 )
-from .tracker import TrackerError
 
 LATER = "what is not told yet is kept, and `experiments sync` tells it later"
 EVENTS_A_REQUEST = 500

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, assert_never
 
-from ..domain.records import RunStatus
-from .clearml_content import PARTNER, PROPERTIES, parameter, task_fields, uid_tag
-from .clearml_sdk import ClearmlSdk
-from .clearml_storage import ClearmlStorage, Stored
-from .tracker import RunDescription, TrackerError
+from ...domain.records import RunStatus
+from ..tracker import RunDescription, TrackerError
+from .content import PARTNER, PROPERTIES, parameter, task_fields, uid_tag
+from .sdk import ClearmlSdk
+from .storage import ClearmlStorage, Stored
 
 FRAMEWORK = "PyTorch"
 POLICY = "final_policy"

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import re
-import zipfile
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from ..domain.redaction import redact
-from .clearml_sdk import LATER, ClearmlSdk
-from .clearml_settings import BUCKET, FILES_HOST, Bucket
-from .tracker import TrackerError
+from ...domain.redaction import redact
+from ..files_without_secrets import without_secrets
+from ..tracker import TrackerError
+from .sdk import LATER, ClearmlSdk
+from .settings import BUCKET, FILES_HOST, Bucket
 
 _CONNECT_SECONDS, _READ_SECONDS = 5, 10
 _TRIES = 2
 _MAY_WRITE_ALL_THE_SAME = frozenset({"AccessDenied", "403"})
 """What a bucket answers to a listing by somebody who may only upload."""
-_LARGEST_TEXT_BYTES = 64 * 2**20
-_BLOCK = 1 << 20
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_PART = 100
 
@@ -122,54 +119,6 @@ class ClearmlStorage:
     def _remedy(self) -> str:
         names = FILES_HOST if self._sdk.settings.bucket is None else ", ".join(BUCKET)
         return f"check {names} in .env"
-
-
-def without_secrets(file: Path, folder: Path, secrets: Iterable[str]) -> Path | None:
-    """The file, or a copy of a text in `folder` that holds no secret; None for other content."""
-    secrets = frozenset(secrets)
-    text = _text(file)
-    if text is None:
-        return None if _holds(file, secrets) else file
-    redacted = redact(text, secrets)
-    if redacted == text:
-        return file
-    copy = folder / f"redacted-{file.name}"
-    copy.write_bytes(redacted.encode())
-    return copy
-
-
-def _text(file: Path) -> str | None:
-    if file.stat().st_size > _LARGEST_TEXT_BYTES:
-        return None
-    try:
-        return file.read_bytes().decode()  # line ends as they are
-    except UnicodeDecodeError:
-        return None
-
-
-def _holds(file: Path, secrets: frozenset[str]) -> bool:
-    needles = [secret.encode(errors="backslashreplace") for secret in secrets if secret]
-    if zipfile.is_zipfile(file):
-        with zipfile.ZipFile(file) as archive:
-            for name in archive.namelist():
-                with archive.open(name) as member:
-                    if _contains(member, needles):
-                        return True
-    with file.open("rb") as whole:
-        return _contains(whole, needles)
-
-
-def _contains(stream: IO[bytes], needles: list[bytes]) -> bool:
-    return any(needle in block for block in _blocks(stream, needles) for needle in needles)
-
-
-def _blocks(stream: IO[bytes], needles: list[bytes]) -> Iterator[bytes]:
-    """The content in blocks, each of which begins with the end of the one before."""
-    overlap = max(map(len, needles), default=1) - 1
-    tail = b""
-    while block := stream.read(_BLOCK):
-        yield tail + block
-        tail = (tail + block)[-overlap:] if overlap else b""
 
 
 def _client(bucket: Bucket) -> Any:

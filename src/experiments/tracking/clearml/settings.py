@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from .tracker import TrackerError
+from ..tracker import TrackerError
 
 API_HOST = "CLEARML_API_HOST"
 WEB_HOST = "CLEARML_WEB_HOST"

@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from src.experiments.tracking.clearml_storage import without_secrets
+from src.experiments.tracking.files_without_secrets import without_secrets
 
 SECRET = "hunter2-hunter2"
 BLOCK = 1 << 20
