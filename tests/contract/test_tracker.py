@@ -77,7 +77,10 @@ class Case:
         return [points for _, points in sorted(self.listener.series(metric).items())]
 
 
-@pytest.fixture(params=[*REMOTES, "tensorboard"])
+SLOW = pytest.mark.slow  # W&B says once a second how far it is, and is waited for
+
+
+@pytest.fixture(params=["clearml", "tensorboard", pytest.param("wandb", marks=SLOW)])
 def case(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Case]:

@@ -119,8 +119,9 @@ class WandbRemote:
 
     tracker = "wandb"
 
-    def __init__(self, folder: Path) -> None:
-        self._state = folder / "wandb_double.pickle"
+    def __init__(self, folder: Path, *, survives: bool = True) -> None:
+        """`survives`: whether what it knows outlives it, which costs it time at each request."""
+        self._state = folder / "wandb_double.pickle" if survives else None
         self._port = _free_port()
 
     def __enter__(self) -> Self:
@@ -150,7 +151,8 @@ class WandbRemote:
             self._process.wait()
 
     def restart(self) -> None:
-        options = ["--port", str(self._port), "--state", str(self._state)]
+        options = ["--port", str(self._port)]
+        options += [] if self._state is None else ["--state", str(self._state)]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.doubles.wandb_server", *options],
             stdout=subprocess.PIPE,

@@ -195,7 +195,7 @@ def training(pool: Executor, tmp_path: Path) -> Iterator[Callable[..., Path]]:
 
     yield start
     for each in jobs:
-        pool.stop(each, OutcomeKind.CANCELLED, TimeoutError())
+        pool.stop(each, OutcomeKind.HANG, TimeoutError())  # by force, soon
     ended: set[str] = set()
     deadline = time.monotonic() + 20
     while len(ended) < len(jobs) and time.monotonic() < deadline:

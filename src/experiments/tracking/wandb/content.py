@@ -94,18 +94,17 @@ def summary_of(conclusion: RunConclusion) -> dict[str, Any]:
     }
 
 
-def panels(conclusion: RunConclusion, *, figures: bool) -> dict[str, Any]:
-    """Tables, and where wanted figures and small HTML pages, by the panel's name."""
+def panels(conclusion: RunConclusion) -> dict[str, Any]:
+    """Tables, figures and small HTML pages, by the panel's name."""
     import wandb
 
     found: dict[str, Any] = {
         f"tables/{name}": _table(table) for name, table in conclusion.tables.items()
     }
-    if figures:
-        for name, path in conclusion.figures.items():
-            found[f"figures/{name}"] = wandb.Image(str(path))
-        for name, path in _pages(conclusion.artifacts):
-            found[name] = wandb.Html(path.read_text(encoding="utf-8"), inject=False)
+    for name, path in conclusion.figures.items():
+        found[f"figures/{name}"] = wandb.Image(str(path))
+    for name, path in _pages(conclusion.artifacts):
+        found[name] = wandb.Html(path.read_text(encoding="utf-8"), inject=False)
     return found
 
 

@@ -35,7 +35,7 @@ UPLOAD_SECONDS = 20
 """How long a small artifact may be on its way."""
 UPLOAD_BYTES_PER_SECOND = 100_000
 """The slowest upload that a larger one is waited for with."""
-LONGEST_OFFLINE_TEXT = 8 << 10
+LONGEST_OFFLINE_TEXT = 2 << 10
 """Bytes of a text file that the buffer of an offline run takes."""
 
 
@@ -146,7 +146,9 @@ class WandbTracker:
         if run.resumed:
             self._catch_up(telling, described["config"])
         run.define_metric(GLOBAL_STEP, hidden=True)
-        run.define_metric("*", step_metric=GLOBAL_STEP, step_sync=False)
+        # without a summary of each row, half of a buffer's size
+        summary = "none" if self._buffers else None
+        run.define_metric("*", step_metric=GLOBAL_STEP, step_sync=False, summary=summary)
         self._write_texts(run, description)
         return telling
 
@@ -180,7 +182,7 @@ class WandbTracker:
 
     def _conclude(self, telling: _Telling, conclusion: RunConclusion) -> None:
         run = telling.run
-        if shown := panels(conclusion, figures=not self._buffers):
+        if not self._buffers and (shown := panels(conclusion)):
             self._log(telling, {GLOBAL_STEP: telling.step, **shown})
         run.summary.update(summary_of(conclusion))
         if conclusion.verdict:

@@ -1,0 +1,109 @@
+"""Trackers beside training: what fails to be told is told later, and training does not notice."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from src.experiments.domain.paths import ExperimentPaths
+from src.experiments.durability.journal import read_journal
+from src.experiments.tracking.ledger import TellingState, read_ledger
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[2]
+METRIC = "rollouts/returns_mean"
+
+
+def begin(folder: Path, *words: str, module: str = "src.experiments.runner") -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *words],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def experiment(folder: Path, steps: int) -> list[str]:
+    """The words that start a pair of so many steps an arm."""
+    document = {
+        "experiment_id": "pair",
+        "baseline_config": {
+            "algorithm": "A2C",
+            "environment": "CartPole-v1",
+            "training_steps": steps,
+            "hyperparameters": {"n_steps": 50},
+        },
+        "variant_config": {"extends": "baseline", "hyperparameters": {"gamma": 0.9}},
+        "evaluation": {"frequency": 10**6, "episodes": 1, "final_episodes": 1},
+        "checkpoint": {"frequency": 1000},
+    }
+    (folder / "pair.json").write_text(json.dumps(document))
+    return ["--config", str(folder / "pair.json"), "--output-dir", str(folder), "--resume"]
+
+
+def told(folder: Path, paths: ExperimentPaths, run: str) -> list[int]:
+    """The steps at which a metric was told."""
+    files = folder / "board" / paths.experiment_id / run
+    found = EventAccumulator(str(files), size_guidance={"tensors": 0}).Reload()
+    return [each.step for each in found.Tensors(METRIC)]
+
+
+def recorded(paths: ExperimentPaths, run: str) -> list[int]:
+    records = read_journal(paths.root / "runs" / run / "journal.jsonl")
+    return [each["step"] for each in records if METRIC in each.get("metrics", {})]
+
+
+def test_what_could_not_be_told_is_named_and_told_later(tmp_path: Path) -> None:
+    paths = ExperimentPaths(tmp_path / "pair", "pair")
+    (tmp_path / "blocked").write_text("a file, and no folder")
+    words = [*experiment(tmp_path, 400), "--log-dir", str(tmp_path / "blocked")]
+    command = begin(tmp_path, *words)
+    _, said = command.communicate(timeout=60)
+
+    assert command.returncode == 5
+    assert "tensorboard was not told everything" in said
+    assert f"sync {paths.root} --to tensorboard" in said
+    assert json.loads(paths.results.read_text())["status"] == "completed"
+    assert read_ledger(paths.ledger)["tensorboard"].state is TellingState.PENDING
+
+    words = ["sync", str(paths.root), "--to", "tensorboard", "--log-dir", str(tmp_path / "board")]
+    later = begin(tmp_path, *words, module="src.experiments")
+    later.communicate(timeout=60)
+
+    assert later.returncode == 0
+    for run in ("baseline_seed0", "variant_seed0"):
+        assert told(tmp_path, paths, run) == recorded(paths, run)
+
+
+@pytest.mark.slow
+def test_an_interrupted_experiment_is_told_on_when_it_is_continued(tmp_path: Path) -> None:
+    paths = ExperimentPaths(tmp_path / "pair", "pair")
+    words = [*experiment(tmp_path, 16_000), "--log-dir", str(tmp_path / "board")]
+    command = begin(tmp_path, *words)
+    deadline = time.monotonic() + 60
+    while not read_ledger(paths.ledger) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    command.send_signal(signal.SIGINT)
+    asked = time.monotonic()
+    command.communicate(timeout=60)
+
+    assert command.returncode == -signal.SIGINT
+    assert time.monotonic() - asked < 10
+    assert read_ledger(paths.ledger)["tensorboard"].state is TellingState.OPEN
+
+    again = begin(tmp_path, *words)
+    again.communicate(timeout=120)
+
+    assert again.returncode == 0
+    assert read_ledger(paths.ledger)["tensorboard"].state is TellingState.COMPLETE
+    for run in ("baseline_seed0", "variant_seed0"):
+        assert sorted(set(told(tmp_path, paths, run))) == recorded(paths, run)
