@@ -41,6 +41,7 @@ bench: $(INSTALLED)  ## measure beside the library and beside ourselves (a quart
 	-$(BIN)/python benchmarks/scale.py
 	-$(BIN)/python benchmarks/listing.py
 	-$(BIN)/python benchmarks/checkpoint.py
+	-$(BIN)/python benchmarks/trackers.py --rounds 3
 
 clean:  ## remove the virtual environment and the caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

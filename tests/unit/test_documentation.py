@@ -50,7 +50,7 @@ def parser(module: str) -> typer.core.TyperCommand:
         program.command()(run_command)
     else:
         for name, command in app.COMMANDS.items():
-            program.command(name)(command)
+            program.command(name, cls=app.CLASSES.get(name))(command)
     return typer.main.get_command(program)
 
 
@@ -136,7 +136,7 @@ def test_the_guide_explains_every_key_of_the_file_with_its_default() -> None:
     schema = experiment_schema()
     later = table("Recorded, not acted on yet")
     of_comparison = {key: later.pop(key) for key in ("sequential",)}
-    rows = {**table("The experiment"), **table("Limits"), **later}
+    rows = {**table("The experiment"), **table("Limits"), **table("Trackers"), **later}
     assert set(rows) == set(schema["properties"])
     has_table_of_its_own = {"evaluation", "comparison", "recovery"}
     rows = {key: rows[key] for key in rows if key not in has_table_of_its_own}
