@@ -203,7 +203,9 @@ class Experiment:
             for name in CONDITIONS
             if name != "recovery" or name in config.model_fields_set
         }
+        before = (self.config.trackers, self.config.storage)
         self.config = self.config.model_copy(update=chosen)
+        self.is_altered |= before != (self.config.trackers, self.config.storage)
 
     def override_design(self, config: ExperimentConfig, changes: Sequence[str]) -> None:
         """Take over another form's `DESIGN` and seeds that are added, and remember that for good.

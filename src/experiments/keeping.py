@@ -27,7 +27,7 @@ _EVERYTHING = Selection(EVERYTHING, changed=True, unfinished=True)
 _FIGURE = re.compile(r"report/[^/]+\.(?:png|svg)")
 _STAYS = re.compile(
     r"experiment_[^/]+\.json|(?:results|elsewhere|manifest|cleaned)\.json|\.lock"
-    r"|tracking/.*|runs/[^/]+/result\.json|wandb/offline-.*"
+    r"|tracking/.*|provenance/.*|runs/[^/]+/result\.json|wandb/offline-.*|tensorboard/.*"
 )
 """What says that the experiment was, what came out, and where the rest is."""
 
@@ -42,13 +42,22 @@ def keep_what_is_kept(paths: ExperimentPaths, storage: Storage, trackers: Sequen
     """
     if storage is Storage.STANDARD or untold(paths, trackers):
         return
+    entries = read_ledger(paths.ledger)
+    withheld = {
+        file for each in entries.values() for run in each.runs.values() for file in run.withheld
+    }
     if storage is Storage.TRACKER_ONLY:
-        write_json(paths.elsewhere, _pointer(paths, read_ledger(paths.ledger)))
+        write_json(paths.elsewhere, _pointer(paths, entries))
     with Tree(paths.root) as tree:
         findings = find_in_experiment(tree, paths.experiment_id, _EVERYTHING)
         outcome = remove_what_is_not_kept(
-            tree, paths.experiment_id, findings, lambda path: _stays(path, storage)
+            tree,
+            paths.experiment_id,
+            findings,
+            lambda path: path in withheld or _stays(path, storage),
         )
+    for file in sorted(withheld):
+        logger.warning("%s stays, because it was not uploaded: a secret is in it", file)
     for failure in outcome.failed:
         logger.warning("%s stays, against the storage policy: %s", failure.path, failure.why)
 

@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +21,7 @@ from .analysis.text import listed
 from .campaign import Campaign
 from .config import check_configuration, check_resource_limits
 from .config import trainer_config as trainer_config_for
+from .config.environment_file import tracker_variables
 from .derived import (
     Conditions,
     report_content,
@@ -29,7 +30,7 @@ from .derived import (
     write_results,
     write_store,
 )
-from .domain.errors import UsageError, as_failure, described
+from .domain.errors import StorageError, UsageError, as_failure, described
 from .domain.records import (
     Comparison,
     ExecutionMode,
@@ -245,8 +246,15 @@ class ExperimentRunner:
             train = partial(train_run, asked_to_stop=self._asked_to_stop)
         self._campaign = Campaign(self.experiment, train, self._recover, self._recovery.adjusted)
         self.experiment.begin()
-        self._open.enter_context(self._uploads).begin(tellings)
+        self._begin_to_tell(tellings)
         self.logger.info("experiment %s begins in %s", self.experiment.experiment_id, paths.root)
+
+    def _begin_to_tell(self, tellings: list[Assignment]) -> None:
+        uploads = self._open.enter_context(self._uploads)
+        try:
+            uploads.begin(tellings)
+        except (OSError, StorageError) as error:
+            self.logger.warning("no tracker is told: %s", error)
 
     def interrupt(self) -> None:
         """Ask a running experiment to stop; safe in a signal handler and from any thread."""
@@ -568,13 +576,21 @@ class ExperimentRunner:
     def _tellings(self) -> list[Assignment]:
         """What each tracker that the experiment names is to be told."""
         experiment = self.experiment
-        return assignments(
-            experiment.paths,
-            experiment.config.trackers,
-            self.tracking,
-            follows=True,
-            keeps_files=storage_policy(experiment).should_save_locally(),
-        )
+        if not experiment.config.trackers:
+            return []
+        variables = self.tracking.variables or tracker_variables()
+        variables.export()  # so that whatever writes knows the keys that it must leave out
+        try:
+            return assignments(
+                experiment.paths,
+                experiment.config.trackers,
+                replace(self.tracking, variables=variables),
+                follows=True,
+                keeps_files=storage_policy(experiment).should_save_locally(),
+            )
+        except StorageError as error:
+            self.logger.warning("no tracker is told: %s", error)
+            return []
 
     @property
     def _limits(self) -> Limits:

@@ -14,19 +14,20 @@ from types import TracebackType
 from typing import Self
 
 from .derived import scrubbed_log
-from .domain.errors import ExperimentsError, described
+from .domain.errors import ExperimentsError, StorageError, TrackerError, described
 from .domain.paths import ExperimentPaths
 from .domain.redaction import secrets_of
 from .execution import ExecutorSettings, Job, Outcome, OutcomeKind, ProcessPoolExecutor
 from .tracking.ledger import TellingState, TrackerEntry, read_ledger, write_entry
 from .tracking.telling import Assignment, Ending, Told, ask_to_end, forget_ending, tell
-from .tracking.tracker import TrackerError
 
 logger = logging.getLogger(__name__)
 
 PRELOAD = (f"{__package__}.tracking.telling",)
 QUIET_SECONDS = 20.0
 """How long a tracker may get nothing done at the end before its process is ended."""
+MOST_SECONDS = 300.0
+"""How long they are waited for at the end, however well they get on; `sync` tells the rest."""
 PAUSE_SECONDS = 2.0
 """How long they are waited for at an interruption, which itself must be short."""
 FIRST_PAUSE_SECONDS = 15.0
@@ -36,6 +37,8 @@ LONGEST_QUIET_SECONDS = 120.0
 """The same where nothing but the telling is waited for."""
 TELLING_SECONDS = 3.0
 """What takes longer than this at the end, a person is told to wait for."""
+NOTING_SECONDS = 1.0
+"""How long the ledger is waited for, by who has runs to look after."""
 LOOK_SECONDS = 0.1
 
 
@@ -108,31 +111,37 @@ class Uploads:
         if self._pool is None:
             return
         ask_to_end(self._paths, ending)
-        begun = time.time()
-        for telling in self._tellings.values():
-            telling.next_try = 0.0  # one last try of what had failed
-        self.look()
-        is_told = False
-        while waited_for := [name for name, each in self._tellings.items() if each.job]:
-            self._look_once_more()
-            waited = time.time() - begun
-            if waited > TELLING_SECONDS and not is_told and ending is Ending.FINISH:
-                is_told = True
-                names = " and ".join(waited_for)
-                logger.warning("%s takes the rest; Ctrl-C leaves it for later", names)
-            is_short = ending is Ending.PAUSE or interrupted()
-            if is_short and waited > PAUSE_SECONDS:
-                break
-            if not is_short:
-                self._end_those_that_are_stuck(begun)
+        if ending is Ending.FINISH:
+            for telling in self._tellings.values():
+                telling.next_try = 0.0  # one last try of what had failed
+            self.look()
+        self._wait(ending, interrupted)
         self._open.close()
         self._pool = None
-        for name in self._tellings:
+        for name, telling in self._tellings.items():
             _tidy_log(self._paths.tracker_log(name))
-        if ending is Ending.FINISH:
-            self._note_what_is_pending()
+            if ending is Ending.FINISH and not telling.is_over:
+                _note_pending(self._paths, name, None)
 
-    def _look_once_more(self) -> None:
+    def _wait(self, ending: Ending, interrupted: Callable[[], bool]) -> None:
+        """Wait for the processes, and end those that take too long."""
+        begun, is_told = time.time(), False
+        while waited_for := [name for name, each in self._tellings.items() if each.job]:
+            self._take_in_once()
+            waited = time.time() - begun
+            if ending is Ending.PAUSE or interrupted():
+                if waited > PAUSE_SECONDS:
+                    return
+                continue
+            if waited > MOST_SECONDS:
+                return
+            self._end_those_that_are_stuck(begun)
+            if waited > TELLING_SECONDS and not is_told:
+                is_told = True
+                names = " and ".join(waited_for)
+                logger.warning("telling %s the rest …; Ctrl-C leaves it for later", names)
+
+    def _take_in_once(self) -> None:
         """As `look`, but what fails now is not tried again."""
         event = self._pool.next_event(LOOK_SECONDS) if self._pool else None
         if isinstance(event, Outcome):
@@ -157,7 +166,7 @@ class Uploads:
         error = outcome.as_exception()
         say = logger.warning if telling.failures == 1 else logger.info
         say("%s is not told for now: %s", outcome.job.name, described(error))
-        if not isinstance(error, ExperimentsError) or isinstance(error, TrackerError):
+        if _is_the_trackers(error):
             _note_pending(self._paths, outcome.job.name, described(error))
 
     def _end_those_that_are_stuck(self, begun: float) -> None:
@@ -168,11 +177,6 @@ class Uploads:
             if quiet > QUIET_SECONDS:
                 cause = _stuck(self._paths, name, QUIET_SECONDS)
                 self._pool.stop(telling.job, OutcomeKind.HANG, cause)  # type: ignore[union-attr]
-
-    def _note_what_is_pending(self) -> None:
-        for name, telling in self._tellings.items():
-            if not telling.is_over:
-                _note_pending(self._paths, name, None)
 
 
 def tell_now(assignment: Assignment, interrupted: Callable[[], bool]) -> Told:
@@ -200,24 +204,29 @@ def tell_now(assignment: Assignment, interrupted: Callable[[], bool]) -> Told:
         told: Told = event.value
         return told
     error = event.as_exception()
-    _note_pending(paths, name, described(error))
+    if _is_the_trackers(error):
+        _note_pending(paths, name, described(error))
     if isinstance(error, ExperimentsError):
         raise error
     raise TrackerError(described(error), where=str(paths.tracker_log(name))) from error
 
 
 def untold(paths: ExperimentPaths, trackers: Sequence[str]) -> Mapping[str, str]:
-    """The trackers that were not told everything, and why.
-
-    Raises:
-        StorageError: when the ledger cannot be read.
-    """
-    entries = read_ledger(paths.ledger)
+    """The trackers that were not told everything, and why; all, where nobody can tell."""
+    try:
+        entries = read_ledger(paths.ledger)
+    except StorageError as error:
+        return dict.fromkeys(trackers, str(error))
     return {
         tracker: entry.error or "not everything was told"
         for tracker in trackers
         if (entry := entries.get(tracker, TrackerEntry())).state is not TellingState.COMPLETE
     }
+
+
+def _is_the_trackers(error: Exception) -> bool:
+    """Whether something was not told because of it; not where another process is telling."""
+    return isinstance(error, TrackerError) or not isinstance(error, ExperimentsError)
 
 
 def _tidy_log(log: Path) -> None:
@@ -246,8 +255,9 @@ def _stuck(paths: ExperimentPaths, tracker: str, seconds: float) -> TrackerError
 
 def _note_pending(paths: ExperimentPaths, tracker: str, error: str | None) -> None:
     """Note in the ledger that a process ended before it had told everything."""
-    with suppress(ExperimentsError):  # where it cannot be written, it says no more than it did
+    # where it cannot be written, it says no more than it did
+    with suppress(ExperimentsError, OSError):
         entry = read_ledger(paths.ledger).get(tracker, TrackerEntry())
         error = error or entry.error or "it was stopped before everything was told"
         pending = replace(entry, state=TellingState.PENDING, error=error)
-        write_entry(paths.ledger, tracker, pending)
+        write_entry(paths.ledger, tracker, pending, NOTING_SECONDS)

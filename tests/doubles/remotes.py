@@ -55,12 +55,12 @@ class Remote(Protocol):
         """Start it again after a kill, with the same address and memory."""
         ...
 
-    def series(self, metric: str) -> dict[str, list[tuple[float, float]]]:
-        """Steps and values of a metric by the remote run's name, of every run that there is."""
+    def series(self, metric: str) -> list[tuple[str, list[tuple[float, float]]]]:
+        """Name, and steps and values of a metric as often as they came, of each remote run."""
         ...
 
-    def statuses(self) -> dict[str, str]:
-        """How each remote run ended, by its name."""
+    def statuses(self) -> list[tuple[str, str]]:
+        """Name, and how it ended, of each remote run."""
         ...
 
     def received(self) -> list[bytes]:
@@ -103,12 +103,12 @@ class ClearmlRemote:
     def restart(self) -> None:
         self._server.start()
 
-    def series(self, metric: str) -> dict[str, list[tuple[float, float]]]:
+    def series(self, metric: str) -> list[tuple[str, list[tuple[float, float]]]]:
         tasks = self._server.world.tasks.values()
-        return {task.name: sorted(set(task.scalars.get(metric, []))) for task in tasks}
+        return sorted((task.name, sorted(task.scalars.get(metric, []))) for task in tasks)
 
-    def statuses(self) -> dict[str, str]:
-        return {task.name: task.status for task in self._server.world.tasks.values()}
+    def statuses(self) -> list[tuple[str, str]]:
+        return sorted((task.name, task.status) for task in self._server.world.tasks.values())
 
     def received(self) -> list[bytes]:
         return [_open_parts(each) for each in self._server.world.requests]
@@ -164,13 +164,13 @@ class WandbRemote:
             self._url = output.readline().strip()
         assert self._url.startswith("http"), "the double did not start"
 
-    def series(self, metric: str) -> dict[str, list[tuple[float, float]]]:
+    def series(self, metric: str) -> list[tuple[str, list[tuple[float, float]]]]:
         runs = wandb_server.read_world(self._url).runs.values()
-        return {run.name: sorted(set(run.series(metric))) for run in runs}
+        return sorted((run.name, sorted(run.series(metric))) for run in runs)
 
-    def statuses(self) -> dict[str, str]:
+    def statuses(self) -> list[tuple[str, str]]:
         runs = wandb_server.read_world(self._url).runs.values()
-        return {run.name: str(run.state) for run in runs}
+        return sorted((run.name, str(run.state)) for run in runs)
 
     def received(self) -> list[bytes]:
         return [_open_parts(each) for each in wandb_server.read_world(self._url).requests]

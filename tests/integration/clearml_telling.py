@@ -187,7 +187,7 @@ def open_in_vain(environment, folder):
     tracker = open_tracker(environment, folder)
     told = refusal_of(tracker.open_run, describe(BASELINE), None)
     tracker.close()
-    return (*told, sorted(path.name for path in folder.glob("clearml-*")))
+    return (*told, sorted(path.name for path in folder.glob("exp-clearml-*")))
 
 
 def wait_for(path):

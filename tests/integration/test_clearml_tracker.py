@@ -45,7 +45,7 @@ def tell_a_pair(environment, folder):
     later.finish_run(ids[0], conclude(folder))
     later.finish_run(ids[1], failed)
     later.close()
-    leftovers = sorted(path.name for path in folder.glob("clearml-*"))
+    leftovers = sorted(path.name for path in folder.glob("exp-clearml-*"))
     return ids, page, handler == signal.SIG_DFL, leftovers
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from src.experiments.domain.errors import ExperimentLockedError, StorageError
+from src.experiments.domain.errors import ExperimentLockedError, StorageError, UsageError
 from src.experiments.domain.paths import ExperimentPaths
 from src.experiments.durability.journal import JournalWriter
 from src.experiments.durability.lock import FileLock
@@ -16,6 +17,7 @@ from src.experiments.tracking.choosing import TrackingChoice, assignments
 from src.experiments.tracking.cursor import Cursor
 from src.experiments.tracking.ledger import TellingState, TrackerEntry, read_ledger, write_entry
 from src.experiments.tracking.telling import Assignment, Ending, Teller, Told, ask_to_end
+from src.experiments.uploads import tell_now
 
 from ..unit.written_pairs import ROWS, RUNS, written_pair
 
@@ -122,13 +124,81 @@ def test_another_place_is_told_everything(paths: ExperimentPaths, tmp_path: Path
 
 
 def test_a_tracker_is_told_by_one_process_at_a_time(paths: ExperimentPaths) -> None:
-    paths.tracking.mkdir(exist_ok=True)
-    with (
-        FileLock(paths.tracker_lock("tensorboard")),
-        pytest.raises(ExperimentLockedError),
-        FileLock(paths.tracker_lock("tensorboard"), patience_seconds=0.1),
-    ):
-        pass
+    tell(paths)
+    before = read_ledger(paths.ledger)
+    with FileLock(paths.tracker_lock("tensorboard")), pytest.raises(ExperimentLockedError):
+        tell_now(assignment_of(paths), lambda: False)
+
+    assert read_ledger(paths.ledger) == before
+
+
+def test_a_damaged_journal_keeps_no_other_run_from_being_told(paths: ExperimentPaths) -> None:
+    journal = paths.run(BASELINE).journal
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join([lines[0], "no record\n", *lines[1:]]))
+
+    with pytest.raises(StorageError, match="no record"):
+        tell(paths)
+
+    assert len(scalars(board(paths, VARIANT.name), "rollouts/returns_mean")) == ROWS
+
+
+def test_what_was_chosen_is_remembered_though_nothing_could_be_told(
+    paths: ExperimentPaths, tmp_path: Path
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("no folder")
+    with pytest.raises(StorageError):
+        tell(paths, log_dir=blocked, project="chosen", name="first")
+
+    options = read_ledger(paths.ledger)["tensorboard"].options
+    assert (options["project"], options["name"]) == ("chosen", "first")
+    assert tell(paths, project="another", log_dir=tmp_path / "board").finished == 2
+    with pytest.raises(UsageError, match="in project 'another'"):
+        assignment_of(paths, project="a third")
+
+
+def test_coming_back_to_a_place_goes_on_there(paths: ExperimentPaths, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        tell(paths, log_dir=tmp_path / name)
+
+    again = tell(paths, log_dir=tmp_path / "one")
+
+    assert (again.records, again.finished) == (0, 0)
+
+
+def test_files_that_were_removed_are_written_again(paths: ExperimentPaths) -> None:
+    tell(paths)
+    shutil.rmtree(paths.root / "tensorboard")
+
+    assert tell(paths).finished == 2
+    assert len(scalars(board(paths), "rollouts/returns_mean")) == ROWS
+
+
+def test_a_run_that_only_a_tracker_has_is_left_as_it_was_told(paths: ExperimentPaths) -> None:
+    tell(paths)
+    before = read_ledger(paths.ledger)["tensorboard"].runs
+    for run in RUNS:
+        paths.run(run).journal.unlink()
+
+    again = tell(paths)
+
+    assert (again.records, again.finished) == (0, 0)
+    assert read_ledger(paths.ledger)["tensorboard"].runs == before
+
+
+def test_a_file_with_a_secret_is_not_told_and_noted(
+    paths: ExperimentPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORE_PASSWORD", "minioadmin")
+    model = paths.model(BASELINE, single_seed=True)
+    model.write_bytes(b"\xff\xfe minioadmin")
+
+    told = tell(paths)
+
+    assert told.runs[BASELINE].withheld == (model.relative_to(paths.root).as_posix(),)
+    assert told.runs[VARIANT].withheld == ()
+    assert "withheld" in board(paths).Tags()["tensors"]
 
 
 def test_a_failure_is_noted_with_its_cause(paths: ExperimentPaths, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from src.experiments.domain.errors import UsageError
 def told(
     flags: TrackingFlags, variables: TrackerVariables | None = None, file: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    overrides = overrides_of(flags, variables or TrackerVariables())
+    overrides = overrides_of(replace(flags, variables=variables))
     changed, problems = apply_overrides({"trackers": list(file)}, overrides)
     assert problems == []
     return changed
@@ -76,10 +77,11 @@ def test_a_place_for_tensorboard_is_used_where_nothing_else_is() -> None:
     [
         (TrackingFlags(wandb_only=True, disable_local_files=True), "--disable-local-files"),
         (TrackingFlags(wandb_only=True, wandb=False), "--wandb-only and --no-wandb"),
+        (TrackingFlags(wandb_offline=True, wandb=False), "--wandb-offline and --no-wandb"),
         (TrackingFlags(trackers=("wandb",), wandb=False), "--no-wandb and --tracker wandb"),
         (TrackingFlags(trackers=("mlflow",)), "use clearml, wandb, tensorboard"),
     ],
 )
 def test_flags_that_contradict_each_other_are_refused(flags: TrackingFlags, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        overrides_of(flags, TrackerVariables())
+        overrides_of(flags)

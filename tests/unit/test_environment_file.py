@@ -68,3 +68,10 @@ def test_what_makes_no_sense_is_refused_by_name(content: bytes, message: str) ->
 def test_a_named_file_must_be_there() -> None:
     with pytest.raises(UsageError, match="No such file"):
         tracker_variables(Path("absent.env"))
+
+
+def test_a_line_of_another_programs_file_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
+    Path(".env").write_text("it is written: otherwise\n= nothing\nUSE_CLEARML=true\n")
+
+    assert tracker_variables().use_clearml is True
+    assert "is passed over" in caplog.text

@@ -27,9 +27,16 @@ def test_what_is_given_to_the_name_of_a_secret_is_left_out(line):
     assert redact_source(line.format("hunter2-x")) == line.format(HIDDEN)
 
 
+@pytest.mark.parametrize("line", ["+DB_PASSWORD={}", "  password: {}", "+db_password: {}"])
+def test_a_password_without_a_digit_is_left_out_of_settings(line):
+    assert redact_source(line.format("swordfishes")) == line.format(HIDDEN)
+
+
 @pytest.mark.parametrize(
     "line",
     [
+        "password: SecretStr",
+        "token = tokenizer",
         "token = tokenizer.next(3)",
         "pad_token = '<|pad|>'",
         "secret = secrets[0]",

@@ -23,7 +23,15 @@ ENTRY = TrackerEntry(
     {"project": "p"},
     TellingState.PENDING,
     "out of reach",
-    {RUN: RunEntry("id-1", "http://here", Cursor(5, 2, 3), TellingState.COMPLETE, "abc")},
+    "online",
+    {
+        "online": {
+            RUN: RunEntry(
+                "id-1", "http://here", Cursor(5, 2, 3), TellingState.COMPLETE, "abc", ("model.zip",)
+            )
+        },
+        "offline": {RUN: RunEntry("id-2")},
+    },
 )
 
 
@@ -38,7 +46,8 @@ def test_an_entry_is_read_as_it_was_written(tmp_path: Path) -> None:
 def test_the_ledger_tells_step_remote_id_and_state_in_plain_sight(tmp_path: Path) -> None:
     write_entry(tmp_path / "ledger.json", "wandb", ENTRY)
 
-    run = json.loads((tmp_path / "ledger.json").read_text())["trackers"]["wandb"]["runs"][RUN.name]
+    entry = json.loads((tmp_path / "ledger.json").read_text())["trackers"]["wandb"]
+    run = entry["places"]["online"][RUN.name]
 
     assert (run["step"], run["remote_id"], run["state"]) == (5, "id-1", "complete")
 
@@ -49,7 +58,7 @@ def test_trackers_that_write_at_once_keep_each_others_entries(tmp_path: Path) ->
     def write(name: str) -> None:
         for step in range(20):
             run = RunEntry(cursor=Cursor(step))
-            write_entry(ledger, name, TrackerEntry(runs={RUN: run}))
+            write_entry(ledger, name, TrackerEntry().with_run(RUN, run))
 
     threads = [threading.Thread(target=write, args=(name,)) for name in ("clearml", "wandb")]
     for thread in threads:

@@ -6,14 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from src.experiments.durability.lock import FileLock
 from src.experiments.tracking.wandb.offline import (
     offline_folders,
     remove_offline_folders,
     tidy_folder,
     wandb_sync_command,
 )
-from src.experiments.tracking.wandb.root import PREFIX, TemporaryRoot
 
 UID = "0123456789abcdef"
 
@@ -84,46 +82,3 @@ def test_a_kept_folder_loses_only_the_link_that_leads_nowhere(tmp_path):
     tidy_folder(run, keeps_logs=True)
 
     assert [path.name for path in (run / "logs").iterdir()] == ["debug.log"]
-
-
-@pytest.fixture
-def temporary(tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("src.experiments.tracking.wandb.root.LONGEST_PARENT", 1000)
-    return tmp_path
-
-
-def test_a_root_is_private_and_goes_with_everything_in_it(temporary):
-    root = TemporaryRoot()
-    (root.path / "cache").mkdir()
-
-    assert root.path.parent == temporary
-    assert root.path.stat().st_mode & 0o777 == 0o700
-    root.remove()
-    root.remove()
-    assert list(temporary.iterdir()) == []
-
-
-def test_what_a_killed_process_left_goes_with_the_next_and_what_lives_stays(temporary):
-    orphan = temporary / f"{PREFIX}orphan"
-    orphan.mkdir()
-    (orphan / ".lock").touch()
-    living = temporary / f"{PREFIX}living"
-    living.mkdir()
-    strange = temporary / f"{PREFIX}strange"
-    strange.mkdir()
-    with FileLock(living / ".lock"):
-        TemporaryRoot().remove()
-
-    assert sorted(temporary.iterdir()) == [living, strange]
-
-
-def test_a_root_lies_where_sockets_fit(tmp_path, monkeypatch):
-    long = tmp_path / ("x" * 100)
-    long.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(long))
-    root = TemporaryRoot()
-    try:
-        assert len(str(root.path)) < 64
-    finally:
-        root.remove()

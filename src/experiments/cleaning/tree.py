@@ -122,15 +122,6 @@ class Tree:
         except (FileNotFoundError, NotADirectoryError, ExchangedError):
             return None
 
-    def target(self, path: str) -> str:
-        """The text of a link.
-
-        Raises:
-            OSError: when it is none.
-        """
-        with self._parent(path) as (folder, name):
-            return os.readlink(name, dir_fd=folder)
-
     def read(self, path: str, most_bytes: int) -> bytes:
         """The content of a regular file.
 

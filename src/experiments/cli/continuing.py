@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..domain.paths import ExperimentPaths
 from ..domain.records import ExecutionMode
@@ -34,6 +35,11 @@ _KEPT = {
     "--ray-address": _Kept(),
     "--allow-env-module": _Kept(repeats=True),
     "--no-monitoring": _Kept(is_flag=True),
+    "--tracker": _Kept(repeats=True),
+    "--use-clearml": _Kept(is_flag=True),
+    "--no-clearml": _Kept(is_flag=True),
+    "--wandb": _Kept(is_flag=True),
+    "--no-wandb": _Kept(is_flag=True),
     "--env-file": _Kept(),
 }
 """What the experiment's file does not hold of the command that began it, in the printed order."""
@@ -55,14 +61,17 @@ def resume_command(program: Sequence[str], experiment_id: str, chosen: Chosen) -
     return shlex.join(words)
 
 
-def sync_command(program: Sequence[str], paths: ExperimentPaths, tracker: str) -> str:
+def sync_command(
+    program: Sequence[str], paths: ExperimentPaths, tracker: str, env_file: Path | None
+) -> str:
     """The command line that tells a tracker what it was not told.
 
     `program`: the words that call `run`.
     """
     package, _, _ = program[-1].rpartition(".runner")
     words = [*program[:-1], package] if package else program[:-1] or ["experiments"]
-    return shlex.join([*words, "sync", str(paths.root), "--to", tracker])
+    settings = ["--env-file", str(env_file)] if env_file else []
+    return shlex.join([*words, "sync", str(paths.root), "--to", tracker, *settings])
 
 
 def chosen_in(command: Sequence[str]) -> dict[str, list[str]]:

@@ -144,8 +144,9 @@ def run(
         run_name=run_name,
         log_dir=log_dir,
         env_file=env_file,
+        variables=tracker_variables(env_file),
     )
-    told = overrides_of(tracking, tracker_variables(env_file))
+    told = overrides_of(tracking)
 
     choice = chosen_recovery(recovery, max_retries)
     starts = choice if experiment_id is None else None

@@ -86,7 +86,7 @@ def continued_by(request: RunRequest, experiment: Experiment) -> str:
         "--ray-address": [] if request.ray_address is None else [request.ray_address],
         "--allow-env-module": request.question.environment_modules,
         "--no-monitoring": [] if request.monitoring else [""],
-        "--env-file": [str(request.tracking.env_file)] if request.tracking.env_file else [],
+        **request.tracking.chosen(),
     }
     return resume_command(request.command.split(), experiment.experiment_id, chosen)
 
@@ -94,7 +94,10 @@ def continued_by(request: RunRequest, experiment: Experiment) -> str:
 def _is_over(experiment: Experiment) -> bool:
     """Whether nothing is left to train or to derive; else the runner goes on where it stopped."""
     told = stored.read(experiment.paths).results
-    if experiment.unfinished_runs() or told.get("status") != "completed" or experiment.is_altered:
+    has_ended = experiment.status is ExperimentStatus.COMPLETED
+    if not has_ended or experiment.unfinished_runs() or told.get("status") != "completed":
+        return False
+    if experiment.is_altered or untold(experiment.paths, experiment.config.trackers):
         return False
     return experiment.paths.manifest.is_file() and _is_whole(experiment)
 
@@ -196,13 +199,18 @@ def _tell_the_end(request: RunRequest, experiment: Experiment, people: Console) 
     for tracker, why in untold(experiment.paths, experiment.config.trackers).items():
         warn(
             f"{tracker} was not told everything: {why}\n  tell it the rest with: "
-            f"{sync_command(request.command.split(), experiment.paths, tracker)}"
+            f"{_sync_command(request, experiment, tracker)}"
         )
     if code == ExitCode.SKIPPED:
         warn("finished, but not all planned runs are complete")
     if code == ExitCode.FAILED:
         warn(f"the experiment failed; continue with:\n  {continued_by(request, experiment)}")
     return code
+
+
+def _sync_command(request: RunRequest, experiment: Experiment, tracker: str) -> str:
+    command, env_file = request.command.split(), request.tracking.env_file
+    return sync_command(command, experiment.paths, tracker, env_file)
 
 
 def exit_code(experiment: Experiment) -> int:

@@ -50,9 +50,10 @@ def sync(
     log_dir: options.LogDir = None,
     env_file: options.EnvFile = None,
     json: options.Json = False,
-    verbose: options.Verbose = 0,
+    verbose: options.Verbose = 0,  # noqa: ARG001 - tracebacks are told of by who calls
 ) -> int:
     """Tell trackers about an experiment that lies on disk; what was told is not told again."""
+    from ..config.environment_file import tracker_variables
     from ..tracking.choosing import TrackingChoice
     from .syncing import SyncRequest, carry_out
 
@@ -66,6 +67,6 @@ def sync(
         tags=tuple(tags or ()),
         wandb_offline=False,
         log_dir=log_dir,
-        env_file=env_file,
+        variables=tracker_variables(env_file),
     )
-    return carry_out(SyncRequest(path, tuple(dict.fromkeys(to)), choice, json, verbose))
+    return carry_out(SyncRequest(path, tuple(dict.fromkeys(to)), choice, json))

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from ..derived import storage_policy
+from ..config.environment_file import tracker_variables
 from ..domain.errors import ExperimentLockedError, ExperimentsError, UsageError, described
 from ..domain.paths import ExperimentPaths
+from ..domain.storage_policy import Storage
 from ..durability.lock import FileLock
 from ..durability.saved_experiments import find_experiment_file
-from ..experiment import Experiment
 from ..keeping import keep_what_is_kept
 from ..tracking.choosing import TrackingChoice, assignments
 from ..tracking.ledger import TellingState, TrackerEntry, read_ledger
@@ -23,7 +23,7 @@ from ..tracking.manifest import write_manifest
 from ..tracking.registry import check_tracker
 from ..tracking.telling import Assignment, Told
 from ..uploads import tell_now
-from . import screen
+from . import screen, stored
 from .displays import warn
 from .failures import ExitCode
 from .json_output import write_object
@@ -40,7 +40,6 @@ class SyncRequest:
     trackers: tuple[str, ...]
     choice: TrackingChoice
     json: bool = False
-    verbosity: int = 0
 
 
 def carry_out(request: SyncRequest) -> int:
@@ -55,16 +54,32 @@ def carry_out(request: SyncRequest) -> int:
     file = find_experiment_file(request.path)
     paths = ExperimentPaths(file.parent, file.stem.removeprefix("experiment_"))
     people = screen.human_console(json=request.json)
+    variables = request.choice.variables or tracker_variables()
+    variables.export()  # so that whatever is written leaves its keys out
+    choice = replace(request.choice, variables=variables)
+    tellings = assignments(paths, request.trackers, choice, follows=False)
+    for assignment in tellings:
+        _check_is_there(assignment)
+    told, code = _tell_all(tellings, people)
+    _settle(paths)
+    if request.json:
+        write_object({"experiment_id": paths.experiment_id, "trackers": told, "exit_code": code})
+    return code
+
+
+def _tell_all(tellings: list[Assignment], people: Console) -> tuple[dict[str, Any], int]:
+    """What became of each telling, as JSON data, and the exit code of them all."""
     told: dict[str, Any] = {}
+    codes = [int(ExitCode.COMPLETE)]
     received: list[int] = []
     with stopping(received.append):
-        for assignment in assignments(paths, request.trackers, request.choice, follows=False):
-            _check_is_there(assignment)
+        for assignment in tellings:
             people.print(Text(f"telling {assignment.tracker} …", style="dim"))
             try:
                 outcome = tell_now(assignment, lambda: bool(received))
             except ExperimentsError as error:
                 told[assignment.tracker] = {"complete": False, "error": described(error)}
+                codes.append(error.exit_code)
                 if not received:
                     warn(f"{assignment.tracker}: {error}")
             else:
@@ -72,12 +87,7 @@ def carry_out(request: SyncRequest) -> int:
                 _print(people, outcome)
             if received:
                 raise Stopped(received[0])
-    _settle(paths)
-    is_complete = all(each["complete"] for each in told.values())
-    code = ExitCode.COMPLETE if is_complete else ExitCode.UNTOLD
-    if request.json:
-        write_object({"experiment_id": paths.experiment_id, "trackers": told, "exit_code": code})
-    return code
+    return told, max(codes)
 
 
 def _check_is_there(assignment: Assignment) -> None:
@@ -102,11 +112,11 @@ def _check_is_there(assignment: Assignment) -> None:
 def _settle(paths: ExperimentPaths) -> None:
     """Bring manifest and storage in line, unless somebody works on the experiment just now."""
     with suppress(ExperimentLockedError), FileLock(paths.lock, patience_seconds=0.0):
-        experiment = Experiment.load(paths.root)
         write_manifest(paths)
-        if not experiment.unfinished_runs():
-            policy = storage_policy(experiment)
-            keep_what_is_kept(paths, policy.storage, experiment.config.trackers)
+        experiment = stored.read(paths)
+        if experiment.runs and experiment.runs_done == experiment.runs_planned:
+            storage = Storage(experiment.config.get("storage", Storage.STANDARD))
+            keep_what_is_kept(paths, storage, experiment.config.get("trackers", ()))
 
 
 def _print(people: Console, told: Told) -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..domain.errors import UsageError
+from ..tracking.registry import check_tracker
 from .arguments import override
 
 if TYPE_CHECKING:
     from ..config.environment_file import TrackerVariables
     from ..tracking.choosing import TrackingChoice
 
-TRACKERS = ("clearml", "wandb", "tensorboard")
 DIAGNOSTIC = "curvature"
 
 
@@ -33,33 +33,50 @@ class TrackingFlags:
     run_name: str | None = None
     log_dir: Path | None = None
     env_file: Path | None = None
+    variables: TrackerVariables | None = None
+    """What the environment and that file say; read once, for it may be a pipe."""
+
+    def chosen(self) -> dict[str, list[str]]:
+        """The flags that a command has to repeat to continue in the same way, with their values."""
+        said = {
+            "--use-clearml": self.use_clearml is True,
+            "--no-clearml": self.use_clearml is False,
+            "--wandb": self.wandb is True,
+            "--no-wandb": self.wandb is False,
+        }
+        return {
+            "--tracker": list(self.trackers),
+            **{name: [""] for name, is_said in said.items() if is_said},
+            "--env-file": [str(self.env_file)] if self.env_file else [],
+        }
 
     def choice(self) -> TrackingChoice:
         """How trackers are reached."""
         from ..tracking.choosing import TrackingChoice
 
         return TrackingChoice(
-            project=self.wandb_project,
+            wandb_project=self.wandb_project,
             name=self.run_name,
             wandb_offline=True if self.wandb_offline else None,
             log_dir=self.log_dir,
-            env_file=self.env_file,
+            variables=self.variables,
         )
 
 
 NO_FLAGS = TrackingFlags()
 
 
-def overrides_of(flags: TrackingFlags, variables: TrackerVariables) -> list[str]:
+def overrides_of(flags: TrackingFlags) -> list[str]:
     """The overrides that flags stand for, after those of the environment, which they outweigh.
 
     Raises:
         UsageError: when flags contradict each other, or a tracker is unknown.
     """
     _check(flags)
+    variables = flags.variables
     said: dict[str, bool | None] = {
-        "clearml": variables.use_clearml,
-        "wandb": False if variables.wandb_mode == "disabled" else None,
+        "clearml": variables.use_clearml if variables else None,
+        "wandb": False if variables and variables.wandb_mode == "disabled" else None,
     }
     said |= dict.fromkeys(flags.trackers, True)
     wants_wandb = flags.wandb_offline or flags.wandb_only or flags.wandb_project is not None
@@ -95,6 +112,7 @@ def _check(flags: TrackingFlags) -> None:
     contradictions: Sequence[tuple[bool, str]] = (
         (flags.wandb_only and flags.disable_local_files, "--wandb-only and --disable-local-files"),
         (flags.wandb_only and flags.wandb is False, "--wandb-only and --no-wandb"),
+        (flags.wandb_offline and flags.wandb is False, "--wandb-offline and --no-wandb"),
         (flags.wandb is False and "wandb" in flags.trackers, "--no-wandb and --tracker wandb"),
         (
             flags.use_clearml is False and "clearml" in flags.trackers,
@@ -105,7 +123,4 @@ def _check(flags: TrackingFlags) -> None:
         if contradicts:
             raise UsageError(f"{names} contradict each other", remedy="leave one of them out")
     for tracker in flags.trackers:
-        if tracker not in TRACKERS:
-            raise UsageError(
-                f"--tracker {tracker!a} is unknown", remedy=f"use {', '.join(TRACKERS)}"
-            )
+        check_tracker(tracker)

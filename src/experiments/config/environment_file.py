@@ -5,6 +5,7 @@ The names are those that ClearML and Weights & Biases use themselves, and `USE_C
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from pathlib import Path
 from ..domain.errors import UsageError
 
 DEFAULT_FILE = Path(".env")
+logger = logging.getLogger(__name__)
+
 PREFIXES = ("CLEARML_", "WANDB_", "USE_CLEARML")
 """Only variables that begin so are read: the rest of a `.env` belongs to other programs."""
 
@@ -80,7 +83,13 @@ def _read(env_file: Path | None) -> dict[str, str]:
             remedy="name a file of NAME=VALUE lines with --env-file",
         ) from error
     for binding in bindings:
-        if binding.error:  # the line itself is not shown: it may hold a key
+        if not binding.error:
+            continue
+        # the line itself is not shown: it may hold a key
+        if env_file is None:  # it may be another program's, with rules of its own
+            line = binding.original.line
+            logger.warning("%s, line %d is not NAME=VALUE and is passed over", path, line)
+        else:
             raise UsageError("it is not NAME=VALUE", where=f"{path}, line {binding.original.line}")
     return {each.key: each.value or "" for each in bindings if each.key is not None}
 

@@ -49,7 +49,7 @@ def secrets_of(environment: Mapping[str, str]) -> set[str]:
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """`text` without the given secrets (raw, escaped, encoded) or what looks like one."""
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        for form in sorted(set(_forms(secret)), key=len, reverse=True):
+        for form in sorted(set(forms_of(secret)), key=len, reverse=True):
             text = text.replace(form, REDACTED)
     return SECRET_VALUE.sub(REDACTED, text)
 
@@ -78,8 +78,8 @@ def redact_data(value: Any, secrets: Iterable[str] = ()) -> Any:
     return value
 
 
-def _forms(secret: str) -> Iterator[str]:
-    """Raw, URL-encoded, escaped as in JSON, and both base64 alphabets."""
+def forms_of(secret: str) -> Iterator[str]:
+    """A secret raw, URL-encoded, escaped as in JSON, and in both base64 alphabets."""
     lenient = "backslashreplace"  # an environment can hold what UTF-8 has not
     yield from (secret, quote(secret, safe="", errors=lenient), quote_plus(secret, errors=lenient))
     yield from (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])

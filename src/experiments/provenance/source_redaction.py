@@ -25,6 +25,15 @@ _BARE = re.compile(
     (?P<secret> (?= \S*\d ) [^\s"'<>{}()\[\],;]{6,} ) (?= [\ \t]* $ )
     """
 )
+_WORD = re.compile(
+    r"""(?xm)
+    ^ (?P<before> [+\-\ ]? [\ \t]{0,99} (?: export \ + )?
+        (?: (?P<upper> [A-Z][A-Z0-9_]{0,80} ) = | (?P<lower> [a-z][\w.-]{0,80} ) \ ? : \ + )
+    )
+    (?P<secret> (?! (?:string|object|optional) \b ) [a-z!?.@#%&*+~^-]{6,200} ) (?= [\ \t]* $ )
+    """
+)
+"""A password without a digit, as settings hold it; a type after a colon begins with a capital."""
 # all is bounded: a line of a patch can be a megabyte long
 
 
@@ -33,12 +42,13 @@ def redact_source(text: str, secrets: Iterable[str] = ()) -> str:
 
     Of names like ``api_key`` or ``WANDB_API_KEY``, literals of six and more characters go.
     """
-    for pattern in (_LITERAL, _BARE):
+    for pattern in (_LITERAL, _BARE, _WORD):
         text = pattern.sub(_hidden, text)
     return redact(text, secrets)
 
 
 def _hidden(found: re.Match[str]) -> str:
-    if SECRET_NAME.search(found["name"]):
+    names = found.groupdict()
+    if SECRET_NAME.search(names.get("name") or names.get("upper") or names.get("lower") or ""):
         return f"{found['before']}{REDACTED}"
     return found[0]

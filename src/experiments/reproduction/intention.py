@@ -123,7 +123,10 @@ def _results(plan: Plan) -> list[Mapping[str, Any]]:
             where=str(plan.original.results),
             remedy=f"continue it first with --experiment-id {plan.original.experiment_id}",
         )
-    runs: Sequence[Mapping[str, Any]] = read_json(plan.original.results)["runs"]
+    told = read_json(plan.original.results)
+    runs = told.get("runs") if isinstance(told, Mapping) else None
+    if not isinstance(runs, list) or not all(isinstance(each, Mapping) for each in runs):
+        raise StorageError("it names no runs", where=str(plan.original.results))
     planned = {each["seed"] for each in runs}
     unknown = [str(seed) for seed in plan.seeds if seed not in planned]
     if unknown:

@@ -14,7 +14,7 @@ from typing import Self
 from ..domain.errors import TrainingError, UsageError
 from ..domain.paths import ExperimentPaths
 from ..verification.audience import Audience
-from ..verification.runner_process import RunnerProcess, _die_with_parent
+from ..verification.runner_process import RunnerProcess, die_with_parent
 from .places import Place
 
 LOOK_SECONDS = 0.02
@@ -61,7 +61,7 @@ class PlacedRunner(RunnerProcess):
                 stderr=subprocess.STDOUT,
                 env=self._environment,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
         return self
 

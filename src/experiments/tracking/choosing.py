@@ -22,7 +22,9 @@ class TrackingChoice:
     """What is said of trackers beside the experiment file."""
 
     project: str | None = None
-    """None: `WANDB_PROJECT` or `CLEARML_PROJECT`, else the experiment's id."""
+    """Of every tracker; None: `WANDB_PROJECT` or `CLEARML_PROJECT`, else the experiment's id."""
+    wandb_project: str | None = None
+    """Of Weights & Biases alone."""
     name: str | None = None
     """What tasks and runs are called, before the run's own name."""
     tags: tuple[str, ...] = ()
@@ -30,8 +32,8 @@ class TrackingChoice:
     """None: as `WANDB_MODE` says."""
     log_dir: Path | None = None
     """Where TensorBoard's files go."""
-    env_file: Path | None = None
-    """None: `.env` in the working directory, if there is one."""
+    variables: TrackerVariables | None = None
+    """What the environment says; None: read it, and `.env` in the working directory."""
 
 
 def assignments(
@@ -50,14 +52,15 @@ def assignments(
     """
     if not trackers:
         return []
-    variables = tracker_variables(choice.env_file)
-    variables.export()  # so that whatever writes knows the keys that it must leave out
+    variables = choice.variables or tracker_variables()
     secrets = frozenset(secrets_of(os.environ) | secrets_of(variables.values))
     earlier = read_ledger(paths.ledger)
     found = []
-    for tracker in trackers:
+    for tracker in dict.fromkeys(trackers):
         known = TellingOptions.from_dict(earlier[tracker].options) if tracker in earlier else None
-        options = _options(tracker, choice, variables, known)
+        is_told = tracker in earlier and any(earlier[tracker].places.values())
+        options = _options(tracker, choice, variables, known or TellingOptions())
+        _check_project(tracker, paths, options, known if is_told else None)
         settings = TrackerSettings(
             directory=paths.root.resolve(),
             environment=variables.values,
@@ -74,22 +77,29 @@ def _options(
     tracker: str,
     choice: TrackingChoice,
     variables: TrackerVariables,
-    known: TellingOptions | None,
+    known: TellingOptions,
 ) -> TellingOptions:
-    if known and choice.project not in (None, known.project):
-        raise UsageError(
-            f"{tracker} was told this experiment already, in project {known.project!a}",
-            remedy="leave out the option that names another project",
-        )
-    known = known or TellingOptions()
+    own = choice.wandb_project if tracker == "wandb" else None
     by_variable = variables.values.get(f"{tracker.upper()}_PROJECT")
     return TellingOptions(
-        project=choice.project or known.project or by_variable,
+        project=own or choice.project or known.project or by_variable,
         name=choice.name or known.name,
         tags=choice.tags or known.tags,
         connection=_connection(tracker, choice, variables, known),
         log_dir=choice.log_dir.resolve() if choice.log_dir else known.log_dir,
     )
+
+
+def _check_project(
+    tracker: str, paths: ExperimentPaths, options: TellingOptions, known: TellingOptions | None
+) -> None:
+    """Refuse to go on in another project than that which has the runs."""
+    if known is not None and options.project != known.project:
+        raise UsageError(
+            f"{tracker} was told this experiment already, in project"
+            f" {known.project or paths.experiment_id!a}",
+            remedy="leave out the option that names another project",
+        )
 
 
 def _connection(

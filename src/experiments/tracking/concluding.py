@@ -13,6 +13,7 @@ from ..domain.paths import ExperimentPaths
 from ..domain.records import RunKey, RunStatus
 from ..domain.redaction import redact
 from ..durability.files import json_text, read_json
+from .files_without_secrets import is_withheld
 from .series import RunStreams, evaluation_rows, final_values, read_streams
 from .tracker import RunConclusion, Table
 
@@ -53,6 +54,7 @@ def conclude_run(
     model = paths.model(run, single_seed=single_seed)
     conclusion = RunConclusion(
         status=run_status(paths, run),
+        step=max((int(record["step"]) for record in stream.journal), default=0),
         single_values=dict(final_values(stream)),
         tables=_tables(stream),
         artifacts=_own_artifacts(paths, run, result),
@@ -60,6 +62,22 @@ def conclude_run(
         error=redact(str(result.get("error") or ""), secrets),
     )
     return _with_experiment(conclusion, paths, secrets) if with_experiment else conclusion
+
+
+def without_withheld(
+    conclusion: RunConclusion, secrets: frozenset[str]
+) -> tuple[RunConclusion, tuple[Path, ...]]:
+    """The conclusion without the files that may not be told, and these."""
+    named = {**conclusion.figures, **conclusion.artifacts}
+    files = [*named.values(), *([conclusion.model] if conclusion.model else [])]
+    withheld = tuple(file for file in files if is_withheld(file, secrets))
+
+    def told(of: Mapping[str, Path]) -> dict[str, Path]:
+        return {name: file for name, file in of.items() if file not in withheld}
+
+    model = None if conclusion.model in withheld else conclusion.model
+    figures, artifacts = told(conclusion.figures), told(conclusion.artifacts)
+    return replace(conclusion, figures=figures, artifacts=artifacts, model=model), withheld
 
 
 def digest(conclusion: RunConclusion) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from ..domain.paths import RunPaths
 from ..durability.journal import Record, read_journal_from
 
-MOST_BYTES = 1 << 22
+MOST_BYTES = 1 << 18
 """What is read of a stream at once: telling goes on in portions."""
 
 

@@ -35,6 +35,11 @@ class TellingOptions:
     log_dir: Path | None = None
     """TensorBoard's; None lies in the experiment's directory."""
 
+    @property
+    def place(self) -> str:
+        """Where it is told, as the ledger tells places apart."""
+        return self.connection.value if self.log_dir is None else str(self.log_dir)
+
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
         data = {**asdict(self), "tags": list(self.tags), "connection": self.connection.value}

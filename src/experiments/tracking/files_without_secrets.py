@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
-from ..domain.redaction import redact
+from ..domain.redaction import forms_of, redact
 
 _LARGEST_TEXT_BYTES = 64 * 2**20
 _BLOCK = 1 << 20
@@ -27,6 +27,12 @@ def without_secrets(file: Path, folder: Path, secrets: Iterable[str]) -> Path | 
     return copy
 
 
+def is_withheld(file: Path, secrets: Iterable[str]) -> bool:
+    """Whether a file may not be told: it is no text, and holds a secret."""
+    secrets = frozenset(secrets)
+    return bool(secrets) and _text(file) is None and _holds(file, secrets)
+
+
 def _text(file: Path) -> str | None:
     if file.stat().st_size > _LARGEST_TEXT_BYTES:
         return None
@@ -37,7 +43,8 @@ def _text(file: Path) -> str | None:
 
 
 def _holds(file: Path, secrets: frozenset[str]) -> bool:
-    needles = [secret.encode(errors="backslashreplace") for secret in secrets if secret]
+    forms = {form for secret in secrets if secret for form in forms_of(secret)}
+    needles = [form.encode(errors="backslashreplace") for form in forms]
     if zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:
             for name in archive.namelist():

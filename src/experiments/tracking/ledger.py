@@ -42,11 +42,14 @@ class RunEntry:
     state: TellingState = TellingState.OPEN
     conclusion: str | None = None
     """Digest of the last conclusion that was told."""
+    withheld: tuple[str, ...] = ()
+    """Files of the experiment that were not told, because they hold a secret."""
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data; the cursor's fields stand beside the others."""
         data = asdict(self)
-        return {**data.pop("cursor"), **data, "state": self.state.value}
+        cursor = data.pop("cursor")
+        return {**cursor, **data, "state": self.state.value, "withheld": list(self.withheld)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -57,6 +60,7 @@ class RunEntry:
             cursor=Cursor(int(data["step"]), int(data["records"]), int(data["events"])),
             state=TellingState(data["state"]),
             conclusion=data.get("conclusion"),
+            withheld=tuple(data.get("withheld", ())),
         )
 
 
@@ -69,11 +73,23 @@ class TrackerEntry:
     state: TellingState = TellingState.OPEN
     error: str | None = None
     """Why something is pending."""
-    runs: Mapping[RunKey, RunEntry] = field(default_factory=dict)
+    place: str = ""
+    """Where it is told: a server, files for a later upload, a folder of TensorBoard."""
+    places: Mapping[str, Mapping[RunKey, RunEntry]] = field(default_factory=dict)
+    """What was told at each place; coming back to one goes on there."""
+
+    @property
+    def runs(self) -> Mapping[RunKey, RunEntry]:
+        """What was told at the place where it is told now."""
+        return self.places.get(self.place, {})
+
+    def with_runs(self, runs: Mapping[RunKey, RunEntry]) -> Self:
+        """A copy that holds other entries for the place where it is told now."""
+        return replace(self, places={**self.places, self.place: dict(runs)})
 
     def with_run(self, run: RunKey, entry: RunEntry) -> Self:
         """A copy that holds another entry for one run."""
-        return replace(self, runs={**self.runs, run: entry})
+        return self.with_runs({**self.runs, run: entry})
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
@@ -81,7 +97,11 @@ class TrackerEntry:
             "state": self.state.value,
             "error": self.error,
             "options": dict(self.options),
-            "runs": {run.name: entry.to_dict() for run, entry in sorted(self.runs.items())},
+            "place": self.place,
+            "places": {
+                place: {run.name: entry.to_dict() for run, entry in sorted(runs.items())}
+                for place, runs in self.places.items()
+            },
         }
 
     @classmethod
@@ -91,9 +111,13 @@ class TrackerEntry:
             options=dict(data["options"]),
             state=TellingState(data["state"]),
             error=data["error"],
-            runs={
-                RunKey.from_name(name): RunEntry.from_dict(entry)
-                for name, entry in data["runs"].items()
+            place=data["place"],
+            places={
+                place: {
+                    RunKey.from_name(name): RunEntry.from_dict(entry)
+                    for name, entry in runs.items()
+                }
+                for place, runs in data["places"].items()
             },
         )
 
@@ -123,7 +147,12 @@ def _entries(content: Any) -> dict[str, TrackerEntry]:
     return {name: TrackerEntry.from_dict(entry) for name, entry in content["trackers"].items()}
 
 
-def write_entry(path: Path, tracker: str, entry: TrackerEntry) -> None:
+def write_entry(
+    path: Path,
+    tracker: str,
+    entry: TrackerEntry,
+    patience_seconds: float = LOCK_PATIENCE_SECONDS,
+) -> None:
     """Put one tracker's entry into the ledger, beside the others'.
 
     Raises:
@@ -131,9 +160,13 @@ def write_entry(path: Path, tracker: str, entry: TrackerEntry) -> None:
         ExperimentLockedError: when another process writes it for seconds.
     """
     make_directory(path.parent)
-    lock = path.with_name(f".{path.name}.lock")
-    with FileLock(lock, LOCK_PATIENCE_SECONDS, waits_for_the_living=True):
+    with _locked(path, patience_seconds):
         write_ledger(path, {**read_ledger(path), tracker: entry})
+
+
+def _locked(path: Path, patience_seconds: float = LOCK_PATIENCE_SECONDS) -> FileLock:
+    lock = path.with_name(f".{path.name}.lock")
+    return FileLock(lock, patience_seconds, waits_for_the_living=True)
 
 
 def write_ledger(path: Path, entries: Mapping[str, TrackerEntry]) -> None:
@@ -144,5 +177,7 @@ def write_ledger(path: Path, entries: Mapping[str, TrackerEntry]) -> None:
 
 def ensure_ledger(path: Path) -> None:
     """Write an empty ledger where there is none."""
-    if not path.exists():
-        write_ledger(path, {})
+    make_directory(path.parent)
+    with _locked(path):
+        if not path.exists():
+            write_ledger(path, {})

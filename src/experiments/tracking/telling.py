@@ -4,32 +4,34 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from pathlib import Path
 
 from ..domain.errors import ExperimentsError, StorageError
 from ..domain.paths import ExperimentPaths
 from ..domain.records import RunKey, RunStatus
-from ..domain.redaction import redact, redact_data
+from ..domain.redaction import redact
 from ..durability.files import make_directory, write_atomically
 from ..durability.journal import Record
 from ..durability.lock import FileLock
-from .concluding import conclude_run, digest, run_status
+from .cleaned import cleaned_record
+from .concluding import conclude_run, digest, run_status, without_withheld
 from .cursor import Cursor, UntoldRecords
 from .describing import TellingOptions, describe_runs
 from .ledger import RunEntry, TellingState, TrackerEntry, read_ledger, write_entry
 from .registry import create_tracker
-from .tracker import Tracker, TrackerSettings
+from .tracker import RunConclusion, Tracker, TrackerSettings
 
 LOOK_SECONDS = 2.0
 """How often the journals are looked at while training goes on."""
+_WAKE_SECONDS = 0.2
+"""How soon the wish to end is noticed."""
 NICENESS = 10
 """Training comes first: a tracker takes the processor time that is left."""
 OVER = frozenset({RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.SKIPPED})
 LONGEST_ERROR = 2000
-_NUMBERS = frozenset({"metrics", "resources"})
-"""Kinds of records that hold no text."""
 
 
 class Ending(StrEnum):
@@ -104,8 +106,7 @@ class Teller:
         self._secrets = assignment.settings.secrets
         settings = replace(assignment.settings, gets_on=self._get_on)
         self._tracker: Tracker = create_tracker(assignment.tracker, settings)
-        self._former = read_ledger(self._paths.ledger).get(assignment.tracker, TrackerEntry())
-        self._entry = _entry_for(assignment, self._former)
+        self._entry = _entry_for(assignment)
         self._descriptions = {
             each.run: each for each in describe_runs(self._paths, assignment.options, self._secrets)
         }
@@ -117,76 +118,95 @@ class Teller:
         self._first_seed = seeds[0]
         self._single_seed = len(set(seeds)) == 1
         self._opened: set[RunKey] = set()
+        self._damaged: dict[RunKey, StorageError] = {}
         self._records = self._finished = 0
 
     def carry_out(self) -> Told:
-        """Tell until there is nothing more to tell, or until asked to end."""
-        ending = None if self._assignment.follows else Ending.FINISH
-        while True:
-            ending = ending or self._ending()  # before the look, so that it misses nothing
-            while self._tell_news():
-                pass
-            if ending is Ending.FINISH:
-                self._conclude()
-            if ending is not None:
-                break
-            time.sleep(LOOK_SECONDS)
+        """Tell until there is nothing more to tell, or until asked to end.
+
+        Raises:
+            StorageError: when all was told but for a run whose journal is damaged.
+        """
+        self._save()  # what was chosen is remembered, whatever comes of it
+        ending = self._follow() if self._assignment.follows else Ending.FINISH
+        while self._tell_news():
+            pass
+        if ending is Ending.FINISH:
+            self._conclude()
         self._tracker.close()
+        for damaged in self._damaged.values():
+            raise damaged
+        if ending is Ending.FINISH:
+            self._entry = replace(self._entry, state=TellingState.COMPLETE, error=None)
         self._save()
         return Told(self._assignment.tracker, dict(self._entry.runs), self._records, self._finished)
 
     def fail(self, error: Exception) -> None:
         """Note in the ledger that something is pending, and why."""
         what = str(error) if isinstance(error, ExperimentsError) else repr(error)
-        # another place that could not even be opened leaves what is known of the former
-        entry = self._entry if self._entry.runs else self._former
-        self._entry = replace(
-            entry, state=TellingState.PENDING, error=redact(what, self._secrets)[:LONGEST_ERROR]
-        )
+        said = redact(what, self._secrets)[:LONGEST_ERROR]
+        self._entry = replace(self._entry, state=TellingState.PENDING, error=said)
         self._save()
 
     # ---- rounds
+
+    def _follow(self) -> Ending:
+        """Tell a portion of what is new, look by look, until asked to end."""
+        while (ending := self._ending()) is None:
+            self._tell_news()
+            self._finish_those_that_ended()
+            self._sleep()
+        return ending
+
+    def _sleep(self) -> None:
+        woken = time.monotonic() + LOOK_SECONDS
+        while time.monotonic() < woken and not self._paths.telling_ends.exists():
+            time.sleep(_WAKE_SECONDS)
 
     def _tell_news(self) -> bool:
         """Tell what the journals hold that is new, a portion of each; whether there was any."""
         has_news = False
         for run in self._descriptions:
-            records = self._untold[run].next()
-            if records and self._begins_anew(run):
-                records = self._untold[run].next()
-            if records:
+            if records := self._news_of(run):
                 has_news = True
                 self._tell(run, records)
             self._get_on()
-        if has_news:
-            self._save()
-        else:
-            self._finish_those_that_ended()
         return has_news
 
+    def _news_of(self, run: RunKey) -> list[Record]:
+        """What is new of a run; nothing of one whose journal is damaged, which is told of later."""
+        try:
+            records = self._untold[run].next()
+            if records and self._begins_anew(run):
+                records = self._untold[run].next()
+        except StorageError as error:
+            self._damaged[run] = error
+            return []
+        self._damaged.pop(run, None)
+        return records
+
     def _tell(self, run: RunKey, records: list[Record]) -> None:
-        remote_id = self._open(run)
-        told = [
-            each if each.get("kind") in _NUMBERS else redact_data(each, self._secrets)
-            for each in records
-        ]
-        self._tracker.write_records(remote_id, told)
+        told = [cleaned_record(each, self._secrets) for each in records]
+        self._tracker.write_records(self._open(run), told)
         self._records += len(told)
         self._note(run, cursor=self._untold[run].cursor, state=TellingState.OPEN)
+        self._save()
 
     def _finish_those_that_ended(self) -> None:
         """Those that nothing of the whole experiment is told with need not wait for its end."""
         for run in self._descriptions:
             is_open = run in self._opened and run.seed != self._first_seed
             if is_open and run_status(self._paths, run) in OVER:
+                while records := self._news_of(run):
+                    self._tell(run, records)
                 self._finish(run, with_experiment=False)
 
     def _conclude(self) -> None:
         for run in self._descriptions:
-            if run_status(self._paths, run) is not RunStatus.QUEUED:
+            is_there = self._paths.run(run).journal.is_file()  # else it is only where it was told
+            if is_there and run not in self._damaged:
                 self._finish(run, with_experiment=run.seed == self._first_seed)
             self._get_on()
-        self._entry = replace(self._entry, state=TellingState.COMPLETE, error=None)
 
     def _finish(self, run: RunKey, *, with_experiment: bool) -> None:
         conclusion = conclude_run(
@@ -196,17 +216,22 @@ class Teller:
             with_experiment=with_experiment,
             secrets=self._secrets,
         )
+        conclusion, withheld = without_withheld(conclusion, self._secrets)
         says = digest(conclusion)
         entry = self._run_entry(run)
         if entry.state is TellingState.COMPLETE and entry.conclusion == says:
             return
         if self._begins_anew(run):
-            while records := self._untold[run].next():
+            while records := self._news_of(run):
                 self._tell(run, records)
-        self._tracker.finish_run(self._open(run), conclusion)
+        remote_id = self._open(run)
+        if withheld:
+            self._tracker.write_records(remote_id, [_withheld_record(conclusion, withheld)])
+        self._tracker.finish_run(remote_id, conclusion)
         self._opened.discard(run)
         self._finished += 1
-        self._note(run, state=TellingState.COMPLETE, conclusion=says)
+        kept = tuple(file.relative_to(self._paths.root).as_posix() for file in withheld)
+        self._note(run, state=TellingState.COMPLETE, conclusion=says, withheld=kept)
         self._save()
         self._get_on()
 
@@ -257,9 +282,26 @@ class Teller:
             raise StorageError(str(error), where=str(self._paths.telling_ends)) from error
 
 
-def _entry_for(assignment: Assignment, former: TrackerEntry) -> TrackerEntry:
-    """What the tracker was told so far; nothing, where it was told at another place."""
-    earlier, options = TellingOptions.from_dict(former.options), assignment.options
-    there, here = ((each.connection, each.log_dir) for each in (earlier, options))
-    runs = former.runs if there == here else {}
-    return replace(former, options=options.to_dict(), runs=runs)
+def _entry_for(assignment: Assignment) -> TrackerEntry:
+    """What the tracker was told so far at the place where it is told now."""
+    former = read_ledger(assignment.paths.ledger).get(assignment.tracker, TrackerEntry())
+    entry = replace(
+        former,
+        options=assignment.options.to_dict(),
+        place=assignment.options.place,
+        state=TellingState.OPEN,
+        error=None,
+    )
+    return entry.with_runs({run: each for run, each in entry.runs.items() if _is_there(each)})
+
+
+def _is_there(entry: RunEntry) -> bool:
+    """Whether files that a tracker wrote here still lie there; of a server it is believed."""
+    is_path = entry.url is not None and entry.url.startswith("/")
+    return not is_path or Path(str(entry.url)).exists()
+
+
+def _withheld_record(conclusion: RunConclusion, withheld: Sequence[Path]) -> Record:
+    names = ", ".join(file.name for file in withheld)
+    text = f"not uploaded, because a secret is in it: {names}"
+    return {"kind": "text", "step": conclusion.step, "name": "withheld", "text": text}

@@ -34,20 +34,17 @@ class TensorboardTracker:
     def __init__(self, settings: TrackerSettings) -> None:
         self._root = settings.log_dir or settings.directory / FOLDER
         self._writers: dict[str, EventFileWriter] = {}
-        self._steps: dict[str, int] = {}
-        """The last step that each run was told of, where its conclusion is shown."""
 
     def open_run(self, description: RunDescription, remote_id: str | None) -> str:
         """Open a new event file in the run's folder; those of earlier tellings stay beside it."""
+        is_new = remote_id is None
+        # not where it was: an experiment may have been moved, with its files
         folder = self._root / description.experiment_id / description.run.name
-        remote_id = remote_id or str(folder)
-        if remote_id in self._writers:
-            return remote_id
-        is_new = not any(Path(remote_id).glob("events.out.tfevents.*"))
-        self._writers[remote_id] = _event_file(Path(remote_id))
-        self._steps[remote_id] = 0
-        if is_new:
-            self._describe(remote_id, description)
+        remote_id = str(folder)
+        if remote_id not in self._writers:
+            self._writers[remote_id] = _event_file(folder)
+            if is_new:
+                self._describe(remote_id, description)
         return remote_id
 
     def write_records(self, remote_id: str, records: Sequence[Record]) -> None:
@@ -55,16 +52,14 @@ class TensorboardTracker:
         for record in records:
             step = int(record["step"])
             moment = float(record.get("time") or time.time())
-            self._steps[remote_id] = max(step, self._steps[remote_id])
             for summary in _summaries(record):
                 self._add(remote_id, summary, step, moment)
         self._writers[remote_id].flush()
 
     def finish_run(self, remote_id: str, conclusion: RunConclusion) -> None:
         """Write final values, tables and figures at the last step, and close the file."""
-        step = self._steps[remote_id]
         for summary in _conclusion(conclusion):
-            self._add(remote_id, summary, step, time.time())
+            self._add(remote_id, summary, conclusion.step, time.time())
         self._writers.pop(remote_id).close()
 
     def url_of(self, remote_id: str) -> str | None:

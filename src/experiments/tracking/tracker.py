@@ -113,6 +113,8 @@ class RunConclusion:
     """The experiment's answer in one sentence; empty where there is none yet."""
     error: str = ""
     """Why the run failed."""
+    step: int = 0
+    """The last step of the run."""
 
 
 class Tracker(Protocol):

@@ -47,7 +47,7 @@ class RunnerProcess:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(entries)},
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
         return self
 
@@ -100,7 +100,7 @@ class RunnerProcess:
         return self._process
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Have the kernel kill the runner when this process dies (Linux; elsewhere nothing)."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

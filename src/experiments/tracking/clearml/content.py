@@ -59,7 +59,8 @@ def comment(description: RunDescription) -> str:
 
 def with_verdict(text: str, verdict: str) -> str:
     """A comment that tells the verdict, in the place of an earlier one."""
-    kept = [part for part in text.split("\n\n") if part and not part.startswith(_VERDICT)]
+    parts = (part.strip("\n") for part in text.split("\n\n"))
+    kept = [part for part in parts if part and not part.startswith(_VERDICT)]
     return "\n\n".join((*kept, f"{_VERDICT}{' '.join(verdict.split())}"))
 
 

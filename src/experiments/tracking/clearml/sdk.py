@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from ...domain.redaction import redact
+from ..temporary_root import TemporaryRoot
 from ..tracker import TrackerError
 from .settings import (
     API_HOST,
@@ -39,8 +39,11 @@ _PLACES = frozenset({"uri", "output_dest"})
 class ClearmlSdk:
     """A session with a ClearML server, in an environment of its own."""
 
-    def __init__(self, settings: ClearmlSettings, secrets: frozenset[str]) -> None:
-        """Nothing is opened yet, and the SDK is not imported."""
+    def __init__(
+        self, settings: ClearmlSettings, secrets: frozenset[str], gets_on: Callable[[], None]
+    ) -> None:
+        """Nothing is opened yet, and the SDK is not imported; `gets_on`: after each request."""
+        self.gets_on = gets_on
         self.settings = settings
         self.secrets = secrets | settings.secrets
         self._session: Any = None
@@ -56,7 +59,9 @@ class ClearmlSdk:
             TrackerError: when the server is out of reach or refuses the keys.
         """
         with ExitStack() as stack:
-            self.folder = Path(stack.enter_context(TemporaryDirectory(prefix="clearml-")))
+            root = TemporaryRoot("exp-clearml-")
+            stack.callback(root.remove)
+            self.folder = root.path
             file = self.folder / "clearml.conf"
             _write_private(file, sdk_configuration(self.settings, str(self.folder / "cache")))
             stack.enter_context(_environment(_variables(self.settings, self.folder)))
@@ -98,6 +103,7 @@ class ClearmlSdk:
         for start in range(0, len(events), EVENTS_A_REQUEST):
             batch = list(events[start : start + EVENTS_A_REQUEST])
             told = self._data(action, self._send(action, kind(requests=batch)))
+            self.gets_on()
             if told.get("errors"):
                 raise self._refusal(action, f"{told['errors']} of it: {told.get('errors_info')}")
 

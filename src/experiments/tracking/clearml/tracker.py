@@ -126,7 +126,8 @@ class ClearmlTracker:
                 "ClearML is told online only",
                 remedy="train without it; `experiments sync` tells it later from what lies there",
             )
-        sdk = ClearmlSdk(read_settings(self._settings.environment), self._settings.secrets)
+        own = self._settings
+        sdk = ClearmlSdk(read_settings(own.environment), own.secrets, own.gets_on)
         self._secrets = sdk.secrets
         sdk.connect()
         try:

@@ -34,6 +34,21 @@ def offline_folders(directory: Path, run_id: str) -> list[Path]:
     )
 
 
+def mark_synced(directory: Path, run_id: str) -> None:
+    """Let `wandb sync` pass over what a server was told in another way."""
+    for folder in offline_folders(directory, run_id):
+        _mark(folder, run_id).touch()
+
+
+def is_synced(directory: Path, run_id: str) -> bool:
+    """Whether `wandb sync` has uploaded the run, or need not any more."""
+    return any(_mark(folder, run_id).exists() for folder in offline_folders(directory, run_id))
+
+
+def _mark(folder: Path, run_id: str) -> Path:
+    return folder / f"run-{run_id}.wandb.synced"
+
+
 def remove_offline_folders(directory: Path, run_id: str) -> None:
     """Remove what an earlier telling of a run has left; an offline run cannot be gone on with."""
     for folder in offline_folders(directory, run_id):

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...domain.redaction import redact, secrets_of
+from ..temporary_root import TemporaryRoot
 from ..tracker import Connection, TrackerError, TrackerSettings
-from .root import TemporaryRoot
 
 if TYPE_CHECKING:
     import wandb
@@ -46,6 +46,9 @@ _QUIET = {
     "WANDB_HTTP_TIMEOUT": f"{ANSWER_SECONDS:g}",
     "WANDB_SILENT": "true",
 }
+ROOT_PREFIX = "exp-wandb-"
+LONGEST_PARENT = 48
+"""Characters of a path below which the service's socket, of 108 at most, still fits."""
 _FOLDERS = ("ARTIFACT_DIR", "CACHE_DIR", "CONFIG_DIR", "DATA_DIR")
 
 _COMMON: dict[str, Any] = {
@@ -105,7 +108,7 @@ class WandbSession:
         """
         if self._root is not None:
             return
-        self._root = TemporaryRoot()
+        self._root = TemporaryRoot(ROOT_PREFIX, LONGEST_PARENT)
         self._set_environment(self._root.path)
         import wandb
 
@@ -114,8 +117,13 @@ class WandbSession:
             self._api = _log_in(setup.settings)
             self._ask(self._api.authenticate)
 
-    def init(self, run_id: str, settings: Mapping[str, Any], **arguments: Any) -> wandb.Run:
-        """Open a run: an existing one where there is one online, else a new one."""
+    def init(
+        self, run_id: str, settings: Mapping[str, Any], *, is_known: bool, **arguments: Any
+    ) -> wandb.Run:
+        """Open a run: an existing one where there is one online, else a new one.
+
+        `is_known`: the server must have it, or the half that is told now would be all.
+        """
         import wandb
 
         kept = self._settings.directory if self._keeps_here() else self._temporary("runs")
@@ -123,7 +131,7 @@ class WandbSession:
             id=run_id,
             entity=self._settings.environment.get("WANDB_ENTITY") or None,
             reinit="create_new",
-            resume="allow" if self._online else None,
+            resume=("must" if is_known else "allow") if self._online else None,
             settings=wandb.Settings(root_dir=str(kept), **_COMMON, **settings),
             **arguments,
         )
@@ -154,9 +162,12 @@ class WandbSession:
         Raises:
             TrackerError: when it has not, after a while.
         """
-        deadline = time.monotonic() + STORED_SECONDS
+        deadline, most = time.monotonic() + STORED_SECONDS, -1
         pause = 0.05
         while self._online and (stored := self.stored_rows(run)) < rows:
+            if stored > most:  # it gets on
+                deadline, most = time.monotonic() + STORED_SECONDS, stored
+                self._settings.gets_on()
             if time.monotonic() > deadline:
                 raise TrackerError(
                     f"after {STORED_SECONDS:g} s the server has {stored} of {rows} rows",

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...domain.records import RunStatus
 from ...durability.journal import Record
+from ..cleaned import cleaned_conclusion, cleaned_description, cleaned_record
 from ..tracker import Connection, RunConclusion, RunDescription, TrackerError, TrackerSettings
-from .cleaning import cleaned_conclusion, cleaned_description, cleaned_record
 from .content import (
     GLOBAL_STEP,
     artifacts,
@@ -23,7 +23,7 @@ from .content import (
     tags_of,
     text_files,
 )
-from .offline import remove_offline_folders, tidy_folder, wandb_sync_command
+from .offline import is_synced, mark_synced, remove_offline_folders, tidy_folder, wandb_sync_command
 from .session import WandbSession
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ __all__ = ["WandbTracker", "wandb_sync_command"]
 
 UPLOAD_SECONDS = 20
 """How long a small artifact may be on its way."""
+SLICE_SECONDS = 5
 UPLOAD_BYTES_PER_SECOND = 100_000
 """The slowest upload that a larger one is waited for with."""
 LONGEST_OFFLINE_TEXT = 2 << 10
@@ -73,14 +74,16 @@ class WandbTracker:
 
     def open_run(self, description: RunDescription, remote_id: str | None) -> str:
         """Create the run, or go on with it; offline, begin it anew in the place of the former."""
-        remote_id = remote_id or description.uid
+        is_known, remote_id = remote_id is not None, remote_id or description.uid
         telling = self._tellings.get(remote_id)
         if telling is not None and telling.conclusion is None:
             return remote_id
         with self._session.guarded("the run could not be opened"):
+            if self._online and not is_known:
+                self._check_not_synced(remote_id)
             self._session.start()
             clean = cleaned_description(description, self._settings.secrets)
-            self._tellings[remote_id] = self._open(clean, remote_id)
+            self._tellings[remote_id] = self._open(clean, remote_id, is_known=is_known)
         return remote_id
 
     def write_records(self, remote_id: str, records: Sequence[Record]) -> None:
@@ -123,7 +126,15 @@ class WandbTracker:
 
     # ---- one run
 
-    def _open(self, description: RunDescription, remote_id: str) -> _Telling:
+    def _check_not_synced(self, run_id: str) -> None:
+        if is_synced(self._settings.directory, run_id):
+            raise TrackerError(
+                f"`wandb sync` has uploaded run {run_id} already",
+                where=str(self._settings.directory / "wandb"),
+                remedy="nothing is left to tell; to tell anew, remove it there and here",
+            )
+
+    def _open(self, description: RunDescription, remote_id: str, *, is_known: bool) -> _Telling:
         described: dict[str, Any] = {
             "project": description.project,
             "group": description.experiment_id,
@@ -141,7 +152,7 @@ class WandbTracker:
         }
         if not self._online:
             remove_offline_folders(self._settings.directory, remote_id)
-        run = self._session.init(remote_id, settings, **described)
+        run = self._session.init(remote_id, settings, is_known=is_known, **described)
         telling = _Telling(description, run, run.url if self._online else run.settings.sync_dir)
         if run.resumed:
             self._catch_up(telling, described["config"])
@@ -192,7 +203,21 @@ class WandbTracker:
         for artifact in artifacts(telling.description, conclusion, model=self._online):
             run.log_artifact(artifact)
             if self._online:
-                artifact.wait(UPLOAD_SECONDS + artifact.size // UPLOAD_BYTES_PER_SECOND)
+                self._wait_for(artifact)
+
+    def _wait_for(self, artifact: wandb.Artifact) -> None:
+        """Wait until an artifact is stored, a slice at a time so that the wait is seen to go on."""
+        from wandb.sdk.artifacts.exceptions import WaitTimeoutError
+
+        slices = 1 + (UPLOAD_SECONDS + artifact.size // UPLOAD_BYTES_PER_SECOND) // SLICE_SECONDS
+        for left in reversed(range(slices)):
+            try:
+                artifact.wait(SLICE_SECONDS)
+                break
+            except WaitTimeoutError:
+                if not left:
+                    raise
+                self._settings.gets_on()
 
     def _finish(self, telling: _Telling, status: RunStatus) -> None:
         if status is RunStatus.INTERRUPTED:
@@ -200,6 +225,8 @@ class WandbTracker:
         telling.run.finish(exit_code=0 if status is RunStatus.COMPLETED else 1)
         self._session.wait_for_rows(telling.run, telling.rows)
         tidy_folder(Path(telling.run.settings.sync_dir), keeps_logs=not self._buffers)
+        if self._online:
+            mark_synced(self._settings.directory, telling.run.id)
 
     def _opened(self, remote_id: str) -> _Telling:
         telling = self._tellings.get(remote_id)

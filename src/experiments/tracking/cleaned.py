@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ...domain.redaction import redact_data
-from ...durability.journal import Record
-from ..files_without_secrets import without_secrets
-from ..tracker import RunConclusion, RunDescription, Table
+from ..domain.redaction import redact_data
+from ..durability.journal import Record
+from .files_without_secrets import without_secrets
+from .tracker import RunConclusion, RunDescription, Table
 
 Value = TypeVar("Value")
 

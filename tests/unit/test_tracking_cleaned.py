@@ -1,12 +1,12 @@
 """What Weights & Biases is told holds no secret, and nothing that UTF-8 has not."""
 
 from src.experiments.domain.records import RunKey, RunStatus
-from src.experiments.tracking.tracker import CodeState, RunConclusion, RunDescription, Table
-from src.experiments.tracking.wandb.cleaning import (
+from src.experiments.tracking.cleaned import (
     cleaned_conclusion,
     cleaned_description,
     cleaned_record,
 )
+from src.experiments.tracking.tracker import CodeState, RunConclusion, RunDescription, Table
 
 SECRET = "s3cr3t-canary"
 SECRETS = {SECRET}

@@ -1,4 +1,4 @@
-"""A private temporary folder for what the SDK of Weights & Biases writes beside a run."""
+"""A private temporary folder for what an SDK writes, removed also after a kill."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ import tempfile
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from ...domain.errors import ExperimentLockedError
-from ...durability.lock import FileLock
+from ..domain.errors import ExperimentLockedError
+from ..durability.lock import FileLock
 
-PREFIX = "exp-wandb-"
-LONGEST_PARENT = 48
-"""Characters of a path below which the service's socket, of 108 at most, still fits."""
 _LOCK = ".lock"
 
 
 class TemporaryRoot:
     """Locked as long as its process lives."""
 
-    def __init__(self) -> None:
-        """Make the folder, and remove those that killed processes have left."""
+    def __init__(self, prefix: str, longest_parent: int | None = None) -> None:
+        """Make the folder, and remove those that killed processes have left.
+
+        Args:
+            prefix: how its name begins, and the orphans' names.
+            longest_parent: with a longer path of the place for temporary files, it is ``/tmp``.
+        """
         parent = Path(tempfile.gettempdir())
-        if len(str(parent)) > LONGEST_PARENT:
-            parent = Path("/tmp")  # noqa: S108 - where the service would put its socket then
-        _remove_orphans(parent)
-        self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+        if longest_parent is not None and len(str(parent)) > longest_parent:
+            parent = Path("/tmp")  # noqa: S108 - where the system has it
+        _remove_orphans(parent, prefix)
+        self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         self._held = ExitStack()
         self._held.enter_context(FileLock(self.path / _LOCK))
 
@@ -37,8 +39,8 @@ class TemporaryRoot:
         self._held.close()
 
 
-def _remove_orphans(parent: Path) -> None:
-    for path in parent.glob(f"{PREFIX}*"):
+def _remove_orphans(parent: Path, prefix: str) -> None:
+    for path in parent.glob(f"{prefix}*"):
         with suppress(OSError, ExperimentLockedError):
             status = path.lstat()
             is_own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
