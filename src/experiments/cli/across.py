@@ -117,6 +117,9 @@ def _warnings(experiments: Sequence[Compared], settings: Sequence[SettingAcross]
     for number, each in enumerate(experiments, start=1):
         if not each.is_whole:
             yield f"[{number}] is {each.stored.status}: {_how_far(each)}"
+        elsewhere = each.stored.paths.elsewhere
+        if elsewhere.is_file():
+            yield f"[{number}] has its curves elsewhere: {elsewhere} says where"
         yield from (f"[{number}] {problem}" for problem in each.problems)
 
 

@@ -163,7 +163,7 @@ class WandbSession:
             TrackerError: when it has not, after a while.
         """
         deadline, most = time.monotonic() + STORED_SECONDS, -1
-        pause = 0.05
+        pause = 0.5  # what was told goes out once a second
         while self._online and (stored := self.stored_rows(run)) < rows:
             if stored > most:  # it gets on
                 deadline, most = time.monotonic() + STORED_SECONDS, stored
@@ -175,7 +175,7 @@ class WandbSession:
                     remedy="what it was not told stays here, to be told later",
                 )
             time.sleep(pause)
-            pause = min(2 * pause, 0.5)
+            pause = min(2 * pause, 2.0)
 
     @contextmanager
     def guarded(self, doing: str) -> Iterator[None]:
