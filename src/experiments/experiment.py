@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from .domain.life import Life
 from .domain.paths import ExperimentPaths, check_experiment_id
 from .domain.records import Comparison, ExperimentStatus, RunKey, RunStatus, TrainingResult
 from .durability.files import publishing, read_json, write_json
+from .durability.lock import wait_for_lock
 from .durability.saved_experiments import (
     FORMAT_VERSION,
     SavedResult,
@@ -36,7 +36,8 @@ from .durability.saved_experiments import (
 )
 
 DEFAULT_OUTPUT_DIR = "results/experiments"
-TAKING_SECONDS = 0.3
+TAKING_SECONDS = 1.5
+"""In which an orchestrator that has made the directory takes its lock, also on a busy machine."""
 CONDITIONS = (
     "recovery",
     "resource_limits",
@@ -429,6 +430,7 @@ class Experiment:
         if self._is_saved:
             return
         if self.paths.experiment.exists():
+            wait_for_lock(self.paths.lock, TAKING_SECONDS)  # by who made it since we looked
             raise existing_error(self.paths)
         try:
             with publishing(self.paths.root) as scratch:
@@ -436,7 +438,7 @@ class Experiment:
                 self._write_results(paths)
                 write_json(paths.experiment, self._saved_form())
         except FileExistsError as error:
-            time.sleep(TAKING_SECONDS)  # whoever was faster takes the lock in this time
+            wait_for_lock(self.paths.lock, TAKING_SECONDS)  # by whoever was faster
             raise existing_error(self.paths) from error
         self._unsaved.clear()
         self._is_saved = True

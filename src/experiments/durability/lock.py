@@ -92,6 +92,14 @@ def is_locked(path: Path) -> bool:
         os.close(descriptor)
 
 
+def wait_for_lock(path: Path, seconds: float) -> bool:
+    """Wait until a process holds the lock; whether one does."""
+    deadline = time.monotonic() + seconds
+    while not (is_held := is_locked(path)) and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+    return is_held
+
+
 def holders_of(path: Path) -> list[int]:
     """Processes that have the file open, as far as /proc tells (Linux; elsewhere empty)."""
     found = set()
