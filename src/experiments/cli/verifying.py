@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import shlex
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -19,22 +15,14 @@ from ..config import ExperimentConfig
 from ..domain.errors import UsageError
 from ..verification import ArmCheck, Audience, Plan, ShortPair, Verification, verify
 from . import screen, wording
-from .displays import warn
-from .failures import ExitCode, exit_code
+from .failures import ExitCode
 from .json_output import write_object
+from .scratch import temporary_folder
 from .signals import Stopped, stopping
 
 FEWEST_STEPS = 60
 GUIDE = "docs/guides/verifying-resume.md"
 _STYLES = {"exact": "green", "approximate": "yellow"}
-
-
-@dataclass
-class _Folder:
-    """Where everything happens."""
-
-    path: Path
-    stays: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +61,7 @@ def tell_whether_exact(config: ExperimentConfig, wanted: Wanted) -> int:
     people = screen.human_console(json=wanted.json)
     name = config.experiment_id or "the experiment"
     people.print(Text(f"{name}: trained in short, undisturbed and under kills", style="bold"))
-    with _temporary_folder(json=wanted.json) as folder:
+    with temporary_folder("verify-resume-", json=wanted.json) as folder:
         plan = Plan(config, folder.path, wanted.kills, wanted.steps)
         verification = _verified(plan, people, wanted.verbosity)
         folder.stays = wanted.keeps or not verification.is_exact
@@ -86,27 +74,6 @@ def tell_whether_exact(config: ExperimentConfig, wanted: Wanted) -> int:
         identity = {"experiment_id": config.experiment_id, **_as_json(verification, wanted.kills)}
         write_object({**identity, "kept": kept, "exit_code": code})
     return code
-
-
-@contextmanager
-def _temporary_folder(*, json: bool) -> Iterator[_Folder]:
-    """A folder that goes at the end, unless it shall stay; what has failed stays and is named."""
-    folder = _Folder(Path(tempfile.mkdtemp(prefix="verify-resume-")))
-    try:
-        yield folder
-    except Stopped as stopped:
-        warn("stopped; nothing is left of it")
-        if json:
-            write_object({"status": "interrupted", "exit_code": 128 + stopped.number})
-        raise
-    except Exception as error:
-        folder.stays = exit_code(error) != ExitCode.USAGE
-        if folder.stays:
-            error.add_note(f"kept: {folder.path}")
-        raise
-    finally:
-        if not folder.stays:
-            shutil.rmtree(folder.path, ignore_errors=True)
 
 
 def _verified(plan: Plan, people: Console, verbosity: int) -> Verification:
