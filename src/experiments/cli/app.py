@@ -18,7 +18,10 @@ from .arguments import dashed
 from .clean import clean
 from .compare import compare
 from .doctor import doctor
+from .export import export
 from .list_experiments import list_experiments
+from .power import power
+from .report import report
 from .reproduce import reproduce
 from .run import run
 from .schema import schema
@@ -40,6 +43,9 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "show": show,
     "watch": watch,
     "compare": compare,
+    "power": power,
+    "report": report,
+    "export": export,
     "sync": sync,
     "verify-resume": verify_resume,
     "reproduce": reproduce,

@@ -1,9 +1,11 @@
-"""``experiments compare``: experiments that exist, beside each other; or one's two arms."""
+"""``experiments compare``: experiments beside each other, one's two arms, or a table of scores."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,17 +15,75 @@ from . import stored
 from .options import DEFAULT_OUTPUT_DIR, Json, OutputDir, Verbose
 
 
+class Direction(StrEnum):
+    """Whether more is better."""
+
+    MAXIMIZE = "maximize"
+    MINIMIZE = "minimize"
+
+
 def compare(
     experiment_ids: Annotated[
         list[str] | None,
         typer.Argument(metavar="ID...", help="The experiments' ids; of a single one its arms."),
     ] = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Instead: a CSV file of another tool, columns arm, seed, score[, step].",
+        ),
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="With --scores: which arm is known; else the first."),
+    ] = None,
+    alpha: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="With --scores: false alarms accepted; else 0.05."),
+    ] = None,
+    direction: Annotated[
+        Direction | None,
+        typer.Option(help="With --scores: whether more is better; else maximize."),
+    ] = None,
+    equivalence_margin: Annotated[
+        float | None,
+        typer.Option(metavar="SIZE", help="With --scores: effects below this count as none."),
+    ] = None,
+    minimum_effect: Annotated[
+        float | None,
+        typer.Option(metavar="SIZE", help="With --scores: the smallest effect worth finding."),
+    ] = None,
+    paired: Annotated[
+        bool, typer.Option("--paired", help="With --scores: compare runs of equal seed.")
+    ] = False,
     output_dir: OutputDir = DEFAULT_OUTPUT_DIR,
     json: Json = False,
     verbose: Verbose = 0,  # noqa: ARG001 - read from the arguments when an error is shown
 ) -> int:
-    """Compare experiments: settings, results, verdicts, and where learning curves cross."""
-    ids = _checked(experiment_ids or [])
+    """Compare experiments, or the scores of another tool: differences, results, verdicts."""
+    from .scores import ScoresRequest, given_rule, tell_verdict
+
+    rule = {
+        "alpha": alpha,
+        "direction": None if direction is None else direction.value,
+        "equivalence_margin": equivalence_margin,
+        "minimum_effect": minimum_effect,
+        "paired": paired or None,
+    }
+    if scores is None:
+        _refuse_without_scores({**rule, "baseline": baseline})
+        return _compare_experiments(_checked(experiment_ids or []), output_dir, json=json)
+    if experiment_ids:
+        raise UsageError(
+            "both experiments and --scores are given",
+            where=", ".join(experiment_ids)[:200],
+            remedy="compare experiments, or the scores of a file",
+        )
+    return tell_verdict(ScoresRequest(scores, baseline, given_rule(rule), json))
+
+
+def _compare_experiments(ids: Sequence[str], output_dir: Path, *, json: bool) -> int:
     found = [stored.find(output_dir, each) for each in ids]
 
     from .across import across
@@ -41,6 +101,20 @@ def compare(
 
         print_across(results_console(), told)
     return 0
+
+
+def _refuse_without_scores(options: dict[str, object]) -> None:
+    """Refuse a decision rule for experiments, whose own was fixed before they began.
+
+    Raises:
+        UsageError: naming the option.
+    """
+    for name, value in options.items():
+        if value is not None:
+            raise UsageError(
+                f"--{name.replace('_', '-')} holds for --scores FILE alone",
+                remedy="leave it out: an experiment's rule stands in its file",
+            )
 
 
 def _checked(ids: Sequence[str]) -> Sequence[str]:
