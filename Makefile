@@ -35,6 +35,7 @@ schema: $(INSTALLED)  ## regenerate the committed tables and the JSON Schema
 	$(BIN)/python -m src.experiments schema > configs/experiment.schema.json
 
 bench: $(INSTALLED)  ## measure beside the library and beside ourselves (a quarter of an hour)
+	-$(BIN)/python benchmarks/statistics.py
 	-$(BIN)/python benchmarks/overhead.py
 	-$(BIN)/python benchmarks/pair.py --only bare sequential parallel
 	-$(BIN)/python benchmarks/pair.py --eight

@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, combinations, product
+from itertools import chain, product
 from typing import Any
 
 import numpy as np
 import scipy
 from numpy.typing import NDArray
+
+from .relabelling import RELATIVE, all_relabellings, sorted_runs, studentised
 
 Scores = Sequence[float] | NDArray[np.float64]
 Interval = tuple[float, float]
@@ -30,7 +32,6 @@ CELLS_AT_ONCE = 500_000
 MAX_SEEDS = 10_000
 """More seeds per arm than this are never asked for."""
 
-_RELATIVE = 1e-12
 _TIE = 1e-9
 
 
@@ -105,24 +106,24 @@ def permutation_p(
     """Two-sided p of the permutation test with the studentised (Welch) difference of means.
 
     Exact, by visiting every relabelling, while there are at most `MAX_ENUMERATED` of them; else
-    from `RANDOM_DRAWS` draws of `generator`, the observed labels counted among them.
-    None with fewer than two runs in an arm. Studentised after Janssen (1997).
+    from `RANDOM_DRAWS` draws of `generator`, the observed labels counted among them; swapped arms
+    and another order give the same p. None for < 2 runs in an arm. After Janssen (1997).
     """
-    n_baseline, n_variant = len(baseline), len(variant)
-    if min(n_baseline, n_variant) < 2:
+    fewer, more = sorted((np.asarray(baseline, float), np.asarray(variant, float)), key=len)
+    if len(fewer) < 2:
         return None
-    pooled = np.concatenate([np.asarray(variant, float), np.asarray(baseline, float)])
-    pooled = pooled - pooled.mean()
-    if math.comb(len(pooled), n_variant) <= MAX_ENUMERATED:
-        orders = _all_relabellings(len(pooled), n_variant)
-        return _share_as_extreme(np.abs(_studentised(pooled[orders], n_variant)))
-    statistics = [np.abs(_studentised(pooled[np.newaxis], n_variant))]
+    pooled, labels = sorted_runs(fewer, more)
+    observed = np.abs(studentised(pooled[labels], len(fewer)))
+    if math.comb(len(pooled), len(fewer)) <= MAX_ENUMERATED:
+        orders = all_relabellings(len(pooled), len(fewer))
+        return _share_as_extreme(np.abs(studentised(pooled[orders], len(fewer))), observed[0])
+    statistics = [observed]
     for rows in _pieces(len(pooled)):
         # which runs come first is all that counts, not their order
         keys = generator.random((rows, len(pooled)))
-        orders = np.argpartition(keys, n_variant, axis=1)
-        statistics.append(np.abs(_studentised(pooled[orders], n_variant)))
-    return _share_as_extreme(np.concatenate(statistics))
+        orders = np.argpartition(keys, len(fewer), axis=1)
+        statistics.append(np.abs(studentised(pooled[orders], len(fewer))))
+    return _share_as_extreme(np.concatenate(statistics), observed[0])
 
 
 def paired_permutation_p(
@@ -144,7 +145,8 @@ def paired_permutation_p(
         tables = chain([np.ones((1, n))], draws)
     scale = np.abs(differences).max()
     scaled = differences / scale if scale else differences
-    return _share_as_extreme(np.abs(np.concatenate([signs @ scaled for signs in tables])))
+    sums = np.abs(np.concatenate([signs @ scaled for signs in tables]))
+    return _share_as_extreme(sums, sums[0])
 
 
 def smallest_attainable_p(n_baseline: int, n_variant: int, *, paired: bool = False) -> float:
@@ -170,6 +172,18 @@ def seeds_needed(alpha: float, *, paired: bool = False) -> int:
     while smallest_attainable_p(n, n, paired=paired) > alpha:
         n += 1
     return n
+
+
+def power_to_detect(
+    effect_in_sd: float, n_per_arm: int, alpha: float = 0.05, *, paired: bool = False
+) -> float | None:
+    """The chance that a two-sided t-test shows an effect given in standard deviations.
+
+    With `paired`, in standard deviations of the differences by seed. None for fewer than two.
+    """
+    if n_per_arm < 2:
+        return None
+    return float(_power_analysis(paired=paired).power(abs(effect_in_sd), n_per_arm, alpha))
 
 
 def minimum_detectable_effect(
@@ -233,7 +247,7 @@ def correlation(baseline: Scores, variant: Scores) -> float | None:
 def is_constant(scores: Scores) -> bool:
     """Whether all runs scored the same, but for rounding."""
     values = np.asarray(scores, float)
-    return bool(np.ptp(values) <= _RELATIVE * np.abs(values).max())
+    return bool(np.ptp(values) <= RELATIVE * np.abs(values).max())
 
 
 def _pieces(columns: int) -> Iterator[int]:
@@ -244,36 +258,13 @@ def _pieces(columns: int) -> Iterator[int]:
 
 
 def _interval_without_spread(difference: float, scores: Scores) -> Interval | None:
-    equal = abs(difference) <= _RELATIVE * float(np.abs(np.asarray(scores, float)).max())
+    equal = abs(difference) <= RELATIVE * float(np.abs(np.asarray(scores, float)).max())
     return (0.0, 0.0) if equal else None
 
 
-def _all_relabellings(total: int, chosen: int) -> NDArray[np.intp]:
-    """Orders of shape ``(C(total, chosen), total)``: the chosen first, the observed order first."""
-    first = np.array(list(combinations(range(total), chosen)), dtype=np.intp)
-    unused = np.ones((len(first), total), dtype=bool)
-    np.put_along_axis(unused, first, values=False, axis=1)
-    rest = np.nonzero(unused)[1].reshape(len(first), total - chosen)
-    return np.concatenate([first, rest], axis=1)
-
-
-def _studentised(values: NDArray[np.float64], n_variant: int) -> NDArray[np.float64]:
-    """Welch's t of each row of ``(rows, n)``, the variant's runs first; infinite without spread."""
-    variant, baseline = values[:, :n_variant], values[:, n_variant:]
-    difference = variant.mean(axis=1) - baseline.mean(axis=1)
-    error = np.sqrt(
-        variant.var(axis=1, ddof=1) / variant.shape[1]
-        + baseline.var(axis=1, ddof=1) / baseline.shape[1]
-    )
-    noise = _RELATIVE * np.abs(values).max(initial=0.0)
-    certain = np.where(np.abs(difference) <= noise, 0.0, np.inf)
-    np.divide(difference, error, out=certain, where=error > noise)
-    return certain
-
-
-def _share_as_extreme(statistics: NDArray[np.float64]) -> float:
-    """Share of the statistics that reach the first one, the observed; rounding makes no ties."""
-    threshold = statistics[0] * (1.0 - _TIE) - _RELATIVE
+def _share_as_extreme(statistics: NDArray[np.float64], observed: float) -> float:
+    """Share of the statistics that reach the observed one; rounding makes no ties."""
+    threshold = observed * (1.0 - _TIE) - RELATIVE
     return float(np.mean(statistics >= threshold))
 
 

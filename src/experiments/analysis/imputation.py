@@ -1,0 +1,87 @@
+"""Scores for the runs that failed for their own sake: none is dropped.
+
+A failed run's score is NaN here, shape ``(n,)`` per arm in the planned order of seeds. Leaving it
+out would compare one arm's survivors with the other arm's runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy
+from numpy.typing import NDArray
+
+from .crossover import MAXIMIZE
+from .statistics import Scores
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Completed:
+    """Both arms with a score for every run."""
+
+    baseline: Values
+    variant: Values
+
+
+def impute(scores: Scores, value: float) -> Values:
+    """The scores with one value in place of every failed run's."""
+    known = np.asarray(scores, float)
+    return np.where(np.isfinite(known), known, value)
+
+
+def with_floor(baseline: Scores, variant: Scores, floor: float) -> Completed:
+    """Both arms with the random policy's return for each failed run: the primary analysis."""
+    return Completed(impute(baseline, floor), impute(variant, floor))
+
+
+def worst_for_variant(
+    baseline: Scores, variant: Scores, floor: float | None = None, direction: str = MAXIMIZE
+) -> Completed:
+    """The variant's failed runs as poor as any score or the floor, the baseline's as good as any.
+
+    Raises:
+        ValueError: where a run failed and there is neither a score nor a floor.
+    """
+    poorest, best = _extremes(baseline, variant, floor, direction)
+    return Completed(impute(baseline, best), impute(variant, poorest))
+
+
+def best_for_variant(
+    baseline: Scores, variant: Scores, floor: float | None = None, direction: str = MAXIMIZE
+) -> Completed:
+    """The mirror image of `worst_for_variant`.
+
+    Raises:
+        ValueError: as there.
+    """
+    poorest, best = _extremes(baseline, variant, floor, direction)
+    return Completed(impute(baseline, poorest), impute(variant, best))
+
+
+def failures_p(
+    failed_baseline: int, runs_baseline: int, failed_variant: int, runs_variant: int
+) -> float:
+    """Two-sided p of Fisher's exact test on the counts of failed runs; 1 without any run."""
+    table = [
+        [failed_baseline, runs_baseline - failed_baseline],
+        [failed_variant, runs_variant - failed_variant],
+    ]
+    return float(scipy.stats.fisher_exact(table)[1])
+
+
+def _extremes(
+    baseline: Scores, variant: Scores, floor: float | None, direction: str
+) -> tuple[float, float]:
+    """The poorest and the best of all scores and the floor."""
+    values = np.concatenate([np.asarray(baseline, float), np.asarray(variant, float)])
+    complete = bool(np.isfinite(values).all())
+    known = [*values[np.isfinite(values)], *([] if floor is None else [floor])]
+    if not known:
+        if complete:
+            return 0.0, 0.0
+        raise ValueError("no run has a score and there is no floor to impute; measure the floor")
+    ends = float(min(known)), float(max(known))
+    return ends if direction == MAXIMIZE else ends[::-1]
