@@ -16,6 +16,7 @@ import scipy
 
 from . import statistics
 from .statistics import POWER, Scores
+from .t_test_power import detectable_in_sd, fewest_seeds, t_test_power
 
 FEWEST, MOST = 3, 30
 """Seeds per arm that a plan shows one by one."""
@@ -113,16 +114,8 @@ def seeds_for(
         level = usable_alpha(n, alpha, paired=paired)
         return t_test_power(effect / sd, n, level, paired=paired) >= power
 
-    high = statistics.seeds_needed(alpha, paired=paired)
-    low = high - 1
-    while not enough(high):
-        if high >= statistics.MAX_SEEDS:
-            return None
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high if high <= statistics.MAX_SEEDS else None
+    fewest = statistics.seeds_needed(alpha, paired=paired)
+    return fewest_seeds(enough, fewest, statistics.MAX_SEEDS)
 
 
 def usable_alpha(n: int, alpha: float, *, paired: bool = False) -> float:
@@ -136,31 +129,6 @@ def usable_alpha(n: int, alpha: float, *, paired: bool = False) -> float:
         return alpha
     level = math.floor(alpha / smallest * (1 + 1e-12)) * smallest
     return alpha if level >= NEARLY_ALL * alpha else level
-
-
-def detectable_in_sd(n: int, alpha: float, power: float, *, paired: bool = False) -> float:
-    """The effect that the two-sided t-test shows with this power, in standard deviations."""
-
-    def lacking(effect_in_sd: float) -> float:
-        return power - t_test_power(effect_in_sd, n, alpha, paired=paired)
-
-    high = 1.0
-    while lacking(high) > 0:
-        high *= 2
-    return float(scipy.optimize.brentq(lacking, 0.0, high, xtol=1e-10))
-
-
-def t_test_power(effect_in_sd: float, n: int, alpha: float, *, paired: bool = False) -> float:
-    """Power of the two-sided t-test with n seeds per arm: a noncentral t beyond either limit."""
-    df = n - 1 if paired else 2 * n - 2
-    shift = effect_in_sd * math.sqrt(n if paired else n / 2)
-    limit = float(scipy.stats.t.isf(alpha / 2, df))
-    with np.errstate(all="ignore"):
-        above = float(scipy.stats.nct.sf(limit, df, shift))
-        below = float(scipy.stats.nct.cdf(-limit, df, shift))
-    # far from the shift the noncentral t is not a number: there is nothing beyond that side
-    above = float(shift > limit) if math.isnan(above) else above
-    return min(1.0, above + (0.0 if math.isnan(below) else below))
 
 
 def pooled_spread(samples: Sequence[Scores]) -> Spread | None:

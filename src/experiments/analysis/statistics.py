@@ -10,13 +10,13 @@ import math
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, product
-from typing import Any
 
 import numpy as np
 import scipy
 from numpy.typing import NDArray
 
 from .relabelling import RELATIVE, all_relabellings, sorted_runs, studentised
+from .t_test_power import detectable_in_sd, fewest_seeds, t_test_power
 
 Scores = Sequence[float] | NDArray[np.float64]
 Interval = tuple[float, float]
@@ -183,7 +183,7 @@ def power_to_detect(
     """
     if n_per_arm < 2:
         return None
-    return float(_power_analysis(paired=paired).power(abs(effect_in_sd), n_per_arm, alpha))
+    return t_test_power(abs(effect_in_sd), n_per_arm, alpha, paired=paired)
 
 
 def minimum_detectable_effect(
@@ -195,31 +195,20 @@ def minimum_detectable_effect(
     """
     if n_per_arm < 2:
         return None
-    return float(_power_analysis(paired=paired).solve_power(None, n_per_arm, alpha, power))
+    return detectable_in_sd(n_per_arm, alpha, power, paired=paired)
 
 
 def seeds_for_effect(
     effect_in_sd: float, alpha: float = 0.05, power: float = POWER, *, paired: bool = False
 ) -> int | None:
     """The fewest seeds per arm that show an effect with the given power; None above `MAX_SEEDS`."""
-    analysis = _power_analysis(paired=paired)
-
-    def enough(n: int) -> bool:
-        return bool(analysis.power(effect_in_sd, n, alpha) >= power)
-
     if effect_in_sd <= 0:
         return None
-    # from below: far above the answer the noncentral t distribution overflows
-    high = 2
-    while not enough(high):
-        high *= 2
-        if high > MAX_SEEDS:
-            return None
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+
+    def enough(n: int) -> bool:
+        return t_test_power(effect_in_sd, n, alpha, paired=paired) >= power
+
+    return fewest_seeds(enough, 2, MAX_SEEDS)
 
 
 def probability_of_improvement(
@@ -230,9 +219,11 @@ def probability_of_improvement(
     The estimate is U/(n·m); the interval solves (θ̂ - θ)² = z² V(θ) with the variance of
     Newcombe (2006, Statistics in Medicine 25, 559-573, method 5).
     """
-    gaps = np.subtract.outer(np.asarray(variant, float), np.asarray(baseline, float))
-    estimate = float(np.mean((gaps > 0) + 0.5 * (gaps == 0)))
-    return estimate, _newcombe_interval(estimate, len(baseline), len(variant), level)
+    n_baseline, n_variant = len(baseline), len(variant)
+    ranks = scipy.stats.rankdata(np.concatenate([variant, baseline]))
+    above = float(ranks[:n_variant].sum()) - n_variant * (n_variant + 1) / 2
+    estimate = above / (n_baseline * n_variant)
+    return estimate, _newcombe_interval(estimate, n_baseline, n_variant, level)
 
 
 def correlation(baseline: Scores, variant: Scores) -> float | None:
@@ -281,10 +272,3 @@ def _newcombe_interval(estimate: float, n_baseline: int, n_variant: int, level: 
     low = scipy.optimize.brentq(excess, 0.0, min(estimate, 1 - edge)) if estimate > 0 else 0.0
     high = scipy.optimize.brentq(excess, max(estimate, edge), 1.0) if estimate < 1 else 1.0
     return float(low), float(high)
-
-
-def _power_analysis(*, paired: bool) -> Any:
-    # statsmodels takes a second to import, and few experiments get this far
-    from statsmodels.stats.power import TTestIndPower, TTestPower
-
-    return TTestPower() if paired else TTestIndPower()

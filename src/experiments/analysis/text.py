@@ -41,10 +41,18 @@ def interval_text(interval: tuple[float, float]) -> str:
 
 
 def p_value_text(p_value: float | None) -> str:
-    """A p-value with two significant digits, such as ``0.029``."""
+    """A p-value with two significant digits, such as ``0.029``; a tiny one as ``< 0.0001``."""
     if p_value is None:
         return ABSENT
+    if p_value < 0.0001:
+        return "< 0.0001"
     return f"{p_value:.4f}" if p_value < 0.001 else f"{p_value:.2g}"
+
+
+def p_value_equation(p_value: float) -> str:
+    """The same in a sentence: ``p = 0.029``, ``p < 0.0001``."""
+    told = p_value_text(p_value)
+    return f"p {told}" if told.startswith("<") else f"p = {told}"
 
 
 def percent(share: float) -> str:

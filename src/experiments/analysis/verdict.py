@@ -10,7 +10,7 @@ from __future__ import annotations
 from ..domain.records import Comparison, DecisionRule, Verdict
 from . import statistics
 from .evidence import Evidence, Results, gather
-from .text import interval_text, metric_label, number, p_value_text, percent
+from .text import interval_text, metric_label, number, p_value_equation, percent
 
 Answer = tuple[Verdict, str]
 
@@ -189,5 +189,5 @@ def _certainty(evidence: Evidence) -> str:
         level = percent(1 - evidence.rule.alpha)
         facts.append(f"{level} interval {interval_text(evidence.interval)}")
     if evidence.p_value is not None:
-        facts.append(f"permutation test p = {p_value_text(evidence.p_value)}")
+        facts.append(f"permutation test {p_value_equation(evidence.p_value)}")
     return f" ({', '.join(facts)})" if facts else ""

@@ -14,8 +14,6 @@ from .pilots import Pilot, read_pilot
 from .scores import check_alpha, check_positive
 
 DEFAULT_ALPHA = 0.05
-SMALLEST_P = 1e-4
-"""Below this a p-value is not told in digits."""
 NONE_AFFORDABLE = (
     f"No affordable number of seeds would do: more than {MAX_SEEDS:,} per arm. "
     "Reduce the noise, or ask for a larger effect."
@@ -203,7 +201,7 @@ def _table(found: Plan) -> Any:
     headings = ("seeds per arm", shown, "in SD", *power, "smallest p")
     table = tables.table(*headings, right=headings)
     for row in found.rows:
-        smallest = _p_value(row.smallest_p)
+        smallest = p_value_text(row.smallest_p)
         if not row.can_decide:
             smallest += " > α"
         achieved = [] if row.power is None else [percent(round(row.power, 3))]
@@ -211,10 +209,6 @@ def _table(found: Plan) -> Any:
             table, row.n, number(row.detectable), f"{row.detectable_in_sd:.2f}", *achieved, smallest
         )
     return table
-
-
-def _p_value(p_value: float) -> str:
-    return p_value_text(p_value) if p_value >= SMALLEST_P else f"< {SMALLEST_P:.4f}"
 
 
 def _caption(found: Plan) -> str:
