@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from src.experiments.analysis import statistics
+from src.experiments.analysis import compare, statistics
 from src.experiments.analysis.looks import plan_looks
 from src.experiments.analysis.sequential import Decision, follow
+from src.experiments.analysis.sequential_verdict import compare_in_looks
+from src.experiments.domain.records import DecisionRule, TrainingResult, Verdict
 
 from .published import PUBLISHED, half_a_digit, needs_published_data, rows
 
@@ -52,6 +56,19 @@ def test_six_batches_of_ddpg_and_trpo_show_no_difference_where_a_fixed_test_woul
         assert [look.n_per_arm for look in taken] == [5, 10, 15, 20, 25, 30]
         # at the very end p would have passed for a single look at five per cent
         assert taken[-1].nominal_level < taken[-1].p_value < 0.05
+
+
+def test_the_trap_ends_in_no_difference_shown(walkers):
+    def runs(arm):
+        blank = TrainingResult(True, 1, 1.0, 0.0, 0.0, "x", arm, "Walker2d", 0, arm=arm)
+        scored = enumerate(walkers[arm])
+        return [replace(blank, seed=seed, final_return=float(value)) for seed, value in scored]
+
+    results = {"DDPG": runs("DDPG"), "TRPO": runs("TRPO")}
+    found = compare_in_looks(results, DecisionRule(), BATCHES_OF_FIVE)
+
+    assert found.verdict is Verdict.NO_DIFFERENCE_SHOWN
+    assert compare(results, DecisionRule()).verdict is Verdict.VARIANT_BETTER
 
 
 @pytest.mark.parametrize(

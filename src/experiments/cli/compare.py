@@ -57,12 +57,19 @@ def compare(
     paired: Annotated[
         bool, typer.Option("--paired", help="With --scores: compare runs of equal seed.")
     ] = False,
+    sequential: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FIRST,BATCH,MAX",
+            help="With --scores: look by look, seeds in ascending order; seeds per arm.",
+        ),
+    ] = None,
     output_dir: OutputDir = DEFAULT_OUTPUT_DIR,
     json: Json = False,
     verbose: Verbose = 0,  # noqa: ARG001 - read from the arguments when an error is shown
 ) -> int:
     """Compare experiments, or the scores of another tool: differences, results, verdicts."""
-    from .scores import ScoresRequest, given_rule, tell_verdict
+    from .scores import ScoresRequest, given_rule, parse_looks, tell_verdict
 
     rule = {
         "alpha": alpha,
@@ -72,7 +79,7 @@ def compare(
         "paired": paired or None,
     }
     if scores is None:
-        _refuse_without_scores({**rule, "baseline": baseline})
+        _refuse_without_scores({**rule, "baseline": baseline, "sequential": sequential})
         return _compare_experiments(_checked(experiment_ids or []), output_dir, json=json)
     if experiment_ids:
         raise UsageError(
@@ -80,7 +87,8 @@ def compare(
             where=", ".join(experiment_ids)[:200],
             remedy="compare experiments, or the scores of a file",
         )
-    return tell_verdict(ScoresRequest(scores, baseline, given_rule(rule), json))
+    looks = None if sequential is None else parse_looks(sequential)
+    return tell_verdict(ScoresRequest(scores, baseline, given_rule(rule), looks, json))
 
 
 def _compare_experiments(ids: Sequence[str], output_dir: Path, *, json: bool) -> int:

@@ -7,10 +7,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..domain.errors import StorageError, UsageError
 from ..domain.records import Comparison, DecisionRule, TrainingResult
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 LARGEST_FILE = 1 << 28
 """Bytes; some millions of rows."""
@@ -27,6 +30,8 @@ class ScoresRequest:
     baseline: str | None = None
     rule: Mapping[str, Any] = field(default_factory=dict)
     """What is said of the decision rule."""
+    looks: tuple[int, int, int] | None = None
+    """Seeds per arm at the first look, between two looks, and at the last one."""
     json: bool = False
 
 
@@ -109,7 +114,10 @@ def tell_verdict(request: ScoresRequest) -> int:
     table = parse_scores(read_text(request.path), str(request.path))
     arms = two_arms(table, request.baseline)
     results = {arm: as_results(arm, table.scores[arm]) for arm in arms}
-    comparison = compare(results, rule)
+    if request.looks is None:
+        comparison = compare(results, rule)
+    else:
+        comparison = _in_looks(results, rule, request.looks)
     if request.json:
         from .json_output import write_object
 
@@ -126,6 +134,33 @@ def tell_verdict(request: ScoresRequest) -> int:
     else:
         _print(results, comparison, rule, table.warnings)
     return 0
+
+
+def parse_looks(text: str) -> tuple[int, int, int]:
+    """``5,5,30`` as three numbers.
+
+    Raises:
+        UsageError: naming the form.
+    """
+    try:
+        first, batch, most = (int(word) for word in text.split(","))
+    except ValueError:
+        raise UsageError(
+            f"--sequential {text[:80]!a} is not FIRST,BATCH,MAX",
+            remedy="write seeds per arm, as --sequential 6,3,15",
+        ) from None
+    return first, batch, most
+
+
+def _in_looks(
+    results: Mapping[str, list[TrainingResult]], rule: DecisionRule, looks: tuple[int, int, int]
+) -> Comparison:
+    from ..analysis.looks import plan_looks
+    from ..analysis.sequential_verdict import compare_in_looks
+
+    plan = plan_looks(*looks, rule.alpha, paired=rule.paired)
+    in_order = {arm: sorted(runs, key=lambda run: run.seed or 0) for arm, runs in results.items()}
+    return compare_in_looks(in_order, rule, plan)
 
 
 def _decoded(data: bytes, path: Path) -> str:
@@ -172,11 +207,33 @@ def _print(
     people.print()
     people.print(Text(comparison.verdict.value.replace("_", " "), style="bold"))
     people.print(Text(printable(comparison.sentence)))
-    if figures := _figures(results, comparison, rule):
+    if comparison.looks:
+        people.print()
+        people.print(_looks_table(comparison))
+    elif figures := _figures(results, comparison, rule):
         people.print()
         people.print(_figures_table(figures))
     for warning in warnings:
         warn(f"warning: {warning}")
+
+
+def _looks_table(comparison: Comparison) -> Table:
+    from ..analysis.text import p_value_text
+    from . import tables
+
+    table = tables.table("look", "seeds per arm", "difference", "p", "rejects at", "decision")
+    for number, look in enumerate(comparison.looks, start=1):
+        level = look["nominal_level"]
+        tables.row(
+            table,
+            number,
+            look["n_per_arm"],
+            f"{look['effect']:+.4g}",
+            p_value_text(look["p_value"]),
+            "never" if level is None else f"{level:.2g}",
+            str(look["decision"]).replace("_", " "),
+        )
+    return table
 
 
 def _figures(

@@ -1,0 +1,189 @@
+"""The answer to the experiment's question, for a group-sequential design.
+
+Both arms are looked at in the order in which their seeds were planned, at the points of a plan that
+was fixed before; what lies beyond the look that ends it is spent, reported, and not analysed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..domain.records import Comparison, DecisionRule, TrainingResult, Verdict
+from . import statistics
+from .evidence import PERMUTATION_SEED, Results, score, scored
+from .looks import LookPlan, fewest_max_seeds
+from .sequential import Decision, LookTaken, follow, stopped_early
+from .text import interval_text, metric_label, number, p_value_equation, percent, plural
+
+Answer = tuple[Verdict, str]
+
+
+def compare_in_looks(results: Results, rule: DecisionRule, plan: LookPlan) -> Comparison:
+    """Answer whether the second arm beats the first; results of an arm stand in planned order.
+
+    A look waits for the runs of all its seeds: one without a score keeps every later look back.
+
+    Raises:
+        UsageError: (a ValueError) as `verdict.compare`.
+    """
+    failed = scored(results, rule).failed_per_arm
+    baseline, variant = (_unbroken(runs, rule.metric) for runs in results.values())
+    taken = follow(baseline, variant, plan, PERMUTATION_SEED)
+    looks = tuple(look.to_dict() for look in taken)
+    if not taken or not plan.can_reject:
+        sentence = _waits(len(baseline), len(variant), plan) if plan.can_reject else _cannot(plan)
+        verdict = Verdict.INSUFFICIENT_EVIDENCE
+        n_per_arm = dict.fromkeys(results, 0)
+        return Comparison(
+            verdict, sentence, rule.metric, None, None, rule.alpha, None, looks, n_per_arm, failed
+        )
+    verdict, sentence = _Sequence(tuple(results), baseline, variant, rule, plan, taken).answer()
+    last = taken[-1]
+    return Comparison(
+        verdict=verdict,
+        sentence=sentence,
+        metric=rule.metric,
+        effect=last.effect,
+        interval=last.interval,
+        alpha=rule.alpha,
+        p_value=last.p_value,
+        looks=looks,
+        n_per_arm=dict.fromkeys(results, last.n_per_arm),
+        failed_per_arm=failed,
+    )
+
+
+def _unbroken(runs: Sequence[TrainingResult], metric: str) -> NDArray[np.float64]:
+    """The scores up to the first run that has none."""
+    scores = takewhile(lambda value: value is not None, (score(run, metric) for run in runs))
+    return np.array(list(scores), dtype=float)
+
+
+@dataclass(frozen=True)
+class _Sequence:
+    """The looks that were taken, and what they looked at."""
+
+    arms: tuple[str, ...]
+    baseline: NDArray[np.float64]
+    variant: NDArray[np.float64]
+    rule: DecisionRule
+    plan: LookPlan
+    taken: Sequence[LookTaken]
+
+    @property
+    def last(self) -> LookTaken:
+        return self.taken[-1]
+
+    def answer(self) -> Answer:
+        if self.last.decision is Decision.REJECT:
+            return self._rejected()
+        if self._is_equivalent():
+            margin = f"±{self.rule.equivalence_margin:g}"
+            told = f"The arms are equivalent within {margin}: {self._measured()}.{self._unused()}"
+            return Verdict.EQUIVALENT, told
+        if self.last.decision is Decision.GO_ON:
+            return Verdict.INSUFFICIENT_EVIDENCE, self._goes_on()
+        shown, wanted = self._detectable(), self.rule.minimum_effect
+        if wanted is not None and shown is not None and shown > wanted:
+            return Verdict.INSUFFICIENT_EVIDENCE, self._too_weak(shown, wanted)
+        return Verdict.NO_DIFFERENCE_SHOWN, self._no_difference()
+
+    def _is_equivalent(self) -> bool:
+        margin, interval = self.rule.equivalence_margin, self.last.interval
+        if margin is None or interval is None:
+            return False
+        return -margin < interval[0] and interval[1] < margin
+
+    def _detectable(self) -> float | None:
+        """The difference that the whole plan shows with 80 % power, in units of the metric."""
+        n, rule = self.last.n_per_arm, self.rule
+        spread = statistics.pooled_sd(self.baseline[:n], self.variant[:n]) or 0.0
+        most = self.plan.max_seeds
+        in_sd = statistics.minimum_detectable_effect(most, rule.alpha, paired=rule.paired)
+        return None if in_sd is None else in_sd * spread
+
+    # ---- in words
+
+    def _rejected(self) -> Answer:
+        better = (self.last.effect > 0) == (self.rule.direction == "maximize")
+        early = (
+            f" It was stopped after {self.last.n_per_arm} of {self.plan.max_seeds} seeds per arm,"
+            " where the estimate is biased away from zero."
+            if stopped_early(self.taken, self.plan)
+            else ""
+        )
+        verdict = Verdict.VARIANT_BETTER if better else Verdict.VARIANT_WORSE
+        word = "better" if better else "worse"
+        return verdict, f"The {self.arms[1]} is {word}: {self._measured()}.{early}{self._unused()}"
+
+    def _measured(self) -> str:
+        n, last = self.last.n_per_arm, self.last
+        lower = " (lower is better)" if self.rule.direction == "minimize" else ""
+        level = last.nominal_level
+        asked = "" if level is None else f", asked ≤ {level:.2g} at this look"
+        facts = [f"permutation test {p_value_equation(last.p_value)}{asked}"]
+        if last.interval is not None:
+            facts.insert(
+                0, f"{percent(last.level)} repeated interval {interval_text(last.interval)}"
+            )
+        return (
+            f"the {self.arms[1]}'s {metric_label(self.rule.metric)}{lower} is "
+            f"{number(float(self.variant[:n].mean()))} against the {self.arms[0]}'s "
+            f"{number(float(self.baseline[:n].mean()))} over {n} seeds per arm, a difference of "
+            f"{number(last.effect, signed=True)} ({', '.join(facts)})"
+        )
+
+    def _unused(self) -> str:
+        more = len(self.baseline) + len(self.variant) - 2 * self.last.n_per_arm
+        were = "was" if more == 1 else "were"
+        return f" {plural(more, 'further run')} {were} not analysed." if more else ""
+
+    def _too_weak(self, shown: float, wanted: float) -> str:
+        return (
+            f"The evidence is insufficient: {self._measured()}. With {self.plan.max_seeds} seeds "
+            f"per arm a difference must be about {number(shown)} to be shown with "
+            f"{percent(statistics.POWER)} power, and {wanted:g} matters here (minimum_effect)."
+            f"{self._unused()}"
+        )
+
+    def _no_difference(self) -> str:
+        promise = self.last.predictive_power
+        is_given_up = self.last.decision is Decision.FUTILITY and promise is not None
+        why = (
+            f" A difference was unlikely to be shown by {self.plan.max_seeds} seeds per arm "
+            f"(predictive power {percent(round(promise or 0.0, 3))})."
+            if is_given_up
+            else ""
+        )
+        told = f"No difference was shown: {self._measured()}. That does not prove the arms equal."
+        return f"{told}{why}{self._unused()}"
+
+    def _goes_on(self) -> str:
+        following = next(n for n in self.plan.points if n > self.last.n_per_arm)
+        return (
+            f"The evidence is insufficient so far: {self._measured()}. The plan goes on to "
+            f"{following} seeds per arm before the next look."
+        )
+
+
+def _waits(n_baseline: int, n_variant: int, plan: LookPlan) -> str:
+    return (
+        f"The evidence is insufficient: the first look is planned after {plan.points[0]} seeds per "
+        f"arm, and {n_baseline} of the first and {n_variant} of the second have a score so far, "
+        "counted without a gap."
+    )
+
+
+def _cannot(plan: LookPlan) -> str:
+    first = plan.points[0]
+    batch = plan.points[1] - first if len(plan.points) > 1 else 1
+    needed = fewest_max_seeds(first, batch, plan.alpha, paired=plan.paired)
+    return (
+        f"The evidence is insufficient: with at most {plan.max_seeds} seeds per arm no look can "
+        f"reach its level; plan at least {needed}."
+    )

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from src.experiments.analysis.looks import plan_looks
+from src.experiments.analysis.sequential_verdict import compare_in_looks
+from src.experiments.domain.records import (
+    Comparison,
+    DecisionRule,
+    RunStatus,
+    TrainingResult,
+    Verdict,
+)
+
+PLAN = plan_looks(4, 2, 10)
+OPPOSITE = {
+    Verdict.VARIANT_BETTER: Verdict.VARIANT_WORSE,
+    Verdict.VARIANT_WORSE: Verdict.VARIANT_BETTER,
+}
+scores = st.lists(st.floats(-100, 100), min_size=10, max_size=10)
+
+
+def runs(arm: str, values: list[float]) -> list[TrainingResult]:
+    blank = TrainingResult(True, 100, 1.0, 0.0, 0.0, "x", "PPO", "CartPole-v1", 0, arm=arm)
+    return [replace(blank, seed=seed, final_return=value) for seed, value in enumerate(values)]
+
+
+def judged(baseline: list[float], variant: list[float], **rule: float) -> Comparison:
+    results = {"baseline": runs("baseline", baseline), "variant": runs("variant", variant)}
+    return compare_in_looks(results, DecisionRule(**rule), PLAN)
+
+
+def test_a_clear_difference_ends_at_the_first_look_that_can_reject() -> None:
+    found = judged(list(range(10)), [value + 100.0 for value in range(10)])
+
+    assert found.verdict is Verdict.VARIANT_BETTER
+    assert [look["n_per_arm"] for look in found.looks] == [4, 6]
+    assert found.n_per_arm == {"baseline": 6, "variant": 6}
+    assert "8 further runs were not analysed" in found.sentence
+    assert "stopped after 6 of 10 seeds" in found.sentence
+
+
+def test_equal_arms_are_given_up_early_and_not_called_equal() -> None:
+    values = [5.0, -3.0, 2.0, 1.0, -4.0, 0.5, 3.0, -1.0, 2.5, -2.0]
+
+    found = judged(values, values[::-1])
+
+    assert found.verdict is Verdict.NO_DIFFERENCE_SHOWN
+    assert "does not prove the arms equal" in found.sentence
+
+
+def test_a_margin_can_make_them_equivalent() -> None:
+    values = [1.0, 1.1, 0.9, 1.05, 0.95, 1.0, 1.02, 0.98, 1.01, 0.99]
+
+    assert judged(values, values[::-1], equivalence_margin=5.0).verdict is Verdict.EQUIVALENT
+
+
+def test_a_run_without_a_score_keeps_later_looks_back() -> None:
+    baseline = runs("baseline", [float(value) for value in range(10)])
+    variant = runs("variant", [value + 100.0 for value in range(10)])
+    variant[4] = replace(variant[4], success=False, status=RunStatus.FAILED, final_return=None)
+
+    found = compare_in_looks({"baseline": baseline, "variant": variant}, DecisionRule(), PLAN)
+
+    assert [look["n_per_arm"] for look in found.looks] == [4]
+    assert found.verdict is not Verdict.VARIANT_BETTER
+    assert found.failed_per_arm == {"baseline": 0, "variant": 1}
+
+
+def test_before_the_first_look_nothing_is_said_of_the_arms() -> None:
+    found = judged([1.0, 2.0], [50.0, 60.0, 70.0])
+
+    assert found.verdict is Verdict.INSUFFICIENT_EVIDENCE
+    assert (found.looks, found.effect) == ((), None)
+    assert "after 4 seeds per arm, and 2 of the first and 3 of the second" in found.sentence
+
+
+def test_a_plan_that_cannot_reject_says_how_many_seeds_would_do() -> None:
+    results = {"a": runs("a", [1.0, 2.0]), "b": runs("b", [9.0, 8.0])}
+
+    found = compare_in_looks(results, DecisionRule(alpha=0.001), plan_looks(2, 1, 3, 0.001))
+
+    assert found.verdict is Verdict.INSUFFICIENT_EVIDENCE
+    assert "plan at least" in found.sentence
+
+
+@settings(max_examples=40, deadline=None)
+@given(scores, scores)
+def test_swapping_the_arms_swaps_the_verdict(baseline: list[float], variant: list[float]) -> None:
+    one, other = judged(baseline, variant), judged(variant, baseline)
+
+    assert other.verdict is OPPOSITE.get(one.verdict, one.verdict)
+    assert [look["p_value"] for look in one.looks] == [look["p_value"] for look in other.looks]
+
+
+@settings(max_examples=40, deadline=None)
+@given(scores, scores, st.sampled_from([0.5, 2.0, 8.0]), st.integers(-64, 64))
+def test_another_unit_changes_no_verdict(
+    baseline: list[float], variant: list[float], scale: float, shift: int
+) -> None:
+    rounded = [[float(np.round(value)) for value in values] for values in (baseline, variant)]
+    scaled = [[scale * value + shift for value in values] for values in rounded]
+
+    assert judged(*rounded).verdict is judged(*scaled).verdict
+
+
+def test_less_is_better_where_the_rule_says_so() -> None:
+    low = [float(value) for value in range(10)]
+    found = judged(low, [value + 100.0 for value in low], direction="minimize")  # type: ignore[arg-type]
+
+    assert found.verdict is Verdict.VARIANT_WORSE
+    assert found.p_value == pytest.approx(found.looks[-1]["p_value"])
