@@ -14,6 +14,7 @@ from .rows.workers import death_is_dealt_with
 pytestmark = pytest.mark.integration
 
 
+@pytest.mark.slow
 def test_a_killed_orchestrator_leaves_no_process_and_continues_to_the_same_bits(
     tmp_path, tmp_path_factory
 ):
