@@ -16,7 +16,7 @@ from .cleaning import (
 )
 from .domain.life import now
 from .domain.paths import ExperimentPaths
-from .domain.storage_policy import Storage
+from .domain.storage_policy import KEEPERS, Storage
 from .durability.files import write_json
 from .tracking.ledger import TrackerEntry, read_ledger
 from .uploads import untold
@@ -42,6 +42,8 @@ def keep_what_is_kept(paths: ExperimentPaths, storage: Storage, trackers: Sequen
     """
     if storage is Storage.STANDARD or untold(paths, trackers):
         return
+    if storage is Storage.TRACKER_ONLY and KEEPERS.isdisjoint(trackers):
+        return  # nobody else has it
     entries = read_ledger(paths.ledger)
     withheld = {
         file for each in entries.values() for run in each.runs.values() for file in run.withheld

@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from src.experiments.config.environment_file import TrackerVariables
 from src.experiments.domain.errors import ExperimentLockedError, StorageError, UsageError
 from src.experiments.domain.paths import ExperimentPaths
+from src.experiments.domain.storage_policy import Storage
 from src.experiments.durability.journal import JournalWriter
 from src.experiments.durability.lock import FileLock
+from src.experiments.keeping import keep_what_is_kept
 from src.experiments.tracking.choosing import TrackingChoice, assignments
 from src.experiments.tracking.cursor import Cursor
 from src.experiments.tracking.ledger import TellingState, TrackerEntry, read_ledger, write_entry
@@ -156,6 +159,24 @@ def test_what_was_chosen_is_remembered_though_nothing_could_be_told(
     assert tell(paths, project="another", log_dir=tmp_path / "board").finished == 2
     with pytest.raises(UsageError, match="in project 'another'"):
         assignment_of(paths, project="a third")
+
+
+def test_a_variable_that_was_set_since_names_no_other_project(paths: ExperimentPaths) -> None:
+    tell(paths)
+    variables = TrackerVariables({"TENSORBOARD_PROJECT": "elsewhere"})
+
+    assert assignment_of(paths, variables=variables).options.project is None
+    assert assignment_of(paths, project=paths.experiment_id).options.project is None
+
+
+def test_nothing_is_removed_that_only_this_disk_has(paths: ExperimentPaths) -> None:
+    tell(paths)
+    before = sorted(paths.root.rglob("*"))
+
+    for trackers in ([], ["tensorboard"]):
+        keep_what_is_kept(paths, Storage.TRACKER_ONLY, trackers)
+
+    assert sorted(paths.root.rglob("*")) == before
 
 
 def test_coming_back_to_a_place_goes_on_there(paths: ExperimentPaths, tmp_path: Path) -> None:

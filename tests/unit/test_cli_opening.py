@@ -234,3 +234,17 @@ def test_a_dead_process_leaves_an_experiment_that_is_listed_as_stopped(tmp_path:
     assert stored.read(saved.paths).status == "stopped"
     with FileLock(saved.paths.lock):
         assert stored.read(saved.paths).status == "running"
+
+
+@pytest.mark.parametrize(
+    ("trackers", "told"),
+    [([], ("tensorboard",)), (["wandb"], ("wandb",)), (["clearml"], ("clearml", "tensorboard"))],
+)
+def test_a_fallback_tracker_is_told_where_weights_and_biases_is_not(
+    file: Path, trackers: list[str], told: tuple[str, ...]
+) -> None:
+    overrides = (f"trackers={json.dumps(trackers)}",)
+
+    assert (
+        load(question(file, overrides=overrides, fallback_tracker="tensorboard")).trackers == told
+    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..config.allowed import DIAGNOSTICS
 from ..domain.errors import UsageError
 from ..tracking.registry import check_tracker
 from .arguments import override
@@ -14,8 +15,6 @@ from .arguments import override
 if TYPE_CHECKING:
     from ..config.environment_file import TrackerVariables
     from ..tracking.choosing import TrackingChoice
-
-DIAGNOSTIC = "curvature"
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def _others(flags: TrackingFlags) -> list[str]:
     elif flags.disable_local_files:
         others.append(override("storage", "hybrid"))
     if flags.diagnostics is not None:
-        others.append(override("diagnostics", [DIAGNOSTIC] if flags.diagnostics else []))
+        others.append(override("diagnostics", list(DIAGNOSTICS) if flags.diagnostics else []))
     return others
 
 

@@ -19,8 +19,8 @@ logger = logging.getLogger(__name__)
 PREFIXES = ("CLEARML_", "WANDB_", "USE_CLEARML")
 """Only variables that begin so are read: the rest of a `.env` belongs to other programs."""
 
-_TRUE = frozenset({"true", "1", "yes", "on"})
-_FALSE = frozenset({"false", "0", "no", "off"})
+TRUE_WORDS = frozenset({"true", "1", "yes", "on"})
+FALSE_WORDS = frozenset({"false", "0", "no", "off"})
 _WANDB_MODES = {
     "online": "online",
     "run": "online",
@@ -98,8 +98,8 @@ def _use_clearml(values: Mapping[str, str]) -> bool | None:
     value = values.get("USE_CLEARML")
     if value is None:
         return None
-    if (word := value.strip().lower()) in _TRUE | _FALSE:
-        return word in _TRUE
+    if (word := value.strip().lower()) in TRUE_WORDS | FALSE_WORDS:
+        return word in TRUE_WORDS
     raise UsageError(f"USE_CLEARML is {value[:40]!a}", remedy="use true or false")
 
 

@@ -10,6 +10,7 @@ from gymnasium.envs.registration import registry
 from ..domain.errors import Problem
 from ..domain.redaction import looks_secret
 from ..domain.seeds import MAX_SEED
+from ..domain.storage_policy import KEEPERS
 from ..domain.units import MIB
 from .algorithms import Family
 from .allowed import DIAGNOSTICS
@@ -81,7 +82,7 @@ def _environment_problems(
 
 def _storage_problems(config: ExperimentConfig) -> Iterator[Problem]:
     """Nothing may be left out here that is kept nowhere else."""
-    if config.storage == "tracker_only" and not {"wandb", "clearml"} & set(config.trackers):
+    if config.storage == "tracker_only" and not KEEPERS & set(config.trackers):
         yield Problem(
             "/storage",
             "keeps nothing here, and no tracker is told that would keep it",

@@ -14,6 +14,10 @@ class Storage(StrEnum):
     TRACKER_ONLY = "tracker_only"
 
 
+KEEPERS = frozenset({"clearml", "wandb"})
+"""Trackers that keep what they are told elsewhere than on this disk."""
+
+
 @dataclass(frozen=True)
 class StoragePolicy:
     """Answers what anything asks that is about to write a figure or a model."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..config.environment_file import TrackerVariables, tracker_variables
@@ -12,7 +12,7 @@ from ..domain.errors import UsageError
 from ..domain.paths import ExperimentPaths
 from ..domain.redaction import secrets_of
 from .describing import TellingOptions
-from .ledger import read_ledger
+from .ledger import TrackerEntry, read_ledger
 from .telling import Assignment
 from .tracker import Connection, TrackerSettings
 
@@ -57,10 +57,10 @@ def assignments(
     earlier = read_ledger(paths.ledger)
     found = []
     for tracker in dict.fromkeys(trackers):
-        known = TellingOptions.from_dict(earlier[tracker].options) if tracker in earlier else None
-        is_told = tracker in earlier and any(earlier[tracker].places.values())
-        options = _options(tracker, choice, variables, known or TellingOptions())
-        _check_project(tracker, paths, options, known if is_told else None)
+        entry = earlier.get(tracker, TrackerEntry())
+        options = _options(tracker, choice, variables, TellingOptions.from_dict(entry.options))
+        if any(entry.places.values()):
+            options = _in_the_same_project(tracker, paths, options, choice, entry)
         settings = TrackerSettings(
             directory=paths.root.resolve(),
             environment=variables.values,
@@ -79,10 +79,9 @@ def _options(
     variables: TrackerVariables,
     known: TellingOptions,
 ) -> TellingOptions:
-    own = choice.wandb_project if tracker == "wandb" else None
     by_variable = variables.values.get(f"{tracker.upper()}_PROJECT")
     return TellingOptions(
-        project=own or choice.project or known.project or by_variable,
+        project=_chosen_project(tracker, choice) or known.project or by_variable,
         name=choice.name or known.name,
         tags=choice.tags or known.tags,
         connection=_connection(tracker, choice, variables, known),
@@ -90,16 +89,26 @@ def _options(
     )
 
 
-def _check_project(
-    tracker: str, paths: ExperimentPaths, options: TellingOptions, known: TellingOptions | None
-) -> None:
-    """Refuse to go on in another project than that which has the runs."""
-    if known is not None and options.project != known.project:
+def _in_the_same_project(
+    tracker: str,
+    paths: ExperimentPaths,
+    options: TellingOptions,
+    choice: TrackingChoice,
+    entry: TrackerEntry,
+) -> TellingOptions:
+    """The options with the project that has the runs, whatever a variable says by now."""
+    known = TellingOptions.from_dict(entry.options).project
+    if _chosen_project(tracker, choice) not in (None, known or paths.experiment_id):
         raise UsageError(
             f"{tracker} was told this experiment already, in project"
-            f" {known.project or paths.experiment_id!a}",
+            f" {known or paths.experiment_id!a}",
             remedy="leave out the option that names another project",
         )
+    return replace(options, project=known)
+
+
+def _chosen_project(tracker: str, choice: TrackingChoice) -> str | None:
+    return (choice.wandb_project if tracker == "wandb" else None) or choice.project
 
 
 def _connection(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from ...config.environment_file import FALSE_WORDS, TRUE_WORDS
 from ..tracker import TrackerError
 
 API_HOST = "CLEARML_API_HOST"
@@ -23,8 +24,6 @@ BUCKET = (
 )
 """All four make a bucket; without any of them, files go to ClearML's own file server."""
 
-_TRUE = frozenset({"true", "1", "yes", "on"})
-_FALSE = frozenset({"false", "0", "no", "off"})
 _PORTS = {"http": 80, "https": 443}
 _BUCKET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 _LONGEST_SHOWN = 80
@@ -99,7 +98,9 @@ class ClearmlSettings:
     def verify(self) -> bool | str:
         """As the library `requests` wants it."""
         word = (self.verify_certificate or "true").lower()
-        return word in _TRUE if word in _TRUE | _FALSE else str(self.verify_certificate)
+        return (
+            word in TRUE_WORDS if word in TRUE_WORDS | FALSE_WORDS else str(self.verify_certificate)
+        )
 
 
 def read_settings(environment: Mapping[str, str]) -> ClearmlSettings:
@@ -208,9 +209,9 @@ class _Reading:
     def truth(self, variable: str, *, default: bool) -> bool:
         """The value as a truth value."""
         word = (self.text(variable) or str(default)).lower()
-        if word not in _TRUE | _FALSE:
+        if word not in TRUE_WORDS | FALSE_WORDS:
             self.problems.append(f"{variable} is {_shown(word)}; use true or false")
-        return word in _TRUE
+        return word in TRUE_WORDS
 
     def url(self, variable: str, *, with_path: bool = True) -> str | None:
         """The value as a URL without a slash at its end; None where there is none."""

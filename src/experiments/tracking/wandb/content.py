@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...durability.files import json_text
 from ...durability.journal import Record
 from ..log_lines import from_epoch
 from ..series import metric_values, text_of
@@ -148,12 +147,8 @@ def _page(text: str) -> wandb.Html:
 def _table(table: Table) -> wandb.Table:
     import wandb
 
-    rows = [[_cell(cell) for cell in row] for row in table.rows]
+    rows = [list(row) for row in table.rows]
     return wandb.Table(columns=list(table.columns), data=rows, allow_mixed_types=True)
-
-
-def _cell(value: Any) -> Any:
-    return value if isinstance(value, str | int | float | None) else json_text(value)
 
 
 def _plain(value: Any) -> Any:
