@@ -17,7 +17,7 @@ import yaml
 from src.experiments.derived import write_results
 from src.experiments.domain.records import RunKey, RunStatus
 from src.experiments.experiment import Experiment
-from tests.integration.verdict_commands import Terminal, terminal_of
+from tests.integration.verdict_commands import Terminal
 from tests.unit.compared_experiments import LATE, RISING, finished, new, train, write_journal
 
 ROOT = Path(__file__).parents[2]
@@ -25,10 +25,8 @@ HOSTILE = '=HYPERLINK("http://x","y") \x1b[2J\u202e, "quoted"\nand a line'
 
 
 @pytest.fixture
-def terminal(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Terminal:
-    return terminal_of(capsys, tmp_path / "results", monkeypatch)
+def terminal(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Terminal:
+    return Terminal(capsys, tmp_path / "results")
 
 
 @pytest.fixture
@@ -273,14 +271,9 @@ def test_a_command_line_that_makes_no_sense_is_refused(
 def test_a_reader_that_goes_away_ends_it_quietly(pair: Experiment) -> None:
     # more than a pipe holds, so that it is still writing
     write_journal(pair, RunKey("baseline", 1), [1.0] * 4000)
-    program = (
-        "import sys\nfrom src.experiments.cli import app\n"
-        "from src.experiments.cli.export import export\n"
-        "app.COMMANDS['export'] = export; sys.exit(app.main(sys.argv[1:]))"
-    )
     words = ["export", "pair", "--format", "csv", "--what", "metrics"]
     started = subprocess.Popen(
-        [sys.executable, "-c", program, *words, "--output-dir", pair.output_dir],
+        [sys.executable, "-m", "src.experiments", *words, "--output-dir", pair.output_dir],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from src.experiments.domain.records import RunStatus
-from tests.integration.verdict_commands import Terminal, terminal_of
+from tests.integration.verdict_commands import Terminal
 from tests.unit.compared_experiments import LATE, RISING, new, train
 
 PILOT = "arm,seed,score\na,1,10\na,2,14\nb,1,100\nb,2,104\n"
@@ -16,10 +16,8 @@ PILOT = "arm,seed,score\na,1,10\na,2,14\nb,1,100\nb,2,104\n"
 
 
 @pytest.fixture
-def terminal(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Terminal:
-    return terminal_of(capsys, tmp_path, monkeypatch)
+def terminal(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Terminal:
+    return Terminal(capsys, tmp_path)
 
 
 @pytest.fixture

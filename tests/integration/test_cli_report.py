@@ -17,7 +17,7 @@ from src.experiments.durability.lock import FileLock
 from src.experiments.experiment import Experiment
 from src.experiments.tracking.ledger import RunEntry, TellingState, TrackerEntry, write_entry
 from src.experiments.tracking.manifest import write_manifest
-from tests.integration.verdict_commands import Terminal, terminal_of
+from tests.integration.verdict_commands import Terminal
 from tests.unit.compared_experiments import LATE, RISING, finished, new
 from tests.unit.written_experiments import write_session
 
@@ -25,10 +25,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def terminal(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Terminal:
-    return terminal_of(capsys, tmp_path, monkeypatch)
+def terminal(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Terminal:
+    return Terminal(capsys, tmp_path)
 
 
 @pytest.fixture

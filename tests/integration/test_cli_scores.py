@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.verdict_commands import Terminal, terminal_of
+from tests.integration.verdict_commands import Terminal
 from tests.unit.compared_experiments import LATE, RISING, finished
 
 COMPARISON_KEYS = {
@@ -25,10 +25,8 @@ BETTER = "arm,seed,score\n" + "".join(
 
 
 @pytest.fixture
-def terminal(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Terminal:
-    return terminal_of(capsys, tmp_path, monkeypatch)
+def terminal(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Terminal:
+    return Terminal(capsys, tmp_path)
 
 
 @pytest.fixture

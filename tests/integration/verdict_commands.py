@@ -9,11 +9,6 @@ from typing import Any
 import pytest
 
 from src.experiments.cli import app
-from src.experiments.cli.export import export
-from src.experiments.cli.power import power
-from src.experiments.cli.report import report
-
-COMMANDS = {"export": export, "power": power, "report": report}
 
 
 class Terminal:
@@ -37,12 +32,3 @@ class Terminal:
         (line,) = self(*words, "--json", code=code).splitlines()
         found: dict[str, Any] = json.loads(line)
         return found
-
-
-def terminal_of(
-    capsys: pytest.CaptureFixture[str], output_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> Terminal:
-    """A terminal on an output directory, with all commands."""
-    for name, command in COMMANDS.items():
-        monkeypatch.setitem(app.COMMANDS, name, command)
-    return Terminal(capsys, output_dir)
