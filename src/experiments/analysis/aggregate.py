@@ -15,6 +15,7 @@ WORST_FIRST = (
     RunStatus.FAILED,
     RunStatus.INTERRUPTED,
     RunStatus.SKIPPED,
+    RunStatus.CANCELLED,
     RunStatus.RUNNING,
     RunStatus.QUEUED,
     RunStatus.COMPLETED,

@@ -20,6 +20,7 @@ from ..domain.records import (
 )
 from .curves import RunCurve, Source
 from .evidence import score
+from .looks import LookPlan
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,10 @@ class ReportContent:
     differences: Sequence[Difference] = ()
     warnings: Sequence[str] = ()
     notices: Sequence[str] = ()
+    plan: LookPlan | None = None
+    """Of a group-sequential design."""
+    unused: Mapping[RunKey, TrainingResult] = field(default_factory=dict)
+    """Runs beyond the look that ended the experiment: spent or cancelled, and not analysed."""
     curves: Mapping[Source, Sequence[RunCurve]] = field(default_factory=dict)
     """Of each run that has one, thinned."""
     resources: Mapping[RunKey, Sequence[ResourceSample]] = field(default_factory=dict)

@@ -165,7 +165,7 @@ def _gap(results: Results, rule: DecisionRule) -> str | None:
 
 def _failures(runs: Sequence[TrainingResult], metric: str) -> int:
     """Runs that were tried and have no score; what is still to be trained has not failed."""
-    to_come = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.INTERRUPTED)
+    to_come = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.INTERRUPTED, RunStatus.CANCELLED)
     return sum(run.status not in to_come for run in _without_score(runs, metric))
 
 

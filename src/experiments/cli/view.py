@@ -22,6 +22,7 @@ STATUS_STYLE = {
     RunStatus.FAILED: "red",
     RunStatus.SKIPPED: "yellow",
     RunStatus.INTERRUPTED: "yellow",
+    RunStatus.CANCELLED: "dim",
 }
 _BAR_STYLE = {**STATUS_STYLE, RunStatus.RUNNING: "cyan", RunStatus.QUEUED: "cyan"}
 _SHOWN_FIRST = (
@@ -30,6 +31,7 @@ _SHOWN_FIRST = (
     RunStatus.INTERRUPTED,
     RunStatus.SKIPPED,
     RunStatus.COMPLETED,
+    RunStatus.CANCELLED,
 )
 _SEPARATOR = " · "
 

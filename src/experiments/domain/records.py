@@ -50,10 +50,18 @@ class RunStatus(StrEnum):
     FAILED = "failed"
     SKIPPED = "skipped"
     INTERRUPTED = "interrupted"
+    CANCELLED = "cancelled"
+    """Not needed any more: a stopping rule ended the experiment before the run was complete."""
 
 
 ENDED_RUNS = frozenset(
-    {RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.SKIPPED, RunStatus.INTERRUPTED}
+    {
+        RunStatus.COMPLETED,
+        RunStatus.FAILED,
+        RunStatus.SKIPPED,
+        RunStatus.INTERRUPTED,
+        RunStatus.CANCELLED,
+    }
 )
 """Where a run stands of which nothing more is to come."""
 
@@ -337,6 +345,8 @@ class DecisionRule:
     equivalence_margin: float | None = None
     minimum_effect: float | None = None
     paired: bool = False
+    floors: Mapping[str, float] = field(default_factory=dict)
+    """The random policy's mean return by arm: the score of a run that failed for its own sake."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ _STATUS_OF_OUTCOME = {
     "completed": RunStatus.COMPLETED,
     "skipped": RunStatus.SKIPPED,
     "interrupted": RunStatus.INTERRUPTED,
+    "cancelled": RunStatus.CANCELLED,
 }
 
 

@@ -155,7 +155,7 @@ class ClearmlTasks:
                 reason = error[:LONGEST_REASON] or "failed"
                 told |= {"status_reason": reason, "status_message": reason}
                 self._sdk.call("tasks.failed", **told)
-            case RunStatus.INTERRUPTED | RunStatus.SKIPPED:
+            case RunStatus.INTERRUPTED | RunStatus.SKIPPED | RunStatus.CANCELLED:
                 told |= {"status_reason": status.value, "status_message": error[:LONGEST_REASON]}
                 self._sdk.call("tasks.stopped", **told)
             case RunStatus.QUEUED | RunStatus.RUNNING:

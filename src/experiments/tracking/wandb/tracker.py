@@ -222,7 +222,8 @@ class WandbTracker:
     def _finish(self, telling: _Telling, status: RunStatus) -> None:
         if status is RunStatus.INTERRUPTED:
             telling.run.mark_preempting()
-        telling.run.finish(exit_code=0 if status is RunStatus.COMPLETED else 1)
+        is_in_order = status in (RunStatus.COMPLETED, RunStatus.CANCELLED)
+        telling.run.finish(exit_code=0 if is_in_order else 1)
         self._session.wait_for_rows(telling.run, telling.rows)
         tidy_folder(Path(telling.run.settings.sync_dir), keeps_logs=not self._buffers)
         if self._online:
