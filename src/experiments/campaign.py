@@ -49,6 +49,7 @@ from .experiment import Experiment
 from .guard import Guard, Watched
 from .monitoring import JournalProgress, MachineMeter, device_inside
 from .placing import Placing
+from .stopping import StoppingRules
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +95,10 @@ class Campaign:
         self._patience: dict[RunKey, float | None] = {}
         """How long each run may be silent, where an adjustment has changed that."""
         self._next_note = 0.0
+        self._rules = StoppingRules(experiment, self.steps)
         self._is_over = False
+        self._is_decided = False
+        """Whether a rule has ended the experiment: what still ends then is not needed."""
         self._lock = threading.Lock()
         self._ended: dict[RunKey, RunProgress] = {}
         """What is not read again: with many runs, most have ended."""
@@ -126,13 +130,9 @@ class Campaign:
         `on_look` is called several times a second meanwhile.
         """
         self._executor, self._guard, self._placing = executor, guard, placing
-        unfinished = set(self._experiment.unfinished_runs())
-        cleaned = cleaned_files(self._experiment.paths)
-        for run in order:
-            if run not in unfinished and self._is_kept(run, cleaned):
-                self.attempts[run].status = RunStatus.COMPLETED
-            else:
-                self._submit(run)
+        self._rules.look_at_results()  # one may be due that was not taken before a kill
+        self._rules.look_at_training(())
+        self._begin(order)
         try:
             while self._pending:
                 if interrupted():
@@ -148,6 +148,20 @@ class Campaign:
                 self._take_in(executor.next_event(LOOK_SECONDS))
             raise
 
+    def _begin(self, order: list[RunKey]) -> None:
+        """Submit what is to be trained, and say of the rest where it stands."""
+        to_train = set(self._experiment.runs_to_train())
+        cleaned = cleaned_files(self._experiment.paths)
+        for run in order:
+            result = self._experiment.result_of(run)
+            is_lacking = result.status is RunStatus.COMPLETED and not self._is_kept(run, cleaned)
+            if run in to_train or (is_lacking and self._experiment.is_needed(run)):
+                self._submit(run)
+            elif result.status is RunStatus.CANCELLED:
+                self._cancel(run)
+            else:
+                self.attempts[run].status = result.status
+
     def _note_what_attempts_tell(self) -> None:
         """From where the running attempts went on, and which checkpoints they have saved."""
         now = time.monotonic()
@@ -156,6 +170,19 @@ class Campaign:
         self._next_note = now + NOTE_SECONDS
         for run in self._running:
             self._note(run)
+            self._rules.watch(self.progress_of(run))
+        self._rules.look_at_training(self._running)
+        self._end_what_is_decided()
+
+    def _end_what_is_decided(self) -> None:
+        """End the runs that are not needed any more since the last look."""
+        experiment = self._experiment
+        if self._is_over or not experiment.is_decided:
+            return
+        if all(experiment.is_needed(run) for run in self._pending):
+            return  # what is trained again, because its files were lacking
+        self._is_decided = True
+        self._end_it_all()
 
     def _note(self, run: RunKey) -> None:
         self.attempts[run].note_start()
@@ -164,7 +191,10 @@ class Campaign:
     def _end_it_all(self) -> None:
         """From now on nothing begins any more, whatever becomes of the runs that are ending."""
         self._is_over = True
-        self._pending -= set(self._waiting)
+        for run in self._waiting:
+            self._pending.discard(run)
+            if self._is_decided:
+                self._cancel(run)
         self._waiting.clear()
         self._running_executor.cancel()
 
@@ -267,6 +297,7 @@ class Campaign:
             self.attempts[run].prepare(after_seconds)
             ended = self._ended.pop(run, None)
             self._ended_steps -= ended.step if ended else 0
+        self._experiment.reopen(run)
         self._pending.add(run)
 
     def _hand_over(self, run: RunKey, *, first: bool) -> None:
@@ -335,6 +366,8 @@ class Campaign:
             match outcome.kind:
                 case OutcomeKind.FINISHED:
                     self._on_finished(run, outcome.value)
+                case _ if self._is_decided:
+                    self._cancel(run)
                 case OutcomeKind.CANCELLED:
                     self._on_cancelled(run)
                 case OutcomeKind.LOST:
@@ -350,6 +383,9 @@ class Campaign:
             if run in self._experiment.results:
                 self._experiment.save_result(run)
             self.progress_of(run)  # its last steps count from now on
+        self._rules.look_at_results()
+        self._rules.look_at_training(self._running)
+        self._end_what_is_decided()
 
     def _forget(self, run: RunKey) -> None:
         """Nothing of the run's last attempt is in use any more."""
@@ -375,6 +411,12 @@ class Campaign:
         if self.attempts[run].status is RunStatus.RUNNING:
             step = self.progress_of(run).step
             self.attempts[run].ended(RunStatus.INTERRUPTED, step, "stopped before it was complete")
+
+    def _cancel(self, run: RunKey) -> None:
+        """Say of a run that a rule has ended the experiment without it."""
+        step = self.progress_of(run).step
+        if self.progress_of(run).status is not RunStatus.CANCELLED:
+            self.attempts[run].ended(RunStatus.CANCELLED, step, "not needed any more")
 
     def _on_lost(self, run: RunKey, error: Exception) -> None:
         """Its machine is gone, which says nothing about the run: it is trained again elsewhere."""

@@ -84,7 +84,9 @@ def report_content(experiment: Experiment, conditions: Conditions) -> ReportCont
         hypothesis=experiment.hypothesis,
         comparison=experiment.comparison,
         arms=_arm_results(experiment),
-        rule=experiment.config.rule,
+        rule=experiment.rule,
+        plan=experiment.design.plan,
+        unused=_unused(experiment),
         status=experiment.status,
         comment=experiment.config.comment or None,
         tags=experiment.config.tags,
@@ -112,7 +114,6 @@ def write_store(experiment: Experiment, conditions: Conditions) -> None:
     """Write results, metrics, logs and artifacts; the manifest comes when all else is there."""
     write_training_logs(experiment)
     ensure_ledger(experiment.paths.ledger)
-    completed = set(experiment.runs()) - set(experiment.unfinished_runs())
     write_store_files(
         StoreInput(
             paths=experiment.paths,
@@ -131,7 +132,9 @@ def write_store(experiment: Experiment, conditions: Conditions) -> None:
                 "execution_mode": conditions.execution_mode.value,
                 "execution_seconds": conditions.execution_seconds,
             },
-            adopted_attempts={run: experiment.results[run].attempts for run in completed},
+            adopted_attempts={
+                run: experiment.results[run].attempts for run in experiment.complete_runs()
+            },
             secrets=frozenset(secrets_of(os.environ)),
         )
     )
@@ -171,6 +174,7 @@ def results_document(experiment: Experiment) -> dict[str, Any]:
             for arm, result in _arm_results(experiment).items()
         },
         "comparison": experiment.compare_results(),
+        "early_abort": [look.to_dict() for look in experiment.looks.in_training],
     }
 
 
@@ -180,7 +184,7 @@ def _result_so_far(experiment: Experiment, run: RunKey) -> TrainingResult:
     if run in experiment.results:
         return result
     progress = JournalProgress(experiment.paths.run(run), run).read()
-    if progress.status is not RunStatus.INTERRUPTED:
+    if progress.status not in (RunStatus.INTERRUPTED, RunStatus.CANCELLED):
         return result
     return replace(
         result,
@@ -241,9 +245,18 @@ def _arm_document(experiment: Experiment, arm: TrainingResult) -> dict[str, Any]
 def _arm_results(experiment: Experiment) -> dict[str, TrainingResult]:
     """The aggregates of the arms that have begun; runs that are still to come count as queued."""
     return {
-        arm: aggregate(arm, experiment.planned_results_of(arm))
+        arm: aggregate(arm, experiment.needed_results_of(arm))
         for arm in experiment.config.arms
         if experiment.results_of(arm)
+    }
+
+
+def _unused(experiment: Experiment) -> dict[RunKey, TrainingResult]:
+    """The planned runs without which a rule has ended the experiment."""
+    return {
+        run: _result_so_far(experiment, run)
+        for run in experiment.runs()
+        if not experiment.is_needed(run)
     }
 
 

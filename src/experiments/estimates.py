@@ -7,20 +7,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from .config import trainer_config
+from .config import Configuration, trainer_config
 from .domain.errors import HangError, described
-from .domain.records import RunEstimate, RunKey, TrainerConfig
+from .domain.records import Floor, RunEstimate, RunKey, TrainerConfig
 from .durability.journal import Record, read_journal
 from .execution import Executor, Job, JobStarted, Outcome, OutcomeKind
 from .experiment import Experiment
 from .monitoring import directory_size_mb
 
 Estimate = Callable[[RunKey, TrainerConfig], RunEstimate]
+Measure = Callable[[RunKey, TrainerConfig], Any]
 
 LOOK_SECONDS = 0.2
 PROBE_SECONDS = 8.0
 """How long a probe may take; an arm that is slower goes without an estimate."""
+FLOOR_SECONDS = 120.0
+"""How long the random policy may play."""
 
 
 def rehearse_arms(
@@ -61,11 +65,41 @@ def estimate_arms(
     return (*(each for each in recorded.values() if each is not None), *probed)
 
 
+def measure_floors(
+    experiment: Experiment,
+    executor: Executor,
+    measure: Callable[[RunKey, TrainerConfig], Floor],
+    interrupted: Callable[[], bool],
+) -> tuple[dict[str, Floor], str | None]:
+    """What the random policy gets, by arm, and why it is not known; arms alike share one measure.
+
+    Nothing is known where one of them fails or takes too long.
+    """
+    firsts: dict[str, str] = {}
+    for arm, config in experiment.config.arms.items():
+        firsts.setdefault(_played(config), arm)
+    jobs = _jobs(experiment, list(firsts.values()), measure, None)
+    outcomes = _outcomes(executor, jobs, interrupted, FLOOR_SECONDS)
+    for each in outcomes:
+        if each.kind is not OutcomeKind.FINISHED:
+            return {}, described(each.as_exception())
+    measured = {each.job.runs[0].arm: each.value for each in outcomes}
+    return {
+        arm: measured[first]
+        for arm, config in experiment.config.arms.items()
+        if (first := firsts[_played(config)]) in measured
+    }, None
+
+
+def _played(config: Configuration) -> str:
+    """What makes up an arm's environment, to tell which are alike."""
+    return config.model_dump_json(include={"environment", "environment_kwargs", "wrappers"})
+
+
 def recorded_estimate(experiment: Experiment, arm: str) -> RunEstimate | None:
     """What a complete run of an arm has taken, as its streams tell; None where none does."""
-    unfinished = set(experiment.unfinished_runs())
-    for run in experiment.runs():
-        if run.arm == arm and run not in unfinished:
+    for run in experiment.complete_runs():
+        if run.arm == arm:
             paths = experiment.paths.run(run)
             found = _of_streams(run, read_journal(paths.journal), read_journal(paths.events))
             if found is not None:
@@ -100,7 +134,7 @@ def _of_streams(
 
 
 def _jobs(
-    experiment: Experiment, arms: Sequence[str], estimate: Estimate, scratch: Path | None
+    experiment: Experiment, arms: Sequence[str], measure: Measure, scratch: Path | None
 ) -> list[Job]:
     seed = experiment.config.seed_list[0]
     jobs = []
@@ -108,7 +142,7 @@ def _jobs(
         config = trainer_config(
             experiment.config.arms[run.arm], seed=seed, experiment=experiment.config
         )
-        target = partial(estimate, run, config)
+        target = partial(measure, run, config)
         log = None if scratch is None else scratch / f"{run.name}.log"
         jobs.append(Job(run.name, (run,), target, log))
     return jobs
@@ -135,7 +169,9 @@ def _outcomes(
         for job in jobs:
             if time.monotonic() > deadlines.get(job.name, float("inf")):
                 del deadlines[job.name]
-                executor.stop(job, OutcomeKind.HANG, HangError("the probe takes too long"))
+                executor.stop(
+                    job, OutcomeKind.HANG, HangError(f"it takes longer than {patience_seconds:g} s")
+                )
     if len(outcomes) < len(jobs):
         _leave_none(executor, len(jobs) - len(outcomes))
     return outcomes

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 from .analysis import aggregate, compare
+from .analysis.aborted import with_abort
+from .analysis.evidence import score
+from .analysis.sequential_verdict import compare_in_looks
+from .analysis.text import number, plural
 from .config import (
     Audit,
     Configuration,
@@ -18,10 +22,19 @@ from .config import (
     parse_experiment,
     planned_timesteps,
 )
+from .design import Design, design_of
 from .domain.errors import ExperimentsError, StorageError, UsageError
 from .domain.life import Life
 from .domain.paths import ExperimentPaths, check_experiment_id
-from .domain.records import Comparison, ExperimentStatus, RunKey, RunStatus, TrainingResult
+from .domain.records import (
+    Comparison,
+    DecisionRule,
+    ExperimentStatus,
+    Floor,
+    RunKey,
+    RunStatus,
+    TrainingResult,
+)
 from .durability.files import publishing, read_json, write_json
 from .durability.lock import wait_for_lock
 from .durability.saved_experiments import (
@@ -34,6 +47,7 @@ from .durability.saved_experiments import (
     results_inside,
     write_result,
 )
+from .looks_taken import LooksTaken
 
 DEFAULT_OUTPUT_DIR = "results/experiments"
 TAKING_SECONDS = 1.5
@@ -92,15 +106,25 @@ class Experiment:
             **settings,
         }
         config = parse_experiment(document, environment_modules=tuple(environment_modules))
-        self._begin(config, output_dir)
+        self._begin(config, output_dir, {})
 
     @classmethod
     def from_config(
-        cls, config: ExperimentConfig, output_dir: Path | str = DEFAULT_OUTPUT_DIR
+        cls,
+        config: ExperimentConfig,
+        output_dir: Path | str = DEFAULT_OUTPUT_DIR,
+        *,
+        seed_offsets: Mapping[str, int] | None = None,
     ) -> Self:
-        """An experiment from a file that was read and checked."""
+        """An experiment from a file that was read and checked.
+
+        Args:
+            config: the file.
+            output_dir: where experiments lie.
+            seed_offsets: what is added to the seeds of an arm; so that two equal arms share none.
+        """
         experiment = cls.__new__(cls)
-        experiment._begin(config, output_dir)
+        experiment._begin(config, output_dir, dict(seed_offsets or {}))
         return experiment
 
     @classmethod
@@ -113,10 +137,14 @@ class Experiment:
         file = find_experiment_file(Path(path))
         saved = read_json(file)
         try:
+            offsets = saved.get("seed_offsets", {})
             config = parse_experiment(
-                saved["config"], source=str(file), environment_modules=tuple(environment_modules)
+                saved["config"],
+                source=str(file),
+                environment_modules=tuple(environment_modules),
+                arms_may_be_equal=bool(offsets),
             )
-            experiment = cls.from_config(config, file.parent.parent)
+            experiment = cls.from_config(config, file.parent.parent, seed_offsets=offsets)
             check_saved(saved, experiment.experiment_id, file)
             experiment._restore(saved)
         except ExperimentsError:
@@ -129,7 +157,9 @@ class Experiment:
             ) from error
         return experiment
 
-    def _begin(self, config: ExperimentConfig, output_dir: Path | str) -> None:
+    def _begin(
+        self, config: ExperimentConfig, output_dir: Path | str, seed_offsets: dict[str, int]
+    ) -> None:
         self.life = Life()
         identifier = config.experiment_id or new_experiment_id(
             config.hypothesis, config.arms, datetime.fromisoformat(self.life.created_at)
@@ -138,20 +168,34 @@ class Experiment:
         self.config = config.model_copy(update={"experiment_id": identifier})
         self.output_dir = Path(output_dir)
         self.paths = ExperimentPaths.under(self.output_dir, self.experiment_id)
-        self.audit: Audit = audit(config)
+        self.seed_offsets = seed_offsets
+        self._design_for(config)
+        self.looks = LooksTaken(self.paths.events)
         self.design_changes: tuple[str, ...] = ()
         """Changes of the decision rule or the seeds since the experiment began, in words."""
+        self._unsaved_changes: tuple[str, ...] = ()
+        """Changes of the decision rule that no event tells of yet."""
         self.is_altered = False
         """Whether the design was changed and what follows from it is not saved yet."""
         self.results: dict[RunKey, TrainingResult] = {}
         self.metrics: dict[RunKey, dict[str, Any]] = {}
-        self._seeds = config.seed_list
-        self._known_seeds = frozenset(self._seeds)
+        self._open: set[RunKey] = set()
+        """Runs that are trained again: what they came to before does not count."""
         self._is_saved = False
         self._unsaved: set[RunKey] = set()
         """Runs whose result is in no file of their own yet."""
         self._comparison: Comparison | None = None
         """Of the results so far, once it was asked for."""
+
+    def _design_for(self, config: ExperimentConfig) -> None:
+        floors = self.design.floors if hasattr(self, "design") else {}
+        self.design: Design = replace(design_of(config, self.seed_offsets), floors=floors)
+        found = audit(config)
+        self.audit: Audit = replace(
+            found,
+            warnings=(*found.warnings, *self.design.warnings),
+            notices=(*found.notices, *self.design.notices),
+        )
 
     @property
     def status(self) -> ExperimentStatus:
@@ -218,7 +262,8 @@ class Experiment:
         Raises:
             UsageError: when it leaves a seed out that is planned now.
         """
-        left_out = [seed for seed in self._seeds if seed not in config.seed_list]
+        planned = self.config.seed_list
+        left_out = [seed for seed in planned if seed not in config.seed_list]
         if left_out:
             raise UsageError(
                 f"seeds {left_out} are planned and would be left out",
@@ -227,10 +272,11 @@ class Experiment:
         self.config = self.config.model_copy(
             update={name: getattr(config, name) for name in DESIGN}
         )
-        self._seeds = self.config.seed_list
-        self._known_seeds = frozenset(self._seeds)
+        before = self.design
+        self._design_for(self.config)
+        if replace(before, seeds=self.design.seeds) != self.design:
+            self._unsaved_changes += tuple(changes)
         self._comparison = None
-        self.audit = audit(self.config)
         self.is_altered = True
         when = datetime.now(UTC).isoformat(timespec="seconds")
         self.design_changes += tuple(f"{change} ({when})" for change in changes)
@@ -251,24 +297,93 @@ class Experiment:
             for run, result in self.results.items()
             for each in result.deviations
         )
-        return (*self.audit.warnings, *changed, *deviating)
+        return (*self.audit.warnings, *changed, *deviating, *self._below_chance())
+
+    def _below_chance(self) -> Iterator[str]:
+        """Arms whose runs end with less than random actions get."""
+        if self.design.rule.direction != "maximize":
+            return
+        for arm, floor in self.design.floors.items():
+            scores = [score(run, self.design.rule.metric) for run in self.results_of(arm)]
+            low = sum(value is not None and value < floor.return_mean for value in scores)
+            if low:
+                yield (
+                    f"{arm}: {low} of {plural(len(scores), 'run')} ended below what random actions "
+                    f"get, a mean return of {number(floor.return_mean)}"
+                )
+
+    @property
+    def rule(self) -> DecisionRule:
+        """The decision rule, with what a failed run scores."""
+        floors = {arm: floor.return_mean for arm, floor in self.design.floors.items()}
+        return replace(self.design.rule, floors=floors)
 
     @property
     def has_single_seed(self) -> bool:
         """Whether each arm has one run, which names files by the arm alone."""
-        return len(self._seeds) == 1
+        return self.design.seeds_per_arm == 1
 
     def runs(self) -> list[RunKey]:
-        """The planned runs in the order of sequential mode: arm by arm, seed by seed."""
-        return [RunKey(arm, seed) for arm in self.config.arms for seed in self._seeds]
+        """The planned runs, arm by arm, seed by seed."""
+        return [RunKey(arm, seed) for arm, seeds in self.design.seeds.items() for seed in seeds]
 
-    def interleaved_runs(self) -> list[RunKey]:
-        """The planned runs in the order of parallel mode: both arms advance together."""
-        return [RunKey(arm, seed) for seed in self._seeds for arm in self.config.arms]
+    def runs_in_order(self, *, interleaved: bool) -> list[RunKey]:
+        """The planned runs in the order in which they are begun, up to one look after the other.
+
+        Between two looks arm by arm, as in sequential mode, or seed by seed, so that both arms
+        advance together.
+        """
+        arms = self.design.seeds
+        order: list[RunKey] = []
+        for stage in self.design.stages():
+            if interleaved:
+                order += [RunKey(arm, arms[arm][index]) for index in stage for arm in arms]
+            else:
+                order += [RunKey(arm, arms[arm][index]) for arm in arms for index in stage]
+        return order
+
+    def is_needed(self, run: RunKey) -> bool:
+        """Whether the answer rests on a run: a rule may have ended the experiment without it."""
+        if self.looks.aborted_by is not None:
+            return run in self.results
+        last = self.looks.decided_at
+        return last is None or run.seed in self.design.seeds[run.arm][:last]
+
+    def complete_runs(self) -> list[RunKey]:
+        """The runs that have a successful result, needed or not."""
+        return [run for run in self.runs() if self._is_complete(run)]
 
     def unfinished_runs(self) -> list[RunKey]:
-        """The planned runs that have no successful result."""
-        return [run for run in self.runs() if not self._is_complete(run)]
+        """The needed runs that have no successful result."""
+        return [run for run in self.runs() if self.is_needed(run) and not self._is_complete(run)]
+
+    def runs_to_train(self) -> list[RunKey]:
+        """The unfinished runs, but for those that failed and were looked at with their floor."""
+        settled = {arm: seeds[: self.looks.settled] for arm, seeds in self.design.seeds.items()}
+        return [run for run in self.unfinished_runs() if run.seed not in settled[run.arm]]
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether a rule has ended the experiment before all planned runs were complete."""
+        return self.looks.decided_at is not None or self.looks.aborted_by is not None
+
+    def leading_seeds(self) -> int:
+        """So many of the first seeds of every arm have runs that ended, whichever way."""
+        for index in range(self.design.seeds_per_arm):
+            runs = [RunKey(arm, seeds[index]) for arm, seeds in self.design.seeds.items()]
+            if any(run in self._open or run not in self.results for run in runs):
+                return index
+        return self.design.seeds_per_arm
+
+    def reopen(self, run: RunKey) -> None:
+        """A run is trained (again): until it ends it counts as one that is still to come."""
+        self._open.add(run)
+        self._comparison = None
+
+    def take_floors(self, floors: Mapping[str, Floor]) -> None:
+        """What the random policy gets, by arm: the score of a run that fails for its own sake."""
+        self.design = replace(self.design, floors=dict(floors))
+        self._comparison = None
 
     def name_of(self, run: RunKey) -> str:
         """The name under which a run's results and trackers know it."""
@@ -293,6 +408,9 @@ class Experiment:
         return self.results.get(run) or self._missing_result(run)
 
     def _missing_result(self, run: RunKey) -> TrainingResult:
+        if not self.is_needed(run):
+            failed = self.failed_result(run, "not needed any more", 0)
+            return replace(failed, status=RunStatus.CANCELLED, attempts=0)
         failed = self.failed_result(run, "not trained yet", 0)
         return replace(failed, status=RunStatus.QUEUED, attempts=0)
 
@@ -337,9 +455,11 @@ class Experiment:
             ValueError: for an unknown arm, seed or field.
         """
         result = self._as_result(self.check_arm(config_type), results)
-        if result.seed not in self._known_seeds:
-            raise UsageError(f"seed {result.seed} is not one of {self._seeds}")
+        seeds = self.design.seeds[config_type]
+        if result.seed is None or result.seed not in seeds:
+            raise UsageError(f"seed {result.seed} is not one of {list(seeds)}")
         run = RunKey(config_type, result.seed)
+        self._open.discard(run)
         self.results[run] = result
         self.metrics[run] = dict(metrics or {})
         self._unsaved.add(run)
@@ -347,12 +467,23 @@ class Experiment:
 
     def results_of(self, arm: str) -> list[TrainingResult]:
         """The results of an arm's runs so far, in the planned order."""
-        found = (self.results.get(RunKey(arm, seed)) for seed in self._seeds)
+        found = (self.results.get(RunKey(arm, seed)) for seed in self.design.seeds[arm])
         return [result for result in found if result is not None]
 
     def planned_results_of(self, arm: str) -> list[TrainingResult]:
-        """What each of an arm's runs came to; those without a result are queued."""
-        return [self.result_of(RunKey(arm, seed)) for seed in self._seeds]
+        """What each of an arm's runs came to, in the planned order.
+
+        Those without a result, and those that are trained again, are queued or cancelled.
+        """
+        return [self._standing_of(RunKey(arm, seed)) for seed in self.design.seeds[arm]]
+
+    def needed_results_of(self, arm: str) -> list[TrainingResult]:
+        """The same of the runs on which the answer rests."""
+        runs = (RunKey(arm, seed) for seed in self.design.seeds[arm])
+        return [self._standing_of(run) for run in runs if self.is_needed(run)]
+
+    def _standing_of(self, run: RunKey) -> TrainingResult:
+        return self._missing_result(run) if run in self._open else self.result_of(run)
 
     def arm_result(self, arm: str) -> TrainingResult | None:
         """An arm's aggregate over its seeds; None before its first result."""
@@ -366,9 +497,19 @@ class Experiment:
         Computed once for the same results: a permutation test over many seeds takes a second.
         """
         if self._comparison is None:
-            results = {arm: self.planned_results_of(arm) for arm in self.config.arms}
-            self._comparison = compare(results, self.config.rule)
+            self._comparison = self._compare()
         return self._comparison
+
+    def _compare(self) -> Comparison:
+        results = {arm: self.planned_results_of(arm) for arm in self.config.arms}
+        plan = self.design.plan
+        found = (
+            compare(results, self.rule)
+            if plan is None
+            else compare_in_looks(results, self.rule, plan)
+        )
+        aborted = self.looks.aborted_by
+        return found if aborted is None else with_abort(found, aborted)
 
     def compare_results(self) -> dict[str, Any]:
         """The verdict on the results so far, as `results.json` holds it."""
@@ -393,6 +534,9 @@ class Experiment:
         self.publish()
         self._write_results(self.paths)
         self._unsaved.clear()
+        if self._unsaved_changes:
+            self.looks.begin_anew(self._unsaved_changes)
+            self._unsaved_changes = ()
         write_json(self.paths.experiment, self._saved_form())
         self.is_altered = False
         return self.paths.experiment
@@ -461,6 +605,8 @@ class Experiment:
             "hypothesis": self.hypothesis,
             **self.life.to_dict(),
             "config": self.saved_config(),
+            "design": self.design.to_dict(),
+            **({"seed_offsets": self.seed_offsets} if self.seed_offsets else {}),
             "audit": asdict(self.audit),
             "design_changes": list(self.design_changes),
         }
@@ -468,6 +614,9 @@ class Experiment:
     def _restore(self, saved: Mapping[str, Any]) -> None:
         """Take over what was saved; a run's own file is newer than what format 1 holds of it."""
         self.life = Life.from_dict(saved)
+        floors = saved.get("design", {}).get("floors", {})
+        self.take_floors({arm: Floor(**floor) for arm, floor in floors.items()})
+        self.looks.read()
         self.design_changes = tuple(
             dict.fromkeys((*saved.get("design_changes", ()), *self.design_changes))
         )
@@ -487,7 +636,7 @@ class Experiment:
     def _as_result(self, arm: str, results: TrainingResult | Mapping[str, Any]) -> TrainingResult:
         if isinstance(results, TrainingResult):
             return results if results.arm == arm else replace(results, arm=arm)
-        blank = self._blank_result(RunKey(arm, self._seeds[0]))
+        blank = self._blank_result(RunKey(arm, self.design.seeds[arm][0]))
         try:
             return TrainingResult.from_dict({**blank.to_dict(), **results, "arm": arm})
         except TypeError as error:

@@ -46,7 +46,7 @@ from .domain.records import (
 )
 from .durability.checkpoints import CheckpointManager
 from .durability.lock import FileLock
-from .estimates import estimate_arms, rehearse_arms
+from .estimates import estimate_arms, measure_floors, rehearse_arms
 from .execution import (
     Executor,
     ExecutorSettings,
@@ -78,7 +78,7 @@ from .tracking.choosing import TrackingChoice, assignments
 from .tracking.log_files import log_files
 from .tracking.manifest import write_manifest
 from .tracking.telling import Assignment, Ending
-from .training import WARM_UP, Trainer, probe_run, rehearse_run, train_run
+from .training import WARM_UP, Trainer, floor_run, probe_run, rehearse_run, train_run
 from .uploads import Uploads
 
 __all__ = [
@@ -202,6 +202,7 @@ class ExperimentRunner:
             if self.execution_mode is ExecutionMode.VALIDATION:
                 return self._rehearse()
             self.setup_environment()
+            self._measure_floors()
             self._admit()
             self._start_monitoring()
             self._train()
@@ -234,7 +235,7 @@ class ExperimentRunner:
         self._executor = self._open.enter_context(self._make_executor())
         self._open.enter_context(self._scribe)
         tellings = self._tellings()
-        if len(self.experiment.unfinished_runs()) <= self._wanted_slots:
+        if len(self.experiment.runs_to_train()) <= self._wanted_slots:
             self._scribe.get_ready()  # all runs begin at once; now a processor has nothing to do
         self.experiment.publish()
         self._open.enter_context(FileLock(paths.lock))
@@ -279,10 +280,26 @@ class ExperimentRunner:
         self.status = RunnerStatus.COMPLETED if succeeded else RunnerStatus.FAILED
         return succeeded
 
+    def _measure_floors(self) -> None:
+        """Find out, before the first run, what a run scores that fails for its own sake."""
+        executor, _ = self._active()
+        experiment = self.experiment
+        if experiment.design.floors or not experiment.runs_to_train():
+            return
+        floors, why_unknown = measure_floors(experiment, executor, floor_run, self._asked_to_stop)
+        if why_unknown is not None:
+            self.logger.warning(
+                "what the random policy gets is not known, so that a run that fails would leave "
+                "the comparison incomplete: %s",
+                why_unknown,
+            )
+        experiment.take_floors(floors)
+        experiment.save()
+
     def _admit(self) -> None:
         """Find out what a run takes, and with that how many fit at once."""
         executor, _ = self._active()
-        wanted = min(self._wanted_slots, len(self.experiment.unfinished_runs()))
+        wanted = min(self._wanted_slots, len(self.experiment.runs_to_train()))
         threads = self.experiment.config.torch_threads
         if wanted > 1 and self._kind.has_processes:
             with TemporaryDirectory() as folder:
@@ -310,7 +327,7 @@ class ExperimentRunner:
         executor, campaign = self._active()
         experiment = self.experiment
         parallel = self.execution_mode is ExecutionMode.PARALLEL
-        order = experiment.interleaved_runs() if parallel else experiment.runs()
+        order = experiment.runs_in_order(interleaved=parallel)
         guard = self._guard = Guard(
             self._limits if self._kind.is_here else self._limits.of_several_machines(),
             experiment.config.hang_seconds if self._kind.has_processes else None,
@@ -390,7 +407,7 @@ class ExperimentRunner:
             "status": self.status.value,
             "step": step,
             "runs": self._runs_state(),
-            "looks": [],
+            "looks": [look.to_dict() for look in self.experiment.looks.planned],
         }
         self._checkpoints.save(step, state)
 

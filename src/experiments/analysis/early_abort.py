@@ -5,7 +5,8 @@ Ending single seeds would inflate the mean of those that survive.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any, assert_never
 
@@ -47,7 +48,17 @@ class AbortLook:
 
     def to_dict(self) -> dict[str, Any]:
         """The record as plain JSON data."""
-        return asdict(self)
+        return {**asdict(self), "rule": self.rule.value}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> AbortLook:
+        """The record from what `to_dict` made, also after a way through JSON.
+
+        Raises:
+            KeyError, TypeError, ValueError: when it is none.
+        """
+        own = {each.name: data[each.name] for each in fields(cls)}
+        return cls(**{**own, "rule": AbortRule(data["rule"])})
 
 
 def look_for_abort(

@@ -7,8 +7,8 @@ of the metric; effects are variant minus baseline.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any
 
@@ -69,7 +69,24 @@ class LookTaken:
 
     def to_dict(self) -> dict[str, Any]:
         """The record as plain JSON data."""
-        return asdict(self)
+        return {**asdict(self), "decision": self.decision.value}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> LookTaken:
+        """The record from what `to_dict` made, also after a way through JSON.
+
+        Raises:
+            KeyError, TypeError, ValueError: when it is none.
+        """
+        interval = data["interval"]
+        own = {each.name: data[each.name] for each in fields(cls)}
+        return cls(
+            **{
+                **own,
+                "interval": None if interval is None else tuple(interval),
+                "decision": Decision(data["decision"]),
+            }
+        )
 
 
 def follow(

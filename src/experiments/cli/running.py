@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ..cleaning import cleaned_files, has_model
+from ..domain.log_levels import NOTICE
 from ..domain.records import ExecutionMode, ExperimentStatus, RunnerStatus
 from ..experiment import Experiment
 from ..monitoring import free_disk_mb, seconds_remaining
@@ -30,7 +31,7 @@ from .snapshot import Snapshot
 from .tracking_flags import NO_FLAGS, TrackingFlags
 from .watching import Notices, Watcher, logged_to
 
-_LOG_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
+_LOG_LEVELS = (NOTICE, logging.INFO, logging.DEBUG)
 _PACKAGE = __package__.rpartition(".")[0]
 
 
@@ -113,7 +114,8 @@ def _is_whole(experiment: Experiment) -> bool:
             paths.model(run, single_seed=experiment.has_single_seed),
             paths.run(run).attempt(experiment.results[run].attempts),
         )
-        for run in experiment.runs()
+        for run in experiment.complete_runs()
+        if experiment.is_needed(run)
     )
 
 

@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Self
 
+from ..domain.log_levels import NOTICE
 from .snapshot import Display, Snapshot
 from .wording import printable
 
@@ -30,7 +31,7 @@ _PACKAGE = __package__.rpartition(".")[0]
 class Notices(logging.Handler):
     """Collects log lines and messages until a display shows them; safe in a signal handler."""
 
-    def __init__(self, level: int = logging.WARNING) -> None:
+    def __init__(self, level: int = NOTICE) -> None:
         super().__init__(level)
         self._waiting: SimpleQueue[str] = SimpleQueue()
 

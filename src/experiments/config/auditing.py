@@ -14,7 +14,6 @@ from .difference import difference_of, resolved_id
 from .models import AppliedPreset, ExperimentConfig
 from .rounding import planned_steps, rollout_steps
 from .rules import Arm, arm_warnings
-from .sections import HabitAbort
 
 MOST_NAMED = 5
 UNFAIR = {
@@ -46,7 +45,6 @@ def audit(config: ExperimentConfig) -> Audit:
     warnings = [*_fairness(differences), *_unequal_steps(arms)]
     by_arm = [list(arm_warnings(arm, config.evaluation.frequency)) for arm in arms]
     warnings += _said_once(by_arm)
-    warnings += _without_effect(config)
     return Audit(differences, tuple(warnings), tuple(_notices(config, judged)))
 
 
@@ -80,21 +78,6 @@ def _unequal_steps(arms: list[Arm]) -> Iterator[str]:
             f"the arms train for different numbers of steps: baseline {planned[0]}, "
             f"variant {planned[1]} (rounded up to whole rollouts)"
         )
-
-
-def _without_effect(config: ExperimentConfig) -> Iterator[str]:
-    """Settings that are recorded and not acted on by this version; none is ignored silently."""
-    later = "is recorded and not acted on by this version"
-    if config.comparison.sequential is not None:
-        yield f"comparison.sequential {later}: every seed is trained to the end"
-    if config.early_abort is not None:
-        cost = ""
-        if isinstance(config.early_abort, HabitAbort):
-            cost = (
-                " (the rule is costly besides: at 25 % of training it stops 80 % of worse arms "
-                "and 18 % of better ones)"
-            )
-        yield f"early_abort {later}: no arm is stopped in mid-training{cost}"
 
 
 def _notices(config: ExperimentConfig, judged: list[Judgement]) -> Iterator[str]:
@@ -138,6 +121,8 @@ def _not_measured(config: ExperimentConfig) -> Iterator[str]:
 
 def _too_few_seeds(config: ExperimentConfig) -> Iterator[str]:
     """An exact permutation test over n seeds an arm reaches no p below 2 / C(2n, n)."""
+    if config.comparison.sequential is not None:
+        return  # which p can be reached depends on the looks
     count, alpha, paired = len(config.seed_list), config.comparison.alpha, config.comparison.paired
     needed = next(n for n in range(1, 64) if _smallest_p(n, paired=paired) <= alpha)
     if count < needed:

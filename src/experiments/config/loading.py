@@ -51,13 +51,16 @@ def parse_experiment(
     *,
     source: str | None = None,
     environment_modules: Sequence[str] = (),
+    arms_may_be_equal: bool = False,
 ) -> ExperimentConfig:
     """Check an experiment given as a mapping; its arms may be mappings or `Configuration`s.
 
     Raises:
         ConfigurationError: with every problem.
     """
-    return _experiment(dict(mapping), [], source, environment_modules)
+    return _experiment(
+        dict(mapping), [], source, environment_modules, arms_may_be_equal=arms_may_be_equal
+    )
 
 
 def with_overrides(
@@ -130,6 +133,8 @@ def _experiment(
     problems: list[Problem],
     source: str | None,
     environment_modules: Sequence[str],
+    *,
+    arms_may_be_equal: bool = False,
 ) -> ExperimentConfig:
     import_environment_modules(environment_modules)
     schema = document.get("$schema", "")
@@ -148,7 +153,7 @@ def _experiment(
     config, wrong = _validated(ExperimentConfig, {**prepared, **arms}, (), {})
     problems += wrong
     config = config.with_environment_modules(tuple(environment_modules))
-    problems += experiment_problems(config, *judged)
+    problems += experiment_problems(config, *judged, arms_may_be_equal=arms_may_be_equal)
     _raise_if_any(_without_repeats(problems, document), source)
     return _with_judged_arms(config, judged)
 

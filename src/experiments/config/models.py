@@ -140,7 +140,9 @@ class ExperimentConfig(Section):
         ]
         | None
     ) = None
-    """Seeds of both arms, or their number; null takes the arms' own seed."""
+    """Seeds of both arms, or their number; null takes the arms' own seed.
+
+    A sequential design with more seeds goes on with those that follow the largest."""
     baseline_config: Configuration
     """The arm that is known."""
     variant_config: Configuration
@@ -188,8 +190,9 @@ class ExperimentConfig(Section):
     @property
     def seed_list(self) -> list[int]:
         """The seeds that both arms train with."""
-        seeds = list(self.seeds) if isinstance(self.seeds, tuple) else self.seeds
-        return seed_list(seeds, self.baseline_config.seed)
+        sequential = self.comparison.sequential
+        planned = None if sequential is None else sequential.max_seeds
+        return seed_list(self.seeds, self.baseline_config.seed, planned)
 
     @property
     def rule(self) -> DecisionRule:

@@ -26,13 +26,17 @@ Pointer = tuple[str | int, ...]
 
 
 def experiment_problems(
-    config: ExperimentConfig, baseline: Judgement, variant: Judgement
+    config: ExperimentConfig,
+    baseline: Judgement,
+    variant: Judgement,
+    *,
+    arms_may_be_equal: bool = False,
 ) -> Iterator[Problem]:
     """Everything that is wrong between parts that are right for themselves."""
     yield from _seed_problems(config)
     yield from _environment_problems(config, baseline, variant)
-    both_known = not baseline.problems and not variant.problems
-    if both_known and baseline.arm and variant.arm and not difference_of(baseline, variant):
+    is_doubtful = arms_may_be_equal or bool(baseline.problems or variant.problems)
+    if not is_doubtful and baseline.arm and variant.arm and not difference_of(baseline, variant):
         yield Problem(
             "/variant_config",
             "equals the baseline once the defaults are filled in",
@@ -57,11 +61,26 @@ def _seed_problems(config: ExperimentConfig) -> Iterator[Problem]:
         yield Problem(
             "/seeds", "counts beyond the largest seed", shown(config.seeds), f"at most {MAX_SEED}"
         )
+    yield from _too_many_seeds(config)
     seen: set[int] = set()
     for index, seed in enumerate(config.seeds if isinstance(config.seeds, tuple) else ()):
         if seed in seen:
             yield Problem(at("seeds", index), "stands twice", shown(seed), "name each seed once")
         seen.add(seed)
+
+
+def _too_many_seeds(config: ExperimentConfig) -> Iterator[Problem]:
+    sequential, seeds = config.comparison.sequential, config.seeds
+    if sequential is None or seeds is None:
+        return
+    named = len(seeds) if isinstance(seeds, tuple) else seeds
+    if named > sequential.max_seeds:
+        yield Problem(
+            "/seeds",
+            f"name {named} seeds, more than comparison.sequential.max_seeds",
+            shown(sequential.max_seeds),
+            "leave some out, or raise max_seeds",
+        )
 
 
 def _environment_problems(

@@ -132,6 +132,11 @@ class ExperimentPaths:
         return self.root / ".lock"
 
     @property
+    def events(self) -> Path:
+        """What happened to the experiment as a whole: its looks, changes of its design."""
+        return self.root / "events.jsonl"
+
+    @property
     def metadata(self) -> Path:
         """Name, times, format version and a table of contents."""
         return self.root / "metadata.json"

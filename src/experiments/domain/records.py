@@ -350,6 +350,17 @@ class DecisionRule:
 
 
 @dataclass(frozen=True)
+class Floor:
+    """What a policy gets that draws its actions uniformly: the worst that a run can come to."""
+
+    return_mean: float
+    return_std: float
+    """Over episodes."""
+    episodes: int
+    steps: int
+
+
+@dataclass(frozen=True)
 class RunProgress:
     """How far one run is, read from its journal."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
+from itertools import count, islice
 
 import numpy as np
 
@@ -25,10 +27,21 @@ def stream_seeds(seed: int, stream: SeedStream, count: int) -> list[int]:
     return [int(word) for word in words]
 
 
-def seed_list(seeds: int | list[int] | None, first: int) -> list[int]:
-    """The seeds of an experiment: a list, a count from `first` on, or `first` alone."""
-    if seeds is None:
-        return [first]
-    if isinstance(seeds, int):
-        return list(range(first, first + seeds))
-    return list(seeds)
+def seed_list(
+    seeds: int | Sequence[int] | None, first: int, planned: int | None = None
+) -> list[int]:
+    """The seeds of an experiment: a list, a count from `first` on, or `first` alone.
+
+    Fewer than `planned` are extended by those that follow the largest; after `MAX_SEED` comes 0.
+    """
+    match seeds:
+        case None:
+            found = [first]
+        case int():
+            found = list(range(first, first + seeds))
+        case _:
+            found = list(seeds)
+    known = set(found)
+    following = (seed % (MAX_SEED + 1) for seed in count(max(found) + 1))
+    more = max(0, (planned or 0) - len(found))
+    return found + list(islice((seed for seed in following if seed not in known), more))

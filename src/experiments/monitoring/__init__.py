@@ -9,6 +9,7 @@ from .journal_progress import JournalProgress
 from .limits import Level, Limits, Pressure, Resource, Usage, pressures, together, used_memory_mb
 from .monitor import ResourceMonitor
 from .progress import ProgressInfo, progress_info, seconds_remaining
+from .record_stream import RecordStream
 from .resources import MachineMeter, ResourceUsage
 from .stopwatch import Stopwatch
 
@@ -23,6 +24,7 @@ __all__ = [
     "MachineMeter",
     "Pressure",
     "ProgressInfo",
+    "RecordStream",
     "Resource",
     "ResourceMonitor",
     "ResourceUsage",

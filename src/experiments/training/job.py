@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 from ..domain.paths import RunPaths
-from ..domain.records import RunEstimate, RunKey, TrainerConfig, TrainingResult
+from ..domain.records import Floor, RunEstimate, RunKey, TrainerConfig, TrainingResult
 from ..durability.lock import PATIENCE_SECONDS, FileLock
 from .stopping import stopped_by
 from .trainer import Trainer
@@ -68,6 +68,13 @@ def probe_run(run: RunKey, config: TrainerConfig) -> RunEstimate:
     from .rehearsal import probe  # needs the learning library
 
     return probe(run, config)
+
+
+def floor_run(run: RunKey, config: TrainerConfig) -> Floor:  # noqa: ARG001 - as the others
+    """Measure what the random policy gets on a run's environment; nothing is trained or written."""
+    from .floor import measure_floor  # needs the learning library
+
+    return measure_floor(config)
 
 
 def _lock(config: TrainerConfig) -> AbstractContextManager[object]:

@@ -23,7 +23,7 @@ import torch
 
 del sys.modules["torch.utils.tensorboard"]
 
-from . import job, rehearsal  # noqa: F401
+from . import floor, job, rehearsal  # noqa: F401
 from .sb3 import backend  # noqa: F401
 from .sb3.compiler import spare_compiler
 from .sb3.first_step import warm_up
