@@ -168,7 +168,13 @@ def results_document(experiment: Experiment) -> dict[str, Any]:
     return {
         "experiment_id": experiment.experiment_id,
         "status": experiment.status.value,
-        "runs": [run_document(_result_so_far(experiment, run)) for run in experiment.runs()],
+        "runs": [
+            {
+                **run_document(_result_so_far(experiment, run)),
+                "analysed": experiment.is_needed(run),
+            }
+            for run in experiment.runs()
+        ],
         "arms": {
             arm: _arm_document(experiment, result)
             for arm, result in _arm_results(experiment).items()
@@ -191,7 +197,7 @@ def _result_so_far(experiment: Experiment, run: RunKey) -> TrainingResult:
         status=progress.status,
         total_timesteps=progress.step,
         attempts=progress.attempt,
-        error=progress.error,
+        error=None if progress.status is RunStatus.CANCELLED else progress.error,
     )
 
 

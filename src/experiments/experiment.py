@@ -409,8 +409,8 @@ class Experiment:
 
     def _missing_result(self, run: RunKey) -> TrainingResult:
         if not self.is_needed(run):
-            failed = self.failed_result(run, "not needed any more", 0)
-            return replace(failed, status=RunStatus.CANCELLED, attempts=0)
+            failed = self.failed_result(run, "", 0)
+            return replace(failed, status=RunStatus.CANCELLED, attempts=0, error=None)
         failed = self.failed_result(run, "not trained yet", 0)
         return replace(failed, status=RunStatus.QUEUED, attempts=0)
 

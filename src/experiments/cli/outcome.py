@@ -15,7 +15,7 @@ from ..domain.records import RunStatus
 from . import tables
 from .stored import StoredExperiment
 from .told import told_lines
-from .wording import printable
+from .wording import plural, printable
 
 
 def print_outcome(screen: Console, experiment: StoredExperiment) -> None:
@@ -30,11 +30,24 @@ def print_outcome(screen: Console, experiment: StoredExperiment) -> None:
         screen.print(Text(printable(sentence)))
         screen.print()
     print_places(screen, experiment.paths)
+    if unused := _not_analysed(experiment):
+        screen.print(Text(f"note     {unused}", style="dim"))
     if cost := _cost_of_diagnostics(experiment):
         screen.print(Text(f"note     {cost}", style="dim"))
     for deviation in deviations(experiment):
         screen.print(Text(f"note     {printable(deviation)}", style="yellow"), soft_wrap=True)
     print_problems(screen, experiment)
+
+
+def _not_analysed(experiment: StoredExperiment) -> str | None:
+    """How many runs a rule has ended the experiment without, and what they took."""
+    unused = [run for run in experiment.runs if not run.get("analysed", True)]
+    if not unused:
+        return None
+    steps = sum(tables.number(run, "total_timesteps") or 0 for run in unused)
+    spent = f", {steps:,.0f} steps of them were spent" if steps else ""
+    needed = "was" if len(unused) == 1 else "were"
+    return f"{plural(len(unused), 'planned run')} {needed} not needed{spent}"
 
 
 def _cost_of_diagnostics(experiment: StoredExperiment) -> str | None:

@@ -112,7 +112,7 @@ class StoredExperiment:
 
     def _begun_environment(self, arm: str) -> Any:
         """What the arm's first run told when it began."""
-        for seed in (self._seeds or ())[:1]:
+        for seed in (self._seeds_of(arm) or ())[:1]:
             return _first_record(self.paths.run(RunKey(arm, seed)).journal).get("environment")
         return None
 
@@ -126,8 +126,8 @@ class StoredExperiment:
     @property
     def runs_planned(self) -> int | None:
         """Arms times seeds; None where the file does not say."""
-        seeds = self._seeds
-        return None if seeds is None else len(ARMS) * len(seeds)
+        seeds = [self._seeds_of(arm) for arm in ARMS]
+        return None if None in seeds else sum(len(each or ()) for each in seeds)
 
     @property
     def planned_timesteps(self) -> Mapping[RunKey, int]:
@@ -135,11 +135,14 @@ class StoredExperiment:
         return {
             RunKey(arm, seed): _whole(self.arm_config(arm).get("training_steps"))
             for arm in ARMS
-            for seed in self._seeds or ()
+            for seed in self._seeds_of(arm) or ()
         }
 
-    @property
-    def _seeds(self) -> Sequence[int] | None:
+    def _seeds_of(self, arm: str) -> Sequence[int] | None:
+        """The planned seeds; None where the files do not say."""
+        told = _mapping(_mapping(self.experiment.get("design")).get("seeds")).get(arm)
+        if isinstance(told, list):
+            return [_whole(seed) for seed in told]
         config = self.experiment.get("config")
         if not isinstance(config, Mapping):
             return None

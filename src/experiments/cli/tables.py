@@ -120,12 +120,13 @@ def number(record: Data, name: str) -> float | None:
 
 
 def _arm_cells(arm: str, runs: Sequence[Data]) -> list[str]:
-    done = [run for run in runs if run.get("status") == "completed"]
+    analysed = [run for run in runs if run.get("analysed", True)]
+    done = [run for run in analysed if run.get("status") == "completed"]
     steps = sum(number(run, "total_timesteps") or 0 for run in runs)
     seconds = sum(number(run, "training_time") or 0 for run in runs)
     return [
         arm,
-        f"{len(done)}/{len(runs)}",
+        f"{len(done)}/{len(analysed)}",
         wording.spread(*_mean_and_deviation(done)),
         wording.whole(steps),
         wording.duration(seconds),

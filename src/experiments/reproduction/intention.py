@@ -79,28 +79,36 @@ def intend(plan: Plan) -> Intention:
     recorded = read_provenance(plan.original)
     unknown = {name: None for name in plan.modules if name not in recorded.modules}
     recorded = replace(recorded, modules={**recorded.modules, **unknown})
-    document = _document(plan)
     results = _results(plan)
-    complete = [each for each in results if each.get("status") == RunStatus.COMPLETED]
+    complete = [
+        each
+        for each in results
+        if each.get("status") == RunStatus.COMPLETED and each.get("analysed", True)
+    ]
     if not complete:
         raise UsageError(
             "no run of it is complete",
             where=str(plan.original.results),
             remedy=f"continue it first with --experiment-id {plan.original.experiment_id}",
         )
+    runs = tuple(RunKey(each["arm"], each["seed"]) for each in complete)
+    document = _document(plan, runs)
     environment = replayed(recorded, os.environ)
     return Intention(
         plan,
         recorded,
         document,
-        runs=tuple(RunKey(each["arm"], each["seed"]) for each in complete),
+        runs=runs,
         surroundings=surroundings(recorded, document, environment),
         caveats=tuple(_caveats(plan.original, recorded, results)),
     )
 
 
-def _document(plan: Plan) -> dict[str, Any]:
-    """The saved experiment file, for the seeds that are asked for, without trackers."""
+def _document(plan: Plan, runs: Sequence[RunKey]) -> dict[str, Any]:
+    """The saved experiment file, for the seeds of some runs, without trackers.
+
+    And without rules that end it early: these runs are trained, whatever they come to.
+    """
     saved = read_json(plan.original.experiment)
     try:
         document = dict(saved["config"])
@@ -110,8 +118,12 @@ def _document(plan: Plan) -> dict[str, Any]:
             where=str(plan.original.experiment),
             remedy="restore the file from a copy",
         ) from error
-    if plan.seeds:
-        document["seeds"] = list(plan.seeds)
+    rule = document.get("comparison") or {}
+    ends_early = bool(rule.get("sequential") or document.get("early_abort"))
+    if plan.seeds or ends_early:
+        document["seeds"] = list(dict.fromkeys(run.seed for run in runs))
+    if ends_early:
+        document |= {"comparison": {**rule, "sequential": None}, "early_abort": None}
     return document | {name: value for name, value in _LOCAL_ALONE.items() if name in document}
 
 

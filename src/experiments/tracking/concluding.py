@@ -13,6 +13,7 @@ from ..domain.paths import ExperimentPaths
 from ..domain.records import RunKey, RunStatus
 from ..domain.redaction import redact
 from ..durability.files import json_text, read_json
+from ..durability.journal import read_journal
 from .files_without_secrets import is_withheld
 from .series import RunStreams, evaluation_rows, final_values, read_streams
 from .tracker import RunConclusion, Table
@@ -23,12 +24,19 @@ WHOLE_EXPERIMENT = ("experiment_results", "model_predictions", "memory_usage")
 
 
 def run_status(paths: ExperimentPaths, run: RunKey) -> RunStatus:
-    """Where a run stands, by its result; one that has begun and has none is interrupted."""
+    """Where a run stands, by its result; one that has begun and has none is interrupted.
+
+    Or it was cancelled, which its events tell.
+    """
     files = paths.run(run)
     result = _object(files.result).get("result") or {}
     if isinstance(result, Mapping) and "status" in result:
         return RunStatus(result["status"])
-    return RunStatus.INTERRUPTED if files.journal.is_file() else RunStatus.QUEUED
+    if not files.journal.is_file():
+        return RunStatus.QUEUED
+    ends = [each for each in read_journal(files.events) if each["kind"] == "attempt_ended"]
+    was_cancelled = ends and ends[-1].get("outcome") == RunStatus.CANCELLED
+    return RunStatus.CANCELLED if was_cancelled else RunStatus.INTERRUPTED
 
 
 def conclude_run(

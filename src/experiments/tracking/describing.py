@@ -70,8 +70,10 @@ def describe_runs(
     provenance = _provenance(paths, secrets)
     try:
         config = saved["config"]
-        seeds = seed_list(config["seeds"], config["baseline_config"]["seed"])
-        runs = [RunKey(arm, seed) for seed in seeds for arm in ARMS]
+        same = seed_list(config["seeds"], config["baseline_config"]["seed"])
+        by_arm = saved.get("design", {}).get("seeds") or dict.fromkeys(ARMS, same)
+        pairs = zip(*(by_arm[arm] for arm in ARMS), strict=True)
+        runs = [RunKey(*run) for seeds in pairs for run in zip(ARMS, seeds, strict=True)]
         described = [_describe(run, saved, provenance, options) for run in runs]
     except (KeyError, TypeError, AttributeError) as error:
         raise StorageError(

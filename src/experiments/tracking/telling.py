@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..domain.errors import ExperimentsError, StorageError
 from ..domain.paths import ExperimentPaths
-from ..domain.records import RunKey, RunStatus
+from ..domain.records import ENDED_RUNS, RunKey, RunStatus
 from ..domain.redaction import redact
 from ..durability.files import make_directory, write_atomically
 from ..durability.journal import Record
@@ -30,7 +30,7 @@ _WAKE_SECONDS = 0.2
 """How soon the wish to end is noticed."""
 NICENESS = 10
 """Training comes first: a tracker takes the processor time that is left."""
-OVER = frozenset({RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.SKIPPED})
+OVER = ENDED_RUNS - {RunStatus.INTERRUPTED}
 LONGEST_ERROR = 2000
 
 
