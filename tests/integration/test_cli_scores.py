@@ -149,9 +149,49 @@ def test_a_warning_is_told_beside_the_verdict(terminal: Terminal, scores: Path) 
     assert terminal.err.startswith("warning: sac has no score of seed 4")
 
 
+WITH_FAILURES = BETTER.replace("sac,4,44\n", "sac,4,\n").replace("sac,3,43\n", "sac,3,nan\n")
+
+
+def test_failed_runs_count_with_the_floor_that_is_stated(terminal: Terminal, scores: Path) -> None:
+    scores.write_text(WITH_FAILURES)
+
+    found = terminal.told("compare", "--scores", scores, "--floor", 9)
+
+    assert found["effect"] == pytest.approx((40 + 41 + 42 + 9 + 9) / 5 - 12)
+    assert found["n_per_arm"] == {"ddpg": 5, "sac": 5}
+    assert found["failed_per_arm"] == {"ddpg": 0, "sac": 2}
+    assert found["floor"] == 9.0
+    assert found["sensitivity"]["failed_per_arm"] == {"ddpg": 0, "sac": 2}
+    assert found["sensitivity"]["best"] == "variant_better"
+
+
+def test_a_person_reads_how_many_failed_and_what_that_could_change(
+    terminal: Terminal, scores: Path
+) -> None:
+    scores.write_text(WITH_FAILURES)
+
+    told = " ".join(terminal("compare", "--scores", scores, "--floor", 9).split())
+
+    assert "sac (variant) 5 2 41.00 ± 1.00" in told
+    assert "their arm's floor: 2 of 5 sac runs with 9" in told
+    assert told.count("depends on what a failed run is worth") == 1
+    assert "0 of 5 ddpg runs and 2 of 5 sac runs failed (Fisher's exact test p = 0.44)" in told
+
+
+def test_looks_count_failed_runs_as_present(terminal: Terminal, scores: Path) -> None:
+    scores.write_text(WITH_FAILURES)
+
+    found = terminal.told("compare", "--scores", scores, "--floor", 39, "--sequential", "4,1,5")
+
+    assert [look["n_per_arm"] for look in found["looks"]] == [4, 5]
+    assert found["sensitivity"]["failed_per_arm"] == {"ddpg": 0, "sac": 2}
+
+
 @pytest.mark.parametrize(
     ("words", "what"),
     [
+        (["pair", "--floor", "0"], "--floor holds for --scores FILE alone"),
+        (["--scores", "x.csv", "--floor", "nan"], "--floor must be a finite number"),
         (["pair", "--scores", "x.csv"], "both experiments and --scores are given"),
         (["pair", "--alpha", "0.1"], "--alpha holds for --scores FILE alone"),
         (["pair", "--paired"], "--paired holds for --scores FILE alone"),

@@ -111,6 +111,51 @@ def test_a_missing_score_is_told_to_count_as_a_failure() -> None:
     )
 
 
+FAILED = (
+    "arm,seed,score,status\na,1,10,completed\na,2,,failed\n"
+    "a,3,7,skipped\na,4,nan,\nb,1,-inf,\nb,2,3,\n"
+)
+
+
+def test_with_failures_allowed_a_row_without_a_score_is_a_run_that_failed() -> None:
+    table = parse_scores(FAILED, "x", failures=True)
+
+    by_arm = {arm: as_results(arm, scores) for arm, scores in table.scores.items()}
+    assert [(run.seed, run.final_return, run.fault) for run in by_arm["a"]] == [
+        (1, 10.0, None),
+        (2, None, "run"),
+        (3, None, "run"),
+        (4, None, "run"),
+    ]
+    assert [run.status.value for run in by_arm["b"]] == ["failed", "completed"]
+    (warning,) = table.warnings
+    assert warning.startswith("b has no score of seeds 3, 4, which the other arm has")
+
+
+def test_a_curve_with_a_score_that_is_none_is_a_run_that_failed_and_not_one_that_is_cut() -> None:
+    text = "arm,seed,step,score\na,1,10,1\na,1,20,\na,1,30,5\na,2,10,1\na,2,20,\nb,1,100,5\n"
+
+    table = parse_scores(text, "x", failures=True)
+
+    assert [str(value) for value in table.scores["a"].values()] == ["nan", "nan"]
+    assert not any("end before" in warning for warning in table.warnings)
+
+
+def test_a_row_that_says_it_failed_is_refused_where_no_failure_is_allowed() -> None:
+    assert "line 3: the run's status is failed" in refused(FAILED)
+    assert "--floor says it" in refused(FAILED)
+
+
+@pytest.mark.parametrize("failures", [True, False])
+def test_an_unknown_status_and_a_score_that_is_no_number_are_refused(failures: bool) -> None:
+    for row, what in (
+        ("a,1,2,running", "status 'running' is none that is known"),
+        ("a,1,two,", "score 'two' is no number"),
+    ):
+        with pytest.raises(UsageError, match=what):
+            parse_scores(f"arm,seed,score,status\n{row}\n", "x", failures=failures)
+
+
 def test_binary_content_is_refused() -> None:
     assert refused("PK\x03\x04\0\0").startswith("scores.csv: it holds NUL characters")
 

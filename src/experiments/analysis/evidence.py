@@ -17,6 +17,12 @@ from .text import listed, plural
 
 METRICS = ("final_return", "final_mean_reward", "auc")
 DIRECTIONS = ("maximize", "minimize")
+RUN_FAULT = "run"
+"""`TrainingResult.fault` of a run that nothing but itself has failed."""
+FLOOR_UNKNOWN = (
+    "what a failed run is worth is not known, because the floor, a random policy's return, was not "
+    "measured"
+)
 PERMUTATION_SEED = 20_240_229
 """Seed of the generator that draws relabellings where there are too many to visit."""
 
@@ -32,12 +38,15 @@ class Evidence:
     baseline: str
     variant: str
     baseline_scores: NDArray[np.float64]
-    """Shape ``(n,)``, one score for each completed run, in the order of the seeds."""
+    """Shape ``(n,)``, in the order of the seeds: one score for each run that completed, or failed
+    for its own sake where its arm's floor is known."""
     variant_scores: NDArray[np.float64]
     n_per_arm: Mapping[str, int]
-    """Runs that have a score."""
+    """Runs that have a score, the floor included."""
     failed_per_arm: Mapping[str, int]
-    """Runs that have none: failed, skipped, interrupted, or not finite."""
+    """Runs that have none of their own: failed, skipped, or not finite."""
+    imputed_per_arm: Mapping[str, int]
+    """Those of them that count with their arm's floor."""
     gap: str | None
     """Why the arms cannot be compared; None where they can."""
     effect: float | None = None
@@ -84,14 +93,16 @@ def scored(results: Results, rule: DecisionRule) -> Evidence:
     """
     _check(results, rule)
     baseline, variant = results
+    scores = {arm: _scores_by_seed(arm, runs, rule) for arm, runs in results.items()}
     return Evidence(
         rule=rule,
         baseline=baseline,
         variant=variant,
-        baseline_scores=scores_by_seed(results[baseline], rule.metric),
-        variant_scores=scores_by_seed(results[variant], rule.metric),
-        n_per_arm={arm: len(scores_by_seed(results[arm], rule.metric)) for arm in results},
+        baseline_scores=scores[baseline],
+        variant_scores=scores[variant],
+        n_per_arm={arm: len(scores[arm]) for arm in results},
         failed_per_arm={arm: _failures(results[arm], rule.metric) for arm in results},
+        imputed_per_arm={arm: imputed(arm, runs, rule) for arm, runs in results.items()},
         gap=_gap(results, rule),
     )
 
@@ -103,15 +114,48 @@ def score(result: TrainingResult, metric: str) -> float | None:
     return value if complete and value is not None and math.isfinite(value) else None
 
 
-def scores_by_seed(results: Sequence[TrainingResult], metric: str) -> NDArray[np.float64]:
-    """The scores of the completed runs, shape ``(n,)``, in the order of their seeds."""
-    scores = (score(result, metric) for result in sorted(results, key=seed_order))
-    return np.array([value for value in scores if value is not None], dtype=float)
+def worth(arm: str, run: TrainingResult, rule: DecisionRule) -> float | None:
+    """What a run of an arm counts with: its score, or the floor where it failed for its own sake.
+
+    None for a run that leaves a gap: still to come, failed by the machine, or without a floor.
+    """
+    if failed_for_its_own_sake(run, rule.metric):
+        return floor_of(arm, rule)
+    return score(run, rule.metric)
+
+
+def failed_for_its_own_sake(run: TrainingResult, metric: str) -> bool:
+    """Whether nothing but the run is to blame that it has no score: its failure is a result."""
+    if run.status in (RunStatus.FAILED, RunStatus.SKIPPED):
+        return run.fault == RUN_FAULT
+    value: float | None = getattr(run, metric)
+    is_complete = run.success and run.status is RunStatus.COMPLETED
+    return is_complete and value is not None and not math.isfinite(value)
+
+
+def floor_of(arm: str, rule: DecisionRule) -> float | None:
+    """The random policy's return on an arm's environment; None where it is not known."""
+    floor = rule.floors.get(arm)
+    return floor if floor is not None and math.isfinite(floor) else None
+
+
+def imputed(arm: str, runs: Sequence[TrainingResult], rule: DecisionRule) -> int:
+    """How many of an arm's runs count with the floor."""
+    if floor_of(arm, rule) is None:
+        return 0
+    return sum(failed_for_its_own_sake(run, rule.metric) for run in runs)
 
 
 def seed_order(result: TrainingResult) -> tuple[bool, int]:
     """Sorting key: by seed, runs without one last."""
     return result.seed is None, result.seed or 0
+
+
+def _scores_by_seed(
+    arm: str, runs: Sequence[TrainingResult], rule: DecisionRule
+) -> NDArray[np.float64]:
+    scores = (worth(arm, run, rule) for run in sorted(runs, key=seed_order))
+    return np.array([value for value in scores if value is not None], dtype=float)
 
 
 def _check(results: Results, rule: DecisionRule) -> None:
@@ -152,11 +196,13 @@ def _gap(results: Results, rule: DecisionRule) -> str | None:
     for arm, runs in results.items():
         if not runs:
             return f"the {arm} has no finished run"
-        missing = _without_score(runs, rule.metric)
+        missing = [run for run in sorted(runs, key=seed_order) if worth(arm, run, rule) is None]
         if missing:
-            names = listed([_reason(run) for run in missing])
+            names = listed([reason(run) for run in missing])
             has = "has" if len(missing) == 1 else "have"
-            return f"{len(missing)} of {plural(len(runs), f'{arm} run')} {has} no score ({names})"
+            told = f"{len(missing)} of {plural(len(runs), f'{arm} run')} {has} no score ({names})"
+            lacks = any(failed_for_its_own_sake(run, rule.metric) for run in missing)
+            return f"{told}; {FLOOR_UNKNOWN}" if lacks else told
     seeds = [{run.seed for run in runs} for runs in results.values()]
     if rule.paired and seeds[0] != seeds[1]:
         return "a paired comparison needs the same seeds in both arms"
@@ -164,18 +210,20 @@ def _gap(results: Results, rule: DecisionRule) -> str | None:
 
 
 def _failures(runs: Sequence[TrainingResult], metric: str) -> int:
-    """Runs that were tried and have no score; what is still to be trained has not failed."""
+    """Runs that were tried and have no score."""
+    return sum(was_tried(run) and score(run, metric) is None for run in runs)
+
+
+def was_tried(run: TrainingResult) -> bool:
+    """Whether a run has come to an end; what is still to be trained has not failed."""
     to_come = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.INTERRUPTED, RunStatus.CANCELLED)
-    return sum(run.status not in to_come for run in _without_score(runs, metric))
+    return run.status not in to_come
 
 
-def _without_score(runs: Sequence[TrainingResult], metric: str) -> list[TrainingResult]:
-    return [run for run in sorted(runs, key=seed_order) if score(run, metric) is None]
-
-
-def _reason(run: TrainingResult) -> str:
-    scored = run.success and run.status is RunStatus.COMPLETED
-    reason = "no finite score" if scored else run.status.value
+def reason(run: TrainingResult) -> str:
+    """Why a run has no score, with its seed."""
+    is_complete = run.success and run.status is RunStatus.COMPLETED
+    told = "no finite score" if is_complete else run.status.value
     if not run.success and run.status is RunStatus.COMPLETED:
-        reason = RunStatus.FAILED.value
-    return reason if run.seed is None else f"seed {run.seed}: {reason}"
+        told = RunStatus.FAILED.value
+    return told if run.seed is None else f"seed {run.seed}: {told}"

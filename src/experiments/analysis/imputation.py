@@ -45,7 +45,7 @@ def worst_for_variant(
     Raises:
         ValueError: where a run failed and there is neither a score nor a floor.
     """
-    poorest, best = _extremes(baseline, variant, floor, direction)
+    poorest, best = extremes(baseline, variant, floor, direction)
     return Completed(impute(baseline, best), impute(variant, poorest))
 
 
@@ -57,7 +57,7 @@ def best_for_variant(
     Raises:
         ValueError: as there.
     """
-    poorest, best = _extremes(baseline, variant, floor, direction)
+    poorest, best = extremes(baseline, variant, floor, direction)
     return Completed(impute(baseline, poorest), impute(variant, best))
 
 
@@ -72,10 +72,14 @@ def failures_p(
     return float(scipy.stats.fisher_exact(table)[1])
 
 
-def _extremes(
+def extremes(
     baseline: Scores, variant: Scores, floor: float | None, direction: str
 ) -> tuple[float, float]:
-    """The poorest and the best of all scores and the floor."""
+    """The poorest and the best of all scores and the floor.
+
+    Raises:
+        ValueError: where a run failed and there is neither a score nor a floor.
+    """
     values = np.concatenate([np.asarray(baseline, float), np.asarray(variant, float)])
     complete = bool(np.isfinite(values).all())
     known = [*values[np.isfinite(values)], *([] if floor is None else [floor])]

@@ -1,7 +1,8 @@
 """Scores by arm and seed out of a table that any tool can write; pure functions on its text.
 
-Columns ``arm``, ``seed``, ``score`` and, where a run has a curve, ``step``. Nothing is left out
-and nothing is guessed: a row that cannot be read is refused with its line.
+Columns ``arm``, ``seed``, ``score`` and, where a run has a curve, ``step``; ``status`` may say that
+a run failed. Nothing is left out and nothing is guessed: a row that cannot be read is refused with
+its line.
 """
 
 from __future__ import annotations
@@ -17,18 +18,21 @@ from statistics import fmean
 from ..domain.errors import UsageError
 from ..domain.records import TrainingResult
 from ..domain.scores import FINAL_SHARE
+from .evidence import RUN_FAULT
 from .text import listed, percent, plural
 
 NEEDED = ("arm", "seed", "score")
-STEP = "step"
+STEP, STATUS = "step", "status"
+COMPLETED, FAILURES = "completed", ("failed", "skipped")
+"""What a row's status may be; an empty one says nothing."""
 BASELINE, VARIANT = "baseline", "variant"
 
 _SEED = re.compile(r"\s*[+-]?[0-9]{1,40}\s*")
 _LONGEST_ARM = 100
 _LONGEST_SHOWN = 40
 _FAILURE_REMEDY = (
-    "write a finite number; a run that failed gets the score that a failure is worth, such as a "
-    "random policy's return, because leaving it out favours the arm that fails"
+    "write a finite number; a run that failed gets the score that a failure is worth: --floor says "
+    "it, such as a random policy's return, because leaving the run out favours the arm that fails"
 )
 
 Curve = dict[float, float]
@@ -40,7 +44,7 @@ class ScoreTable:
     """One score for each arm and seed."""
 
     scores: Mapping[str, Mapping[int, float]]
-    """By arm in the order of the file, and by seed."""
+    """By arm in the order of the file, and by seed; NaN for a run that failed."""
     warnings: tuple[str, ...] = ()
     """What a reader of a verdict on them must know."""
 
@@ -51,6 +55,7 @@ class _Columns:
     seed: int
     score: int
     step: int | None
+    status: int | None
     count: int
 
 
@@ -61,11 +66,12 @@ class _RefusedCell(Exception):
         self.remedy = remedy
 
 
-def parse_scores(text: str, source: str) -> ScoreTable:
+def parse_scores(text: str, source: str, *, failures: bool = False) -> ScoreTable:
     """The scores of a CSV text with a header; `source` names it in errors.
 
     Of a run with steps the score is the mean over the last 10 % of its steps, the last one
-    included, as an experiment's `final_return`.
+    included, as an experiment's `final_return`. With `failures` a run has failed of which a row
+    says so, or has a score that is empty or not finite; else such a row is refused.
 
     Raises:
         UsageError: naming the line that cannot be read.
@@ -74,7 +80,7 @@ def parse_scores(text: str, source: str) -> ScoreTable:
         raise UsageError("it holds NUL characters", where=source, remedy="save it as UTF-8 CSV")
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        return _table(_curves(cells for cells in reader if cells))
+        return _table(_curves((cells for cells in reader if cells), failures=failures))
     except csv.Error as error:
         what, remedy = f"not CSV ({error})", "quote a cell with quotes in it, and double these"
     except _RefusedCell as refused:
@@ -118,7 +124,7 @@ def as_results(arm: str, scores: Mapping[int, float]) -> list[TrainingResult]:
     """Results of runs of which only the score is known, as the verdict takes them."""
     return [
         TrainingResult(
-            success=True,
+            success=math.isfinite(score),
             total_timesteps=0,
             training_time=0.0,
             final_mean_reward=None,
@@ -128,17 +134,18 @@ def as_results(arm: str, scores: Mapping[int, float]) -> list[TrainingResult]:
             environment_name="",
             seed=seed,
             arm=arm,
-            final_return=score,
+            final_return=score if math.isfinite(score) else None,
+            fault=None if math.isfinite(score) else RUN_FAULT,
         )
         for seed, score in scores.items()
     ]
 
 
-def _curves(rows: Iterator[Sequence[str]]) -> dict[str, dict[int, Curve]]:
+def _curves(rows: Iterator[Sequence[str]], *, failures: bool) -> dict[str, dict[int, Curve]]:
     """Each run's scores by arm and seed; the first row names the columns."""
     columns = _columns(next(rows, []))
     curves: dict[str, dict[int, Curve]] = {}
-    for arm, seed, step, score in _parsed(rows, columns):
+    for arm, seed, step, score in _parsed(rows, columns, failures=failures):
         curve = curves.setdefault(arm, {}).setdefault(seed, {})
         if step in curve:
             at = "" if columns.step is None else f" at step {step:g}"
@@ -154,7 +161,7 @@ def _curves(rows: Iterator[Sequence[str]]) -> dict[str, dict[int, Curve]]:
 
 def _columns(header: Sequence[str]) -> _Columns:
     names = [name.strip() for name in header]
-    allowed = f"the columns are {', '.join(NEEDED)} and, where runs have curves, {STEP}"
+    allowed = f"the columns are {', '.join(NEEDED)}, {STEP} where runs have curves, and {STATUS}"
     if not names:
         raise _RefusedCell("it is empty", f"{allowed}; the first line names them")
     if len(names) == 1 and (";" in names[0] or "\t" in names[0]):
@@ -165,16 +172,16 @@ def _columns(header: Sequence[str]) -> _Columns:
     if missing := [name for name in NEEDED if name not in names]:
         there = f"{listed(shown)} {'is' if len(shown) == 1 else 'are'} there"
         raise _RefusedCell(f"column {listed(missing)} is missing; {there}", allowed)
-    extra = [_shown(name) for name in names if name not in (*NEEDED, STEP)]
+    extra = [_shown(name) for name in names if name not in (*NEEDED, STEP, STATUS)]
     if extra:
         raise _RefusedCell(f"column {listed(extra)} is none that is known", allowed)
-    step = names.index(STEP) if STEP in names else None
+    step, status = (names.index(name) if name in names else None for name in (STEP, STATUS))
     arm, seed, score = (names.index(name) for name in NEEDED)
-    return _Columns(arm, seed, score, step, len(names))
+    return _Columns(arm, seed, score, step, status, len(names))
 
 
 def _parsed(
-    rows: Iterator[Sequence[str]], columns: _Columns
+    rows: Iterator[Sequence[str]], columns: _Columns, *, failures: bool
 ) -> Iterator[tuple[str, int, float, float]]:
     """Arm, seed, step, score of each row."""
     arms: dict[str, str] = {}
@@ -191,7 +198,8 @@ def _parsed(
         if seed not in seeds:
             seeds[seed] = _seed(seed)
         step = 0.0 if columns.step is None else _step(cells[columns.step])
-        yield arms[arm], seeds[seed], step, _score(cells[columns.score])
+        status = COMPLETED if columns.status is None else cells[columns.status].strip().lower()
+        yield arms[arm], seeds[seed], step, _score(cells[columns.score], status, failures=failures)
 
 
 def _arm(cell: str) -> str:
@@ -219,14 +227,23 @@ def _step(cell: str) -> float:
     return step
 
 
-def _score(cell: str) -> float:
-    score = _number(cell)
+def _score(cell: str, status: str, *, failures: bool) -> float:
+    """The score; NaN for a run that failed."""
+    score = math.nan if not cell.strip() else _number(cell)
+    if status not in ("", COMPLETED, *FAILURES):
+        known = f"write {COMPLETED} or {listed(FAILURES, ' or ')}, or leave it empty"
+        raise _RefusedCell(f"status {_shown(status)} is none that is known", known)
     if score is None:
-        missing = "score is missing" if not cell.strip() else f"score {_shown(cell)} is no number"
-        raise _RefusedCell(missing, _FAILURE_REMEDY)
-    if not math.isfinite(score):
-        raise _RefusedCell(f"score {_shown(cell)} is not finite", _FAILURE_REMEDY)
-    return score
+        raise _RefusedCell(f"score {_shown(cell)} is no number", _FAILURE_REMEDY)
+    if status in FAILURES:
+        score = math.nan
+    if math.isfinite(score):
+        return score
+    if not failures:
+        told = f"score {_shown(cell)} is not finite" if cell.strip() else "score is missing"
+        what = f"the run's status is {status}" if status in FAILURES else told
+        raise _RefusedCell(what, _FAILURE_REMEDY)
+    return math.nan
 
 
 def _number(cell: str) -> float | None:
@@ -243,17 +260,28 @@ def _shown(cell: str) -> str:
 
 def _table(curves: Mapping[str, Mapping[int, Curve]]) -> ScoreTable:
     scores = {
-        arm: {seed: final_score(curve) for seed, curve in by_seed.items()}
+        arm: {seed: _run_score(curve) for seed, curve in by_seed.items()}
         for arm, by_seed in curves.items()
     }
     warnings = (*_ends_early(curves), *_unequal_seeds(scores))
     return ScoreTable(scores, warnings)
 
 
+def _run_score(curve: Curve) -> float:
+    """The final score; NaN where the run has failed at any step."""
+    has_failed = any(math.isnan(score) for score in curve.values())
+    return math.nan if has_failed else final_score(curve)
+
+
 def _ends_early(curves: Mapping[str, Mapping[int, Curve]]) -> Iterator[str]:
     """A curve that is cut off would count as if it were whole."""
-    last = {(arm, seed): max(curve) for arm, runs in curves.items() for seed, curve in runs.items()}
-    longest = max(last.values())
+    last = {
+        (arm, seed): max(curve)
+        for arm, runs in curves.items()
+        for seed, curve in runs.items()
+        if not math.isnan(_run_score(curve))
+    }
+    longest = max(last.values(), default=0.0)
     cut = {run: step for run, step in last.items() if step < (1.0 - FINAL_SHARE) * longest}
     if cut:
         names = listed([f"{arm} seed {seed} at {step:g}" for (arm, seed), step in cut.items()])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import takewhile
 
 import numpy as np
@@ -15,7 +16,18 @@ from numpy.typing import NDArray
 
 from ..domain.records import Comparison, DecisionRule, TrainingResult, Verdict
 from . import statistics
-from .evidence import PERMUTATION_SEED, Results, score, scored
+from .evidence import (
+    FLOOR_UNKNOWN,
+    PERMUTATION_SEED,
+    Results,
+    failed_for_its_own_sake,
+    imputed,
+    reason,
+    scored,
+    was_tried,
+    worth,
+)
+from .failed_runs import floor_note, with_sensitivity
 from .looks import LookPlan, fewest_max_seeds
 from .sequential import Decision, LookTaken, follow, stopped_early
 from .text import interval_text, metric_label, number, p_value_equation, percent, plural
@@ -26,17 +38,30 @@ Answer = tuple[Verdict, str]
 def compare_in_looks(results: Results, rule: DecisionRule, plan: LookPlan) -> Comparison:
     """Answer whether the second arm beats the first; results of an arm stand in planned order.
 
-    A look waits for the runs of all its seeds: one without a score keeps every later look back.
+    A look waits for the runs of all its seeds: one that leaves a gap keeps every later look back.
+    A run that failed for its own sake leaves none where its arm's floor is known.
 
     Raises:
         UsageError: (a ValueError) as `verdict.compare`.
     """
+    judge = partial(judge_in_looks, plan=plan)
+    return with_sensitivity(judge(results, rule), results, rule, judge)
+
+
+def judge_in_looks(results: Results, rule: DecisionRule, plan: LookPlan) -> Comparison:
+    """The same without a word on what failed runs could change.
+
+    Raises:
+        UsageError: as `compare_in_looks`.
+    """
     failed = scored(results, rule).failed_per_arm
-    baseline, variant = (_unbroken(runs, rule.metric) for runs in results.values())
+    baseline, variant = (_unbroken(arm, runs, rule) for arm, runs in results.items())
     taken = follow(baseline, variant, plan, PERMUTATION_SEED)
     looks = tuple(look.to_dict() for look in taken)
+    held_back = _held_back(results, rule)
     if not taken or not plan.can_reject:
-        sentence = _waits(len(baseline), len(variant), plan) if plan.can_reject else _cannot(plan)
+        counted = (len(baseline), len(variant))
+        sentence = _waits(*counted, plan) + held_back if plan.can_reject else _cannot(plan)
         verdict = Verdict.INSUFFICIENT_EVIDENCE
         n_per_arm = dict.fromkeys(results, 0)
         return Comparison(
@@ -44,6 +69,9 @@ def compare_in_looks(results: Results, rule: DecisionRule, plan: LookPlan) -> Co
         )
     verdict, sentence = _Sequence(tuple(results), baseline, variant, rule, plan, taken).answer()
     last = taken[-1]
+    sentence += _floor_note(results, rule, last.n_per_arm)
+    if not last.decision.ends:
+        sentence += held_back
     return Comparison(
         verdict=verdict,
         sentence=sentence,
@@ -58,10 +86,31 @@ def compare_in_looks(results: Results, rule: DecisionRule, plan: LookPlan) -> Co
     )
 
 
-def _unbroken(runs: Sequence[TrainingResult], metric: str) -> NDArray[np.float64]:
-    """The scores up to the first run that has none."""
-    scores = takewhile(lambda value: value is not None, (score(run, metric) for run in runs))
+def _unbroken(arm: str, runs: Sequence[TrainingResult], rule: DecisionRule) -> NDArray[np.float64]:
+    """What the runs count with, up to the first that leaves a gap."""
+    scores = takewhile(lambda value: value is not None, (worth(arm, run, rule) for run in runs))
     return np.array(list(scores), dtype=float)
+
+
+def _held_back(results: Results, rule: DecisionRule) -> str:
+    """Which run keeps later looks back, as a further sentence; empty where all is still to come."""
+    gaps = [
+        (arm, next((run for run in runs if worth(arm, run, rule) is None), None))
+        for arm, runs in results.items()
+    ]
+    tried = [(arm, run) for arm, run in gaps if run and was_tried(run)]
+    if not tried:
+        return ""
+    names = " and ".join(f"a run of the {arm} ({reason(run)})" for arm, run in tried)
+    lacks = any(failed_for_its_own_sake(run, rule.metric) for _, run in tried)
+    told = f" The next look is kept back by {names}"
+    return f"{told}: {FLOOR_UNKNOWN}." if lacks else f"{told}."
+
+
+def _floor_note(results: Results, rule: DecisionRule, n_per_arm: int) -> str:
+    analysed = {arm: runs[:n_per_arm] for arm, runs in results.items()}
+    counts = {arm: imputed(arm, runs, rule) for arm, runs in analysed.items()}
+    return floor_note(dict.fromkeys(results, n_per_arm), counts, rule)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 The cases are taken in a fixed order: runs that are missing, a test that rejects, equivalence,
 evidence that could not have sufficed, and last no difference shown. A run without a score is never
-dropped: leaving out the failures of an arm that fails would make it look better.
+dropped: leaving out the failures of an arm that fails would make it look better. One that failed
+for its own sake counts with the floor, a random policy's return.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from ..domain.records import Comparison, DecisionRule, Verdict
 from . import statistics
 from .evidence import Evidence, Results, gather
+from .failed_runs import floor_note, with_sensitivity
 from .text import interval_text, metric_label, number, p_value_equation, percent
 
 Answer = tuple[Verdict, str]
@@ -22,8 +24,20 @@ def compare(results: Results, rule: DecisionRule) -> Comparison:
         UsageError: (a ValueError) for other than two arms, an unknown metric or direction, or two
             results of one arm and seed.
     """
+    return with_sensitivity(judge(results, rule), results, rule, judge)
+
+
+def judge(results: Results, rule: DecisionRule) -> Comparison:
+    """The same without a word on what failed runs could change.
+
+    Raises:
+        UsageError: as `compare`.
+    """
     evidence = gather(results, rule)
     verdict, sentence = _decide(evidence)
+    if not evidence.gap:
+        runs = {arm: len(found) for arm, found in results.items()}
+        sentence += floor_note(runs, evidence.imputed_per_arm, rule)
     return Comparison(
         verdict=verdict,
         sentence=sentence,

@@ -54,6 +54,13 @@ def compare(
         float | None,
         typer.Option(metavar="SIZE", help="With --scores: the smallest effect worth finding."),
     ] = None,
+    floor: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SCORE",
+            help="With --scores: what a failed run (status failed, no score) counts with.",
+        ),
+    ] = None,
     paired: Annotated[
         bool, typer.Option("--paired", help="With --scores: compare runs of equal seed.")
     ] = False,
@@ -69,7 +76,7 @@ def compare(
     verbose: Verbose = 0,  # noqa: ARG001 - read from the arguments when an error is shown
 ) -> int:
     """Compare experiments, or the scores of another tool: differences, results, verdicts."""
-    from .scores import ScoresRequest, given_rule, parse_looks, tell_verdict
+    from .scores import ScoresRequest, finite, given_rule, parse_looks, tell_verdict
 
     rule = {
         "alpha": alpha,
@@ -79,7 +86,8 @@ def compare(
         "paired": paired or None,
     }
     if scores is None:
-        _refuse_without_scores({**rule, "baseline": baseline, "sequential": sequential})
+        others = {"baseline": baseline, "sequential": sequential, "floor": floor}
+        _refuse_without_scores({**rule, **others})
         return _compare_experiments(_checked(experiment_ids or []), output_dir, json=json)
     if experiment_ids:
         raise UsageError(
@@ -88,7 +96,10 @@ def compare(
             remedy="compare experiments, or the scores of a file",
         )
     looks = None if sequential is None else parse_looks(sequential)
-    return tell_verdict(ScoresRequest(scores, baseline, given_rule(rule), looks, json))
+    request = ScoresRequest(
+        scores, baseline, given_rule(rule), looks, None if floor is None else finite(floor), json
+    )
+    return tell_verdict(request)
 
 
 def _compare_experiments(ids: Sequence[str], output_dir: Path, *, json: bool) -> int:

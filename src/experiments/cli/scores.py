@@ -15,6 +15,8 @@ from ..domain.records import Comparison, DecisionRule, TrainingResult
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from ..analysis.sensitivity import Sensitivity
+
 LARGEST_FILE = 1 << 28
 """Bytes; some millions of rows."""
 MOST_PAIRS = 4_000_000
@@ -32,6 +34,8 @@ class ScoresRequest:
     """What is said of the decision rule."""
     looks: tuple[int, int, int] | None = None
     """Seeds per arm at the first look, between two looks, and at the last one."""
+    floor: float | None = None
+    """What a failed run counts with; None where none may have failed."""
     json: bool = False
 
 
@@ -76,6 +80,20 @@ def check_positive(option: str, value: float) -> None:
         )
 
 
+def finite(floor: float) -> float:
+    """The floor.
+
+    Raises:
+        UsageError: when it is no number to count with.
+    """
+    if not math.isfinite(floor):
+        raise UsageError(
+            f"--floor must be a finite number, got {floor:g}",
+            remedy="give the score that a failed run is worth, such as a random policy's return",
+        )
+    return floor
+
+
 def read_text(path: Path) -> str:
     """The text of a file, also of a pipe that somebody writes into.
 
@@ -108,16 +126,25 @@ def tell_verdict(request: ScoresRequest) -> int:
         UsageError: when the file or the rule is refused.
     """
     from ..analysis import compare
+    from ..analysis.evidence import seed_order
+    from ..analysis.looks import plan_looks
     from ..analysis.scores_file import as_results, parse_scores, two_arms
+    from ..analysis.sensitivity import sensitivity
+    from ..analysis.sequential_verdict import compare_in_looks
 
-    rule = DecisionRule(**request.rule)
-    table = parse_scores(read_text(request.path), str(request.path))
+    has_floor = request.floor is not None
+    table = parse_scores(read_text(request.path), str(request.path), failures=has_floor)
     arms = two_arms(table, request.baseline)
+    rule = DecisionRule(
+        **request.rule, floors={} if request.floor is None else dict.fromkeys(arms, request.floor)
+    )
     results = {arm: as_results(arm, table.scores[arm]) for arm in arms}
-    if request.looks is None:
-        comparison = compare(results, rule)
-    else:
-        comparison = _in_looks(results, rule, request.looks)
+    plan = None
+    if request.looks is not None:
+        plan = plan_looks(*request.looks, rule.alpha, paired=rule.paired)
+        results = {arm: sorted(runs, key=seed_order) for arm, runs in results.items()}
+    comparison = compare(results, rule) if plan is None else compare_in_looks(results, rule, plan)
+    failed = sensitivity(results, rule, plan)
     if request.json:
         from .json_output import write_object
 
@@ -128,11 +155,13 @@ def tell_verdict(request: ScoresRequest) -> int:
                 "baseline": arms[0],
                 "variant": arms[1],
                 "direction": rule.direction,
+                "floor": request.floor,
+                "sensitivity": None if failed is None else failed.to_dict(),
                 "warnings": list(table.warnings),
             }
         )
     else:
-        _print(results, comparison, rule, table.warnings)
+        _print(results, comparison, rule, failed, table.warnings)
     return 0
 
 
@@ -150,17 +179,6 @@ def parse_looks(text: str) -> tuple[int, int, int]:
             remedy="write seeds per arm, as --sequential 6,3,15",
         ) from None
     return first, batch, most
-
-
-def _in_looks(
-    results: Mapping[str, list[TrainingResult]], rule: DecisionRule, looks: tuple[int, int, int]
-) -> Comparison:
-    from ..analysis.looks import plan_looks
-    from ..analysis.sequential_verdict import compare_in_looks
-
-    plan = plan_looks(*looks, rule.alpha, paired=rule.paired)
-    in_order = {arm: sorted(runs, key=lambda run: run.seed or 0) for arm, runs in results.items()}
-    return compare_in_looks(in_order, rule, plan)
 
 
 def _decoded(data: bytes, path: Path) -> str:
@@ -193,6 +211,7 @@ def _print(
     results: Mapping[str, list[TrainingResult]],
     comparison: Comparison,
     rule: DecisionRule,
+    failed: Sensitivity | None,
     warnings: tuple[str, ...],
 ) -> None:
     from rich.text import Text
@@ -207,6 +226,10 @@ def _print(
     people.print()
     people.print(Text(comparison.verdict.value.replace("_", " "), style="bold"))
     people.print(Text(printable(comparison.sentence)))
+    if failed is not None:
+        # where the verdict depends on them, its own sentence says so
+        told = failed.counts if failed.depends else f"{failed.counts} {failed.sentence}"
+        people.print(Text(printable(told)))
     if comparison.looks:
         people.print()
         people.print(_looks_table(comparison))
@@ -254,11 +277,15 @@ def _arms_table(results: Mapping[str, list[TrainingResult]]) -> Any:
     from ..analysis.text import mean_with_deviation
     from . import tables
 
-    table = tables.table("arm", "seeds", "score", right=("seeds", "score"))
+    failures = {arm: sum(not run.success for run in runs) for arm, runs in results.items()}
+    failed = ["failed"] if any(failures.values()) else []
+    headings = ("arm", "seeds", *failed, "score")
+    table = tables.table(*headings, right=headings[1:])
     for role, (arm, runs) in zip(("baseline", "variant"), results.items(), strict=True):
         name = arm if arm == role else f"{arm} ({role})"
         mean, deviation = over_seeds(runs, "final_return")
-        tables.row(table, name, f"{len(runs):,}", mean_with_deviation(mean, deviation))
+        counts = [f"{len(runs):,}", *(f"{failures[arm]:,}" for _ in failed)]
+        tables.row(table, name, *counts, mean_with_deviation(mean, deviation))
     return table
 
 

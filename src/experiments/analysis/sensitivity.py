@@ -1,0 +1,28 @@
+"""Whether the verdict depends on what failed runs are worth, for either design."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from ..domain.records import DecisionRule
+from . import sequential_verdict, verdict
+from .evidence import Results
+from .failed_runs import Sensitivity, sensitivity_of
+from .looks import LookPlan
+
+__all__ = ["Sensitivity", "sensitivity"]
+
+
+def sensitivity(
+    results: Results, rule: DecisionRule, plan: LookPlan | None = None
+) -> Sensitivity | None:
+    """Counts of failed runs, Fisher's test on them, and the verdict with the worst and the best.
+
+    `plan` is that of a group-sequential design, whose results stand in planned order. None where no
+    run failed for its own sake.
+
+    Raises:
+        UsageError: (a ValueError) as `verdict.compare`.
+    """
+    judge = verdict.judge if plan is None else partial(sequential_verdict.judge_in_looks, plan=plan)
+    return sensitivity_of(judge(results, rule).verdict, results, rule, judge)
