@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from src.experiments.analysis.sequential import Decision
+from src.experiments.analysis.sequential import Decision, LookTaken
 from src.experiments.domain.records import Floor, RunKey, RunStatus, Verdict
 from src.experiments.durability.journal import JournalWriter, read_journal
 from src.experiments.experiment import Experiment
@@ -103,13 +103,13 @@ def test_a_look_is_recorded_once_however_often_the_experiment_is_loaded(
 
     assert [event["kind"] for event in read_journal(experiment.paths.events)] == ["look"]
     assert decisions(loaded) == [(4, Decision.GO_ON)]
-    assert loaded.looks.planned == rules_looks(loaded)
+    assert loaded.looks.planned == as_results_give_them(loaded)
 
 
-def rules_looks(experiment: Experiment) -> tuple[Any, ...]:
+def as_results_give_them(experiment: Experiment) -> tuple[Any, ...]:
     """The looks as the results give them again."""
     told = experiment.comparison.looks
-    return tuple(type(look).from_dict(each) for look, each in zip(experiment.looks.planned, told))
+    return tuple(LookTaken.from_dict(each) for each in told)
 
 
 def test_a_run_that_is_trained_again_keeps_the_look_back(experiment: Experiment) -> None:
