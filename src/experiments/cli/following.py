@@ -25,6 +25,7 @@ from ..durability.files import read_json
 from ..durability.lock import is_locked
 from ..monitoring import JournalProgress, Usage, seconds_remaining, together
 from . import stored
+from .looks_line import looks_line, recorded_looks
 from .snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ class Follower:
         experiment = _readable(paths)
         self.session = Session(_moment(experiment.experiment.get("started_at")))
         self._has_begun = True
+        self._plan = experiment.look_plan
         self._latest = {
             run: RunProgress(run, RunStatus.QUEUED, 0, steps)
             for run, steps in experiment.planned_timesteps.items()
@@ -93,6 +95,7 @@ class Follower:
             runs=runs,
             elapsed_seconds=self._elapsed_seconds(),
             seconds_left=self._seconds_left(runs, len(running)) if is_whole else None,
+            looks=self._looks_so_far(),
             used=self._usage(running),
         )
 
@@ -184,6 +187,14 @@ class Follower:
 
     def _seconds_left(self, runs: Sequence[RunProgress], running: int) -> float | None:
         return None if self.end is not None else seconds_remaining(runs, slots=max(1, running))
+
+    def _looks_so_far(self) -> str | None:
+        if self._plan is None:
+            return None
+        try:
+            return looks_line(self._plan, recorded_looks(self.paths.events))
+        except (StorageError, OSError, KeyError, TypeError, ValueError):
+            return None  # the runs are shown all the same
 
     def _usage(self, running: Sequence[RunKey]) -> Usage | None:
         told = (ResourceSample.from_event(self._readers[run].sample() or {}) for run in running)

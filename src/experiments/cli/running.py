@@ -23,6 +23,7 @@ from .continuing import resume_command, sync_command
 from .displays import display_for, warn
 from .failures import ExitCode
 from .json_output import write_object
+from .looks_line import looks_line
 from .opening import Question, check_workers, open_experiment
 from .options import DEFAULT_MAX_WORKERS
 from .rehearsing import rehearse
@@ -182,9 +183,17 @@ def _looker(runner: ExperimentRunner) -> Callable[[], Snapshot]:
             seconds_left=seconds_remaining(runs, slots=runner.slots) if runs else None,
             slots=runner.slots,
             admission=runner.admission.line if runner.admission else None,
+            looks=_looks_so_far(runner.experiment),
         )
 
     return look
+
+
+def _looks_so_far(experiment: Experiment) -> str | None:
+    plan = experiment.design.plan
+    if plan is None:
+        return None
+    return looks_line(plan.to_dict(), [look.to_dict() for look in experiment.looks.planned])
 
 
 def _say_where_the_log_is(error: Exception, experiment: Experiment) -> None:

@@ -65,6 +65,8 @@ class Snapshot:
     """How many runs may train at once; None where that is not known."""
     admission: str | None = None
     """In a line, how many runs train at once, and why."""
+    looks: str | None = None
+    """Of a sequential design: the looks that were taken, and which comes next."""
     used: Usage | None = None
     """Of the runs alone, for a view that may stand on another machine."""
 
@@ -153,9 +155,14 @@ class Changes:
             if progress.status is RunStatus.COMPLETED and self._is_first_look:
                 self._reported[progress.run] = _kept(progress, now)
                 yield Change(ChangeKind.KEPT, progress, 0.0)
-            elif progress.status is not RunStatus.QUEUED:
+            elif progress.status is not RunStatus.QUEUED and not self._never_began(progress):
                 yield from self._changes_of(progress, now)
         self._is_first_look = self._is_first_look and not snapshot.runs
+
+    def _never_began(self, progress: RunProgress) -> bool:
+        """Whether a run was cancelled that was only planned: nothing happened to it."""
+        is_new = progress.run not in self._reported
+        return is_new and progress.status is RunStatus.CANCELLED
 
     def _changes_of(self, progress: RunProgress, now: float) -> Iterator[Change]:
         last = self._reported.get(progress.run)

@@ -124,6 +124,12 @@ class StoredExperiment:
         return [difference for difference in found if isinstance(difference, Mapping)]
 
     @property
+    def look_plan(self) -> Data | None:
+        """The looks of a sequential design, as they were fixed before the first run."""
+        plan = _mapping(self.experiment.get("design")).get("plan")
+        return plan if isinstance(plan, Mapping) else None
+
+    @property
     def runs_planned(self) -> int | None:
         """Arms times seeds; None where the file does not say."""
         seeds = [self._seeds_of(arm) for arm in ARMS]

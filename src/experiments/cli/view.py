@@ -61,7 +61,8 @@ class LiveView:
     def update(self, snapshot: Snapshot, notices: Sequence[str]) -> None:
         """Redraw once where there is something new, which a second is too."""
         size = self._console.size
-        seen = (size, snapshot.phase, snapshot.runs, int(snapshot.elapsed_seconds))
+        seconds = int(snapshot.elapsed_seconds)
+        seen = (size, snapshot.phase, snapshot.runs, snapshot.looks, seconds)
         if seen == self._seen and not notices:
             return
         self._seen = seen
@@ -88,12 +89,12 @@ def render(snapshot: Snapshot, *, width: int, height: int) -> Lines:
     arms = _arm_rows(snapshot.arms)
     arms = arms if room >= len(arms) + 3 else []
     room -= len(arms)
-    admission = _admission(snapshot, width) if room > 4 else []
-    room -= len(admission)
+    told = _told_in_a_line(snapshot, width) if room > 4 else []
+    room -= len(told)
     shown = fitting(snapshot.runs, room - 1)
     hidden = _hidden(snapshot, shown, width) if room > 0 else []
     table = _table(arms, _run_rows(shown), width)
-    return Lines([*_heading(snapshot, width), *admission, *table, *hidden, *resources])
+    return Lines([*_heading(snapshot, width), *told, *table, *hidden, *resources])
 
 
 def fitting(runs: Sequence[RunProgress], lines: int) -> list[RunProgress]:
@@ -117,7 +118,8 @@ def _heading(snapshot: Snapshot, width: int) -> list[Line]:
     done = f"{snapshot.counts[RunStatus.COMPLETED]}/{len(snapshot.runs)}"
     elapsed = wording.duration(snapshot.elapsed_seconds)
     left = f"{wording.duration(snapshot.seconds_left)} left"
-    long = [snapshot.phase.replace("_", " "), f"{done} runs done", elapsed, f"about {left}"]
+    about = "at most" if snapshot.looks else "about"
+    long = [snapshot.phase.replace("_", " "), f"{done} runs done", elapsed, f"{about} {left}"]
     short = [long[0], done, elapsed, left]
     is_known = [True, bool(snapshot.runs), True, snapshot.seconds_left is not None]
     text, fallback = (_SEPARATOR.join(compress(parts, is_known)) for parts in (long, short))
@@ -217,9 +219,10 @@ def _line(text: str, style: str, width: int) -> Line:
     return cut([(text, style)], width)
 
 
-def _admission(snapshot: Snapshot, width: int) -> list[Line]:
-    told = snapshot.admission
-    return [_line(wording.printable(told), "dim", width)] if told else []
+def _told_in_a_line(snapshot: Snapshot, width: int) -> list[Line]:
+    """How many run at a time, and where a sequential design stands."""
+    lines = (snapshot.admission, snapshot.looks)
+    return [_line(wording.printable(line), "dim", width) for line in lines if line]
 
 
 def _hidden(snapshot: Snapshot, shown: Sequence[RunProgress], width: int) -> list[Line]:
