@@ -20,7 +20,7 @@ FLAT = [5.0, -3.0, 2.0, 1.0, -4.0, 0.5, 3.0, -1.0, 2.5, -2.0]
         (
             50.0,
             4,
-            "looks: after 4 p 0.029 · next after 6 of at most 10 seeds per arm, p ≤ 0.018 ends",
+            "looks: after 4 p 0.029 · next after 6 of at most 10 seeds per arm, p ≤ 0.018 ends it",
         ),
         (50.0, 6, "looks: after 4 p 0.029 · after 6 p 0.0048 · the arms differ"),
         (0.0, 10, "looks: after 4 p 0.8 · little promise"),
