@@ -464,3 +464,51 @@ def test_experiments_that_were_really_trained_are_compared(tmp_path: Path) -> No
             assert figures["final_return"]["mean"] == results["arms"][arm]["final_return"]
             assert figures["final_return"]["std"] == results["arms"][arm]["final_return_std"]
             assert figures["environment"] == "CartPole-v1"
+
+
+# ---- what no verdict rests on
+
+
+def test_the_other_metrics_stand_under_a_key_of_their_own(
+    pair: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    single = told(pair, capsys, "first")
+
+    assert [metric["metric"] for metric in single["secondary"]] == ["final_mean_reward", "auc"]
+    evaluation, auc = single["secondary"]
+    assert evaluation["effect"] == pytest.approx(LATE[-1] - RISING[-1])
+    assert auc["effect"] == pytest.approx(sum(LATE) / 8 - sum(RISING) / 8)
+    assert evaluation["adjusted_p"] >= evaluation["p_value"]
+    assert single["experiments"][0]["secondary"] == single["secondary"]
+
+
+def test_of_several_experiments_each_has_its_own(
+    pair: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    several = told(pair, capsys, "first", "second")
+
+    assert several["secondary"] == []
+    assert [len(each["secondary"]) for each in several["experiments"]] == [2, 2]
+
+
+def test_a_person_reads_them_below_the_verdict(
+    pair: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [" ".join(line.split()) for line in printed(pair, capsys, "first").splitlines()]
+
+    assert "secondary metric difference interval p, Holm" in lines
+    assert any(
+        line.startswith("mean return of the final evaluation +30.00 23.") for line in lines
+    ), lines
+
+
+def test_without_a_verdict_there_are_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    experiment = new(tmp_path, "half")
+    experiment.begin()
+    train(experiment, "baseline", RISING)
+    experiment.save()
+
+    assert told(tmp_path, capsys, "half")["secondary"] == []
+    assert "secondary" not in printed(tmp_path, capsys, "half")

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..domain.records import Comparison
 from .across import Across, Crossing, Hint, Side
-from .compared import ArmSoFar, Compared
+from .compared import ArmSoFar, Compared, secondary_of
 from .stored import ARMS
 
 COMPARISON_KEYS = tuple(field.name for field in fields(Comparison))
@@ -24,6 +24,7 @@ def as_json(found: Across, output_dir: Path) -> dict[str, Any]:
     """
     return {
         **_verdict(found.experiments),
+        "secondary": _secondary(found.experiments[0]) if len(found.experiments) == 1 else [],
         "output_dir": str(output_dir),
         "experiments": [_experiment(each) for each in found.experiments],
         "differences": list(_differences(found)),
@@ -46,6 +47,10 @@ def _verdict(experiments: Sequence[Compared]) -> dict[str, Any]:
     return {**dict.fromkeys(COMPARISON_KEYS), "sentence": sentence}
 
 
+def _secondary(experiment: Compared) -> list[dict[str, Any]]:
+    return [metric.to_dict() for metric in secondary_of(experiment)]
+
+
 def _experiment(experiment: Compared) -> dict[str, Any]:
     stored = experiment.stored
     return {
@@ -58,6 +63,7 @@ def _experiment(experiment: Compared) -> dict[str, Any]:
         "tags": list(stored.tags),
         "created": stored.created,
         "comparison": experiment.comparison or None,
+        "secondary": _secondary(experiment),
         "arms": {name: _arm(arm) for name, arm in experiment.arms.items()},
     }
 

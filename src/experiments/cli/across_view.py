@@ -10,12 +10,13 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from ..analysis import text
 from ..analysis.crossover import MAXIMIZE, Crossover, Lead
 from ..analysis.overfitting import RULE
 from . import wording
 from .across import Across, Hint, Side
 from .across_json import no_verdict
-from .compared import ArmSoFar, Compared, Score
+from .compared import ArmSoFar, Compared, Score, secondary_of
 from .stored import ARMS, Data
 from .tables import row, table
 from .wording import printable
@@ -53,6 +54,8 @@ def print_across(screen: Console, found: Across) -> None:
     else:
         _print_experiments(screen, found)
     _print_verdicts(screen, found.experiments)
+    if len(found.experiments) == 1:
+        _print_secondary(screen, found.experiments[0])
     _print_crossings(screen, found)
     for hint in found.hints:
         _say(screen, _hint(hint, found), style="yellow")
@@ -153,6 +156,26 @@ def _print_verdicts(screen: Console, experiments: Sequence[Compared]) -> None:
             _say(screen, printable(told.get("sentence") or ""), indent=4)
         else:
             _say(screen, f"[{number}] {no_verdict(each)}", style="bold")
+    screen.print()
+
+
+def _print_secondary(screen: Console, experiment: Compared) -> None:
+    """What the verdict does not rest on."""
+    metrics = secondary_of(experiment)
+    if not any(metric.effect is not None for metric in metrics):
+        return
+    headings = ("secondary metric", "difference", "interval", "p, Holm")
+    secondary = table(*headings, right=headings[1:])
+    for metric in metrics:
+        row(
+            secondary,
+            text.metric_label(metric.metric),
+            text.number(metric.effect, signed=True),
+            text.interval_text(metric.interval) if metric.interval else text.ABSENT,
+            text.p_value_text(metric.adjusted_p),
+        )
+    screen.print(secondary)
+    _say(screen, "p is corrected for their number; no verdict rests on them", style="dim")
     screen.print()
 
 

@@ -10,12 +10,14 @@ from typing import Any
 
 from ..analysis.crossover import MAXIMIZE, MINIMIZE
 from ..analysis.curves import Source
+from ..analysis.secondary import SecondaryMetric, secondary_metrics
 from ..analysis.seed_means import Points, SeedMean, points, seed_mean
 from ..domain.errors import StorageError
 from ..domain.records import ExperimentStatus, RunKey, RunStatus
 from ..durability.journal import read_journal
 from ..durability.saved_experiments import read_result
 from ..monitoring import JournalProgress
+from .recorded import recorded
 from .stored import ARMS, Data, StoredExperiment
 from .tables import number
 from .watching import Notices, logged_to
@@ -101,6 +103,21 @@ def compared(experiment: StoredExperiment) -> Compared:
         runs = _runs(experiment, problems)
         arms = {arm: _arm(experiment, arm, runs, problems) for arm in ARMS}
     return Compared(experiment, arms, (*problems, *notices.take()))
+
+
+def secondary_of(experiment: Compared) -> tuple[SecondaryMetric, ...]:
+    """The metrics that its verdict does not rest on; empty where it has no verdict.
+
+    Raises:
+        StorageError: when the disk refuses.
+    """
+    if not experiment.comparison:
+        return ()
+    found, told = recorded(experiment.stored), experiment.comparison.get("n_per_arm")
+    analysed = None
+    if found.plan is not None and isinstance(told, Mapping):
+        analysed = {arm: int(number(told, arm) or 0) for arm in ARMS}
+    return secondary_metrics(found.results, found.rule, analysed)
 
 
 def _runs(experiment: StoredExperiment, problems: list[str]) -> dict[RunKey, Data]:
