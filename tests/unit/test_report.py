@@ -175,7 +175,7 @@ FEW_FIGURES: dict[str, dict[RunKey, list[object]]] = {"curves": {}, "resources":
 
 
 def test_the_report_is_a_page_a_markdown_file_and_the_figures(five):
-    figures = ("final_returns", "learning_curves", "memory", "training_returns")
+    figures = ("cpu", "final_returns", "learning_curves", "memory", "training_returns")
     files = [f"{name}.{kind}" for name in figures for kind in ("png", "svg")]
     assert sorted(five) == sorted(["index.html", "report.md", *files])
     assert five["learning_curves.png"].startswith(b"\x89PNG")
@@ -225,7 +225,7 @@ def test_the_drawing_shows_the_margin_and_stays_inside_its_frame(write):
     page = write(content(FIVE, DecisionRule(equivalence_margin=20.0), **FEW_FIGURES))
 
     places = [float(value) for value in re.findall(r'style="left:(-?[\d.]+)%', page)]
-    assert len(places) == 6
+    assert len(places) == 8
     assert all(0 <= place <= 100 for place in places)
     assert 'class="margin"' in page
 
@@ -239,19 +239,26 @@ def test_a_single_seed_has_no_band_and_no_mean_bar(single_page):
     assert names == ["baseline, seed 42", "variant, seed 42"]
 
 
-def test_several_seeds_have_a_band_of_the_seeds_themselves(five_page):
-    traces = _figures(five_page)["learning_curves"]["data"]
+def test_several_seeds_have_a_band_about_the_difference_and_each_seed_behind(five_page):
+    figures = _figures(five_page)
+    below = [t for t in figures["learning_curves"]["data"] if t.get("yaxis") == "y2"]
 
-    bands = [trace for trace in traces if trace.get("fill") == "toself"]
-    assert len(bands) == 2
-    assert (min(bands[0]["y"]), max(bands[0]["y"])) == (1.0 + 2048, 5.0 + 10_240)
+    band, difference = below[0], next(t for t in below if t.get("name") == "difference")
+    assert band["fill"] == "toself"
+    assert difference["y"] == pytest.approx([10.1] * 3)  # 13.1 against 3 at every step
+    assert min(band["y"]) < 10.1 < max(band["y"])
+    thin = [t for t in figures["learning_curves"]["data"] if t.get("opacity") == 0.35]
+    assert len(thin) == 10
+    # only one source decides, so that nothing is tested twice
+    assert all("yaxis" not in trace for trace in figures["training_returns"]["data"])
 
 
 def test_both_arms_keep_their_colour_in_every_figure(five_page):
     figures = _figures(five_page)
 
     for name in ("learning_curves", "training_returns"):
-        colours = {t["name"][:8]: t["line"]["color"] for t in figures[name]["data"]}
+        arms = [t for t in figures[name]["data"] if t.get("yaxis") != "y2"]
+        colours = {t["name"][:8]: t["line"]["color"] for t in arms}
         assert colours["baseline"] == "#0072B2"
         assert colours["variant,"] == "#D55E00"
     dots = [trace["marker"]["color"] for trace in figures["final_returns"]["data"]]
@@ -335,7 +342,7 @@ def many(tmp_path_factory):
 def test_of_many_runs_some_are_drawn_and_the_page_says_so(many):
     traces = _figures(many[0])["learning_curves"]["data"]
 
-    thin = [t for t in traces if t.get("opacity") == 0.4]
+    thin = [t for t in traces if t.get("opacity") == 0.35]
     dotted = [t for t in traces if t["line"].get("dash") == "dot" and t["line"]["width"] == 1]
     assert (len(thin), len(dotted)) == (40, 20)
     assert "at most 20 of an arm's seeds" in Page(many[0]).text
@@ -480,7 +487,7 @@ def test_the_page_asks_for_nothing_outside_itself(five_page):
 def test_the_still_figures_are_in_the_page_for_readers_without_scripts(five_page):
     images = [attrs for tag, attrs in Page(five_page).tags if tag == "img"]
 
-    assert len(images) == 4
+    assert len(images) == 5
     for image in images:
         kind, data = image["src"].split(",")
         assert kind == "data:image/svg+xml;base64"

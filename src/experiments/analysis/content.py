@@ -18,6 +18,7 @@ from ..domain.records import (
     RunStatus,
     TrainingResult,
 )
+from .curve_evidence import CurveEvidence, compared, curve_evidence
 from .curves import RunCurve, Source
 from .evidence import score
 from .looks import LookPlan
@@ -31,7 +32,7 @@ class ReportContent:
     hypothesis: str
     comparison: Comparison
     arms: Mapping[str, TrainingResult]
-    """Aggregates with their `runs`, the baseline first."""
+    """Aggregates with their `runs`, the baseline first; what is `unused` is no part of them."""
     rule: DecisionRule = field(default_factory=DecisionRule)
     status: ExperimentStatus = ExperimentStatus.COMPLETED
     comment: str | None = None
@@ -94,3 +95,22 @@ class ReportContent:
             if value is not None:
                 scores[key.arm][key.seed] = value
         return scores
+
+    @cached_property
+    def lost(self) -> frozenset[RunKey]:
+        """The failed and skipped runs: nothing more is to come of them."""
+        ended = (RunStatus.FAILED, RunStatus.SKIPPED)
+        return frozenset(key for key, run in self.failures.items() if run.status in ended)
+
+    @cached_property
+    def curve_evidence(self) -> tuple[CurveEvidence, ...]:
+        """What the curves say, by source; arms are compared by the first source that has any."""
+        found = []
+        for source in Source:
+            runs = [curve for curve in self.curves.get(source, ()) if curve.run not in self.unused]
+            if any(len(curve.steps) for curve in runs):
+                found.append(curve_evidence(source, runs, self.unfinished.keys()))
+        return tuple(
+            evidence if place else compared(evidence, self.rule, self.lost)
+            for place, evidence in enumerate(found)
+        )

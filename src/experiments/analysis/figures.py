@@ -13,7 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from ..domain.records import ResourceSample, RunKey
+from .curve_evidence import CurveEvidence
 from .curves import ArmCurve
+from .difference_panel import draw_difference
+from .measures import Measure
 from .palette import INK, MUTED, RULE, arm_colour, dot_size
 
 Format = Literal["png", "svg"]
@@ -47,24 +50,26 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def learning_curves(curves: Mapping[str, ArmCurve], ylabel: str) -> Figure:
-    """Mean curve of each arm, the range of its runs where there are several, and each run thin."""
+def learning_curves(curves: CurveEvidence, ylabel: str) -> Figure:
+    """Mean curve of each arm with each run thin, and below, where there is one, the difference."""
     with mpl.rc_context(STYLE):
-        figure, axes = _canvas("training timesteps", ylabel, (8.0, 4.4))
-        axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
-        for index, curve in enumerate(curves.values()):
+        figure, axes = canvas("training timesteps", ylabel, (8.0, 4.4))
+        for index, curve in enumerate(curves.arms.values()):
             _draw_arm(axes, curve, index)
-        if curves:
+        if curves.arms:
             axes.legend(frameon=False, loc="best")
+        if curves.band is not None:
+            draw_difference(figure, axes, curves.band, curves.overtaking)
+        axes.xaxis.set_major_formatter(FuncFormatter(thousands))
         return figure
 
 
 def final_returns(scores: Mapping[str, Sequence[float]], ylabel: str) -> Figure:
     """One dot a run, one column an arm, and the mean of each arm with several runs."""
     with mpl.rc_context(STYLE):
-        figure, axes = _canvas("", ylabel, (5.2, 3.8))
+        figure, axes = canvas("", ylabel, (5.2, 3.8))
         for index, values in enumerate(scores.values()):
-            colour, marker = _look(index)
+            colour, marker = look(index)
             spread = np.linspace(-0.12, 0.12, len(values)) if len(values) > 1 else np.zeros(1)
             positions = index + spread[: len(values)]
             size = dot_size(8, len(values))
@@ -78,20 +83,21 @@ def final_returns(scores: Mapping[str, Sequence[float]], ylabel: str) -> Figure:
         return figure
 
 
-def memory_over_time(samples: Mapping[RunKey, Sequence[ResourceSample]]) -> Figure:
-    """Resident memory of each run's processes over the seconds since its first sample."""
+def resource_over_time(
+    samples: Mapping[RunKey, Sequence[ResourceSample]], measure: Measure
+) -> Figure:
+    """One measure of each run's processes over the seconds since its first sample."""
     with mpl.rc_context(STYLE):
-        figure, axes = _canvas("seconds since the run's start", "resident memory (MiB)", (5.2, 3.8))
+        figure, axes = canvas("seconds since the run's start", measure.label, (8.0, 3.6))
         arms = list(dict.fromkeys(run.arm for run in samples))
         for arm_index, arm in enumerate(arms):
-            colour, _ = _look(arm_index)
+            colour, _ = look(arm_index)
             runs = [run for run in samples if run.arm == arm and samples[run]]
             for position, run in enumerate(runs):
-                times = np.array([sample.time for sample in samples[run]])
-                memory = [sample.memory_mb for sample in samples[run]]
+                seconds, values = measure.over_time(samples[run])
                 label = arm if position == 0 else None
                 style = LINE_STYLES[arm_index % len(LINE_STYLES)]
-                axes.plot(times - times[0], memory, style, color=colour, label=label)
+                axes.plot(seconds, values, style, color=colour, label=label, linewidth=1.2)
         axes.set_ylim(bottom=0)
         axes.legend(frameon=False, loc="lower right")
         return figure
@@ -106,7 +112,8 @@ def rendered(figure: Figure, file_format: Format) -> bytes:
     return stream.getvalue()
 
 
-def _canvas(xlabel: str, ylabel: str, inches: tuple[float, float]) -> tuple[Figure, Axes]:
+def canvas(xlabel: str, ylabel: str, inches: tuple[float, float]) -> tuple[Figure, Axes]:
+    """An empty figure of that size with one pair of axes, inside the report's style."""
     width, height = inches
     figure = Figure(figsize=inches)
     figure.subplots_adjust(
@@ -124,13 +131,9 @@ def _canvas(xlabel: str, ylabel: str, inches: tuple[float, float]) -> tuple[Figu
 
 
 def _draw_arm(axes: Axes, curve: ArmCurve, index: int) -> None:
-    colour, marker = _look(index)
-    if curve.lowest is not None and curve.highest is not None:
-        axes.fill_between(
-            curve.steps, curve.lowest, curve.highest, color=colour, alpha=0.14, linewidth=0
-        )
-        for run in curve.thin:
-            axes.plot(run.steps, run.returns, color=colour, alpha=0.35, linewidth=0.8)
+    colour, marker = look(index)
+    for run in curve.thin:
+        axes.plot(run.steps, run.returns, color=colour, alpha=0.28, linewidth=0.8)
     for run in curve.dotted:
         axes.plot(run.steps, run.returns, color=colour, alpha=0.6, linewidth=0.9, linestyle=":")
         axes.plot(run.steps[-1:], run.returns[-1:], "x", color=colour, markersize=8)
@@ -138,17 +141,19 @@ def _draw_arm(axes: Axes, curve: ArmCurve, index: int) -> None:
         curve.steps,
         curve.mean,
         color=colour,
-        linewidth=2.2,
+        linewidth=2.4,
         linestyle=LINE_STYLES[index % len(LINE_STYLES)],
         marker=marker if len(curve.steps) <= MARKED_POINTS else None,
-        markersize=4.5,
+        markersize=5,
         label=curve.label,
     )
 
 
-def _look(index: int) -> tuple[str, str]:
+def look(index: int) -> tuple[str, str]:
+    """Colour and marker of an arm."""
     return arm_colour(index), MARKERS[index % len(MARKERS)]
 
 
-def _thousands(value: float, _position: int | None = None) -> str:
+def thousands(value: float, _position: int | None = None) -> str:
+    """A tick's label with separators."""
     return f"{value:,.0f}"

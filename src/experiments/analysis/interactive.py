@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..domain.records import ResourceSample, RunKey
+from .curve_evidence import CurveEvidence
 from .curves import ArmCurve, RunCurve
+from .difference_panel import GAP_SHARE, PANEL_SHARE, YLABEL, difference_traces
+from .measures import Measure
 from .palette import INK, MUTED, RULE, arm_colour, dot_size
 
 Figure = dict[str, Any]
@@ -17,14 +20,20 @@ DASHES = ("solid", "dash", "dashdot", "dot")
 SYMBOLS = ("circle", "square", "triangle-up", "diamond")
 
 
-def learning_curves(curves: Mapping[str, ArmCurve], ylabel: str) -> Figure:
-    """Mean curve of each arm, the range of its runs where there are several, and each run thin."""
+def learning_curves(curves: CurveEvidence, ylabel: str) -> Figure:
+    """Mean curve of each arm with each run thin, and below, where there is one, the difference."""
     traces = [
         trace
-        for index, curve in enumerate(curves.values())
-        for trace in (*_range(curve, index), *_runs(curve, index), _mean(curve, index))
+        for index, curve in enumerate(curves.arms.values())
+        for trace in (*_runs(curve, index), _mean(curve, index))
     ]
-    return {"data": traces, "layout": _layout("training timesteps", ylabel)}
+    shown = layout("training timesteps", ylabel)
+    shown["xaxis"]["tickformat"] = ",d"
+    if curves.band is not None:
+        baseline, variant = curves.arms
+        traces += difference_traces(curves.band, curves.overtaking, (baseline, variant))
+        _make_room_below(shown)
+    return {"data": traces, "layout": shown}
 
 
 def final_returns(scores: Mapping[str, Mapping[int, float]], ylabel: str) -> Figure:
@@ -36,30 +45,33 @@ def final_returns(scores: Mapping[str, Mapping[int, float]], ylabel: str) -> Fig
         traces.append(_dots(arm, by_seed, index))
         if len(values) > 1:
             shapes.append(_mean_bar(sum(values) / len(values), index))
-    layout = _layout("", ylabel)
+    shown = layout("", ylabel)
     ticks = {"tickvals": list(range(len(scores))), "ticktext": list(scores)}
-    layout["xaxis"] |= {**ticks, "range": [-0.6, len(scores) - 0.4], "showgrid": False}
-    layout |= {"shapes": shapes, "showlegend": False, "hovermode": "closest"}
-    return {"data": traces, "layout": layout}
+    shown["xaxis"] |= {**ticks, "range": [-0.6, len(scores) - 0.4], "showgrid": False}
+    shown |= {"shapes": shapes, "showlegend": False, "hovermode": "closest"}
+    return {"data": traces, "layout": shown}
 
 
-def memory_over_time(samples: Mapping[RunKey, Sequence[ResourceSample]]) -> Figure:
-    """Resident memory of each run's processes over the seconds since its first sample."""
+def resource_over_time(
+    samples: Mapping[RunKey, Sequence[ResourceSample]], measure: Measure
+) -> Figure:
+    """One measure of each run's processes over the seconds since its first sample."""
     arms = list(dict.fromkeys(run.arm for run in samples))
     traces: list[dict[str, Any]] = []
     for run, taken in samples.items():
         index = arms.index(run.arm)
         style = {"color": arm_colour(index), "width": 1.6, "dash": DASHES[index % len(DASHES)]}
-        seconds = [round(sample.time - taken[0].time, 1) for sample in taken]
-        memory = [round(sample.memory_mb, 1) for sample in taken]
         first = all(run.arm != trace["legendgroup"] for trace in traces)
         traces.append(
-            _line(run.arm, seconds, memory, style)
-            | {"showlegend": first, "hovertemplate": f"seed {run.seed}: %{{y:,.0f}} MiB"}
+            _line(run.arm, *measure.over_time(taken), style)
+            | {
+                "showlegend": first,
+                "hovertemplate": f"seed {run.seed}: %{{y:,.0f}} {measure.unit}",
+            }
         )
-    layout = _layout("seconds since the run's start", "resident memory (MiB)")
-    layout["yaxis"]["rangemode"] = "tozero"
-    return {"data": traces, "layout": layout | {"hovermode": "closest"}}
+    shown = layout("seconds since the run's start", measure.label)
+    shown["yaxis"]["rangemode"] = "tozero"
+    return {"data": traces, "layout": shown | {"hovermode": "closest"}}
 
 
 def _mean(curve: ArmCurve, index: int) -> dict[str, Any]:
@@ -85,19 +97,9 @@ def _mean(curve: ArmCurve, index: int) -> dict[str, Any]:
     )
 
 
-def _range(curve: ArmCurve, index: int) -> list[dict[str, Any]]:
-    if curve.lowest is None or curve.highest is None:
-        return []
-    there_and_back = [*curve.steps.tolist(), *curve.steps[::-1].tolist()]
-    outline = [*curve.highest.tolist(), *curve.lowest[::-1].tolist()]
-    hidden = {"color": arm_colour(index), "width": 0}
-    filled = {"fill": "toself", "fillcolor": arm_colour(index), "opacity": 0.15}
-    return [_quiet(_line(curve.arm, there_and_back, outline, hidden)) | filled]
-
-
 def _runs(curve: ArmCurve, index: int) -> list[dict[str, Any]]:
     thin = {"color": arm_colour(index), "width": 1}
-    finished = [_run(run, thin) | {"opacity": 0.4} for run in curve.thin]
+    finished = [_run(run, thin) | {"opacity": 0.35} for run in curve.thin]
     stopped = [
         _run(run, {**thin, "dash": "dot"})
         | {
@@ -156,7 +158,8 @@ def _mean_bar(mean: float, index: int) -> dict[str, Any]:
     }
 
 
-def _layout(xlabel: str, ylabel: str) -> dict[str, Any]:
+def layout(xlabel: str, ylabel: str) -> dict[str, Any]:
+    """The look that all figures share, with the axes' titles."""
     axis = {"gridcolor": RULE, "linecolor": RULE, "zeroline": False, "automargin": True}
     title = {"font": {"size": 13, "color": MUTED}, "standoff": 8}
     return {
@@ -175,4 +178,18 @@ def _layout(xlabel: str, ylabel: str) -> dict[str, Any]:
         "plot_bgcolor": "rgba(0,0,0,0)",
         "xaxis": {**axis, "title": {"text": xlabel, **title}},
         "yaxis": {**axis, "title": {"text": ylabel, **title}},
+    }
+
+
+def _make_room_below(shown: dict[str, Any]) -> None:
+    """Give the difference axes of its own under the curves, with the steps in common."""
+    shown["xaxis"] |= {"anchor": "y2"}
+    shown["yaxis"] |= {"domain": [PANEL_SHARE + GAP_SHARE, 1]}
+    title = {**shown["yaxis"]["title"], "text": YLABEL}
+    shown["yaxis2"] = {
+        **shown["yaxis"],
+        "domain": [0, PANEL_SHARE],
+        "title": title,
+        "zeroline": True,
+        "zerolinecolor": MUTED,
     }

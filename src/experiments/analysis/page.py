@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import shlex
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from ..domain.costs import diagnostics_cost
 from ..domain.paths import ExperimentPaths
-from ..domain.records import Comparison, ExperimentStatus, RunStatus, TrainingResult, Verdict
+from ..domain.records import Comparison, ExperimentStatus, RunStatus, Verdict
 from ..domain.redaction import redact, redact_data
-from ..durability.files import json_text
-from . import text
+from . import looks_table
 from .aggregate import over_seeds
-from .charts import Chart
+from .charts import Chart, Group
 from .content import ReportContent
+from .curve_words import band_sentence, crossover_sentence
 from .effect_sizes import effect_sizes
+from .imputation import failures_p
+from .key_figures import interval_level, key_figures
+from .outcomes import SHOWN_STATUSES, Outcomes, outcomes, spent_run_text, spent_text
 from .palette import ON_DARK, arm_colour
-
-TEMPLATES = Path(__file__).parent / "templates"
+from .rendering import as_markdown, embedded_json, environment, inside_script, shown
 
 MOST_FAILURES = 20
 """Runs that did not complete and are told one by one; the table has all of them."""
 MOST_ROWS = 60
 """With more runs the table of runs scrolls in itself, and begins with the arms."""
-MARKDOWN_SIGNS = r"\`*_{}[]#|~!"
+MOST_UNUSED = 10
+"""Runs that were not analysed and are told one by one."""
 
 BADGES = {
     Verdict.VARIANT_BETTER: ("▲", "Variant better", "good"),
@@ -61,23 +58,22 @@ def render_page(content: ReportContent, charts: Sequence[Chart], paths: Experime
     """The page as one HTML file without any outside resource."""
     from plotly.offline import get_plotlyjs
 
-    environment = _environment(partial(_shown, secrets=content.secrets))
-    return environment.get_template("index.html.j2").render(
+    template = environment(partial(shown, secrets=content.secrets)).get_template("index.html.j2")
+    return template.render(
         _words(content, paths),
-        curves=[chart for chart in charts if _is_curve(chart)],
-        other_charts=[chart for chart in charts if not _is_curve(chart)],
+        groups={group.value: [c for c in charts if c.group is group] for group in Group},
         interval=interval_drawing(content.comparison, content.rule.equivalence_margin),
         figures=embedded_json({chart.name: chart.interactive for chart in charts}),
         dark_colours=embedded_json(list(ON_DARK.items())),
-        plotly=_inside_script(get_plotlyjs()) if charts else "",
+        plotly=inside_script(get_plotlyjs()) if charts else "",
     )
 
 
 def render_markdown(content: ReportContent, charts: Sequence[Chart], paths: ExperimentPaths) -> str:
     """The same facts as Markdown, with links to the figures that lie beside it."""
-    environment = _environment(partial(_markdown, secrets=content.secrets))
-    words = _words(content, paths)
-    return environment.get_template("report.md.j2").render(words, charts=charts)
+    finalize = partial(as_markdown, secrets=content.secrets)
+    template = environment(finalize).get_template("report.md.j2")
+    return template.render(_words(content, paths), charts=charts)
 
 
 def interval_drawing(comparison: Comparison, margin: float | None) -> IntervalDrawing | None:
@@ -102,22 +98,17 @@ def interval_drawing(comparison: Comparison, margin: float | None) -> IntervalDr
     )
 
 
-def embedded_json(value: Any) -> Markup:
-    """JSON that stands safely inside a script element: no ``<``, ``>``, ``&`` survives."""
-    plain = json_text(value)
-    for sign in "<>&\u2028\u2029":
-        plain = plain.replace(sign, f"\\u{ord(sign):04x}")
-    return Markup(plain)  # noqa: S704 - every sign that could end the element is escaped
-
-
 def usual_commands(content: ReportContent, paths: ExperimentPaths) -> dict[str, str]:
     """What a reader may want to run next, by purpose."""
     run = "python -m src.experiments.runner"
     where = shlex.quote(str(paths.root.parent))
+    experiment = shlex.quote(paths.experiment_id)
     commands = {}
     if content.status is not ExperimentStatus.COMPLETED or content.unfinished:
-        experiment = shlex.quote(paths.experiment_id)
         commands["Continue"] = f"{run} --experiment-id {experiment} --output-dir {where}"
+    commands["Reproduce it, and compare every run bit by bit"] = (
+        f"python -m src.experiments reproduce {experiment} --output-dir {where}"
+    )
     config = shlex.quote(str(paths.config))
     commands["Repeat from the start"] = f"{run} --config {config} --output-dir repeated"
     return commands
@@ -147,7 +138,49 @@ def _words(content: ReportContent, paths: ExperimentPaths) -> dict[str, Any]:
         },
         "many_runs": len(content.runs) > MOST_ROWS,
         "single_seed": all(len(result.runs or (1,)) == 1 for result in content.arms.values()),
+        "config_file": str(paths.config),
+        **_evidence(content),
+        **_outcomes(content),
     }
+
+
+def _evidence(content: ReportContent) -> dict[str, Any]:
+    """What stands beside the verdict: key figures, looks, and what the curves say."""
+    curves = content.curve_evidence
+    return {
+        "key_figures": key_figures(content),
+        "interval_level": interval_level(content),
+        "looks_columns": looks_table.COLUMNS,
+        "looks_rows": looks_table.looks_rows(content.plan, content.comparison.looks),
+        "band_sentence": band_sentence(curves[0], content.rule) if curves else None,
+        "crossover_sentence": crossover_sentence(curves[0]) if curves else None,
+        "milestones": curves[0].milestones if curves else (),
+    }
+
+
+def _outcomes(content: ReportContent) -> dict[str, Any]:
+    """What became of the runs, by arm, and of those that were not analysed."""
+    by_arm = {
+        arm: outcomes(run for key, run in content.runs.items() if key.arm == arm)
+        for arm in content.arms
+    }
+    unused = list(content.unused.values())
+    return {
+        "outcomes": by_arm,
+        "statuses": [s for s in SHOWN_STATUSES if any(o.by_status.get(s) for o in by_arm.values())],
+        "failures_p": _failures_p(list(by_arm.values())),
+        "unused_sentence": spent_text(unused) if unused else None,
+        "unused": [spent_run_text(run, content.comparison.metric) for run in unused[:MOST_UNUSED]],
+        "more_unused": max(0, len(unused) - MOST_UNUSED),
+    }
+
+
+def _failures_p(arms: Sequence[Outcomes]) -> float | None:
+    """Fisher's exact test on the failed runs of two arms; None where none failed."""
+    failed = [arm.by_status.get(RunStatus.FAILED, 0) for arm in arms]
+    if len(arms) != 2 or not any(failed):
+        return None
+    return failures_p(failed[0], arms[0].planned, failed[1], arms[1].planned)
 
 
 def facts(content: ReportContent) -> dict[str, str]:
@@ -178,89 +211,3 @@ def _moment(moment: datetime | None) -> str:
         return ""
     in_utc = moment.astimezone(UTC) if moment.tzinfo else moment
     return f"{in_utc:%Y-%m-%d %H:%M}{' UTC' if moment.tzinfo else ''}"
-
-
-def _environment(finalize: Callable[[Any], Any]) -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        finalize=finalize,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "number": text.number,
-        "mean_sd": text.mean_with_deviation,
-        "interval": text.interval_text,
-        "p_value": text.p_value_text,
-        "percent": text.percent,
-        "duration": text.duration,
-        "plural": text.plural,
-        "metric": text.metric_label,
-        "value": _value,
-        "setting": _setting,
-        "data_uri": _data_uri,
-        "status": _status,
-        "indented": _indented,
-        "literal": Markup,
-        "thousands": "{:,}".format,
-        "steps_per_second": _steps_per_second,
-    }
-    return environment
-
-
-def _shown(value: Any, secrets: Collection[str]) -> Any:
-    """Plain text without secrets, its hidden signs made visible; markup of our own untouched."""
-    if not isinstance(value, str) or isinstance(value, Markup):
-        return value
-    return text.visible(redact(value, secrets))
-
-
-def _markdown(value: Any, secrets: Collection[str]) -> Any:
-    """The same on one line and with every sign that Markdown or HTML would obey taken literally."""
-    shown = _shown(value, secrets)
-    if not isinstance(shown, str) or isinstance(shown, Markup):
-        return shown
-    escaped = html.escape(" ".join(shown.split()), quote=False)
-    literal = "".join(f"\\{sign}" if sign in MARKDOWN_SIGNS else sign for sign in escaped)
-    return Markup(literal)  # noqa: S704 - escaped above
-
-
-def _value(value: Any) -> str:
-    return value if isinstance(value, str) else json_text(value)
-
-
-def _setting(pointer: str) -> str:
-    """A JSON pointer as a person writes it, such as ``hyperparameters.learning_rate``."""
-    parts = pointer.strip("/").split("/")
-    return ".".join(part.replace("~1", "/").replace("~0", "~") for part in parts)
-
-
-def _data_uri(svg: bytes) -> Markup:
-    encoded = base64.b64encode(svg).decode()
-    return Markup(f"data:image/svg+xml;base64,{encoded}")  # noqa: S704 - base64 alone
-
-
-def _status(run: TrainingResult) -> str:
-    failed = not run.success and run.status is RunStatus.COMPLETED
-    return RunStatus.FAILED.value if failed else run.status.value
-
-
-def _steps_per_second(run: TrainingResult) -> str:
-    speed = run.total_timesteps / run.training_time if run.training_time > 0 else None
-    return text.ABSENT if speed is None else f"{speed:,.0f}"
-
-
-def _indented(command: str) -> Markup:
-    """A command as an indented block, in which Markdown leaves every sign alone."""
-    lines = text.visible(command).splitlines()
-    return Markup("\n".join(f"    {line}" for line in lines))  # noqa: S704 - Markdown, not HTML
-
-
-def _inside_script(code: str) -> Markup:
-    return Markup(code.replace("</script", "<\\/script"))  # noqa: S704 - the library's own code
-
-
-def _is_curve(chart: Chart) -> bool:
-    return chart.name in {"learning_curves", "training_returns"}

@@ -24,22 +24,24 @@
     }
   };
 
-  const show = (tabs, chosen) => {
+  const select = (tabs, chosen) => {
     for (const tab of tabs) {
       tab.setAttribute("aria-selected", String(tab === chosen));
       document.getElementById("chart-" + tab.dataset.chart).hidden = tab !== chosen;
     }
+  };
+
+  const show = (tabs, chosen) => {
+    select(tabs, chosen);
     draw();
   };
 
-  const bar = document.querySelector(".tabs");
-  if (bar) {
+  for (const bar of document.querySelectorAll(".tabs")) {
     const tabs = [...bar.querySelectorAll("button")];
     for (const tab of tabs) tab.addEventListener("click", () => show(tabs, tab));
     bar.classList.add("ready");
-    show(tabs, tabs[0]);
-  } else {
-    draw();
+    select(tabs, tabs[0]);
   }
+  draw();
   dark.addEventListener("change", draw);
 })();

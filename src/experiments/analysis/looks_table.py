@@ -1,0 +1,74 @@
+"""The looks of a sequential design as rows of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .looks import LookPlan
+from .sequential import Decision
+from .text import ABSENT, interval_text, number, p_value_text, percent
+
+COLUMNS = (
+    "Seeds per arm",
+    "z",
+    "Boundary",
+    "p",
+    "Asked p ≤",
+    "Difference",
+    "Repeated interval",
+    "Predictive power",
+    "What followed",
+)
+DECISIONS = {
+    Decision.REJECT: "rejected: stopped",
+    Decision.FUTILITY: "stopped for futility",
+    Decision.GO_ON: "went on",
+    Decision.LAST_LOOK: "ended, nothing rejected",
+}
+
+
+def looks_rows(
+    plan: LookPlan | None, taken: Sequence[Mapping[str, Any]]
+) -> tuple[tuple[str, ...], ...]:
+    """A row for each look, taken or not; `taken` is `Comparison.looks`."""
+    known = {each["n_per_arm"] for each in taken}
+    planned = plan.points if plan is not None else ()
+    over = bool(taken) and Decision(taken[-1]["decision"]).ends
+    rows = [(each["n_per_arm"], _taken(each)) for each in taken]
+    rows += [(n, _to_come(n, plan, over=over)) for n in planned if n not in known]
+    return tuple(row for _, row in sorted(rows))
+
+
+def _taken(look: Mapping[str, Any]) -> tuple[str, ...]:
+    interval, promise = look["interval"], look["predictive_power"]
+    return (
+        str(look["n_per_arm"]),
+        f"{look['statistic']:+.2f}".replace("-", "−"),
+        _boundary(look["critical_value"]),
+        p_value_text(look["p_value"]),
+        p_value_text(look["nominal_level"]),
+        number(look["effect"], signed=True),
+        ABSENT
+        if interval is None
+        else f"{interval_text((interval[0], interval[1]))} ({percent(round(look['level'], 4))})",
+        ABSENT if promise is None else percent(round(promise, 3)),
+        DECISIONS[Decision(look["decision"])],
+    )
+
+
+def _to_come(n_per_arm: int, plan: LookPlan | None, *, over: bool) -> tuple[str, ...]:
+    look = plan.look_at(n_per_arm) if plan is not None else None
+    return (
+        str(n_per_arm),
+        "",
+        _boundary(look.critical_value if look else None),
+        "",
+        p_value_text(look.nominal_level if look else None),
+        *("", "", ""),
+        "not needed" if over else "still to come",
+    )
+
+
+def _boundary(value: float | None) -> str:
+    return "futility only" if value is None else f"±{value:.2f}"
