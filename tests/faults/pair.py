@@ -166,6 +166,10 @@ class Pair:
             found[int(path.parent.name.rpartition("-")[2])] = json.loads(path.read_text())["step"]
         return dict(sorted(found.items()))
 
+    def experiment(self) -> dict:
+        """The saved experiment."""
+        return json.loads((self.root / f"experiment_{self.id}.json").read_text())
+
     def results(self) -> dict:
         return json.loads((self.root / "results.json").read_text())
 

@@ -1,5 +1,6 @@
 """Rewards, observations and losses that are no finite numbers."""
 
+import math
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -45,11 +46,11 @@ def _is_named_and_left_out(
     [(_, cause)] = pair.ends()
     assert f"non-finite {quantity} at step {step}" in cause
     assert cause in done.stderr
-    _check_is_left_out(pair)
+    _check_counts_with_the_floor(pair)
 
 
-def _check_is_left_out(pair: Pair) -> None:
-    """It counts as failed, whatever it had come to, and takes no part in the comparison."""
+def _check_counts_with_the_floor(pair: Pair) -> None:
+    """It counts as failed, whatever it had come to, and is compared with what chance gets."""
     results = pair.results()
     baseline = pair.run_results()["baseline"]
     assert baseline["status"] == "skipped"
@@ -57,4 +58,6 @@ def _check_is_left_out(pair: Pair) -> None:
     assert not list((pair.root / "models").glob("baseline*"))
     assert results["comparison"]["failed_per_arm"] == {"baseline": 1, "variant": 0}
     assert results["comparison"]["verdict"] == "insufficient_evidence"
-    assert results["comparison"]["effect"] is None
+    floor = pair.experiment()["design"]["floors"]["baseline"]["return_mean"]
+    score = pair.run_results()["variant"]["final_return"]
+    assert math.isclose(results["comparison"]["effect"], score - floor)
