@@ -110,6 +110,8 @@ class Campaign:
         self.attempts = {
             run: RunAttempts(run, experiment.paths.run(run)) for run in experiment.runs()
         }
+        for run in experiment.complete_runs():
+            self.attempts[run].status = RunStatus.COMPLETED  # unless its files are lacking
         self._planned = experiment.planned_timesteps()
         self._readers = {
             run: JournalProgress(attempts.paths, run, self._planned[run.arm])

@@ -276,6 +276,7 @@ class Experiment:
         self._design_for(self.config)
         if replace(before, seeds=self.design.seeds) != self.design:
             self._unsaved_changes += tuple(changes)
+            self.looks.forget()
         self._comparison = None
         self.is_altered = True
         when = datetime.now(UTC).isoformat(timespec="seconds")

@@ -35,7 +35,7 @@ class LooksTaken:
         Raises:
             StorageError: when they are damaged.
         """
-        self._forget()
+        self.forget()
         try:
             for event in read_journal(self._events):
                 self._learn(event)
@@ -53,7 +53,7 @@ class LooksTaken:
             case Kind.ABORT_LOOK:
                 self.in_training += (AbortLook.from_dict(event["look"]),)
             case Kind.DESIGN_CHANGED:
-                self._forget()
+                self.forget()
 
     def take(self, look: LookTaken | AbortLook, step: int) -> None:
         """Record a look that was taken after so many timesteps of all runs together.
@@ -69,13 +69,17 @@ class LooksTaken:
             self.in_training += (look,)
 
     def begin_anew(self, changes: tuple[str, ...]) -> None:
-        """Looks under a design that has changed count no more; they stay in the file.
+        """Say that the design has changed: the looks before stay in the file and count no more.
 
         Raises:
             StorageError: when the disk refuses.
         """
         self._append(Kind.DESIGN_CHANGED, 0, changes=list(changes))
-        self._forget()
+        self.forget()
+
+    def forget(self) -> None:
+        """Looks that were taken under another design count no more."""
+        self.planned, self.in_training = (), ()
 
     @property
     def decided_at(self) -> int | None:
@@ -96,6 +100,3 @@ class LooksTaken:
     def _append(self, kind: Kind, step: int, **fields: object) -> None:
         with JournalWriter(self._events) as events:
             events.append(kind.value, step, **fields)
-
-    def _forget(self) -> None:
-        self.planned, self.in_training = (), ()
