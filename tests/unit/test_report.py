@@ -247,7 +247,7 @@ def test_several_seeds_have_a_band_about_the_difference_and_each_seed_behind(fiv
     assert band["fill"] == "toself"
     assert difference["y"] == pytest.approx([10.1] * 3)  # 13.1 against 3 at every step
     assert min(band["y"]) < 10.1 < max(band["y"])
-    thin = [t for t in figures["learning_curves"]["data"] if t.get("opacity") == 0.35]
+    thin = [t for t in figures["learning_curves"]["data"] if t["line"]["color"].endswith("59")]
     assert len(thin) == 10
     # only one source decides, so that nothing is tested twice
     assert all("yaxis" not in trace for trace in figures["training_returns"]["data"])
@@ -342,7 +342,7 @@ def many(tmp_path_factory):
 def test_of_many_runs_some_are_drawn_and_the_page_says_so(many):
     traces = _figures(many[0])["learning_curves"]["data"]
 
-    thin = [t for t in traces if t.get("opacity") == 0.35]
+    thin = [t for t in traces if t["line"]["color"].endswith("59")]
     dotted = [t for t in traces if t["line"].get("dash") == "dot" and t["line"]["width"] == 1]
     assert (len(thin), len(dotted)) == (40, 20)
     assert "at most 20 of an arm's seeds" in Page(many[0]).text

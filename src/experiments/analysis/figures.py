@@ -70,13 +70,13 @@ def final_returns(scores: Mapping[str, Sequence[float]], ylabel: str) -> Figure:
         figure, axes = canvas("", ylabel, (5.2, 3.8))
         for index, values in enumerate(scores.values()):
             colour, marker = look(index)
-            spread = np.linspace(-0.12, 0.12, len(values)) if len(values) > 1 else np.zeros(1)
+            spread = np.linspace(-0.22, 0.22, len(values)) if len(values) > 1 else np.zeros(1)
             positions = index + spread[: len(values)]
             size = dot_size(8, len(values))
             axes.plot(positions, values, marker, color=colour, alpha=0.75, markersize=size)
             if len(values) > 1:
                 mean = float(np.mean(values))
-                axes.hlines(mean, index - 0.24, index + 0.24, color=colour, linewidth=2.5)
+                axes.hlines(mean, index - 0.3, index + 0.3, color=colour, linewidth=2.5)
         axes.set_xlim(-0.6, max(len(scores), 1) - 0.4)
         axes.set_xticks(range(len(scores)), labels=list(scores), fontsize=11, color=INK)
         axes.grid(visible=False, axis="x")

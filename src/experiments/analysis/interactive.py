@@ -10,12 +10,16 @@ from .curve_evidence import CurveEvidence
 from .curves import ArmCurve, RunCurve
 from .difference_panel import GAP_SHARE, PANEL_SHARE, YLABEL, difference_traces
 from .measures import Measure
-from .palette import INK, MUTED, RULE, arm_colour, dot_size
+from .palette import INK, MUTED, RULE, arm_colour, dot_size, faint
 
 Figure = dict[str, Any]
 """``{"data": [...], "layout": {...}}``, as plotly.js takes it."""
 
 MARKED_POINTS = 40
+BEHIND = 0.35
+"""Opacity of a single seed's curve."""
+DOTS_WIDTH = 0.44
+"""Of a column of dots, which stand one apart."""
 DASHES = ("solid", "dash", "dashdot", "dot")
 SYMBOLS = ("circle", "square", "triangle-up", "diamond")
 
@@ -99,7 +103,8 @@ def _mean(curve: ArmCurve, index: int) -> dict[str, Any]:
 
 def _runs(curve: ArmCurve, index: int) -> list[dict[str, Any]]:
     thin = {"color": arm_colour(index), "width": 1}
-    finished = [_run(run, thin) | {"opacity": 0.35} for run in curve.thin]
+    behind = {**thin, "color": faint(arm_colour(index), BEHIND)}
+    finished = [_run(run, behind) for run in curve.thin]
     stopped = [
         _run(run, {**thin, "dash": "dot"})
         | {
@@ -133,7 +138,9 @@ def _quiet(trace: dict[str, Any]) -> dict[str, Any]:
 
 def _dots(arm: str, by_seed: Mapping[int, float], index: int) -> dict[str, Any]:
     count = len(by_seed)
-    offsets = [0.24 * (rank / (count - 1) - 0.5) if count > 1 else 0.0 for rank in range(count)]
+    offsets = [
+        DOTS_WIDTH * (rank / (count - 1) - 0.5) if count > 1 else 0.0 for rank in range(count)
+    ]
     colour, symbol = arm_colour(index), SYMBOLS[index % len(SYMBOLS)]
     return {
         "type": "scatter",
@@ -150,8 +157,8 @@ def _dots(arm: str, by_seed: Mapping[int, float], index: int) -> dict[str, Any]:
 def _mean_bar(mean: float, index: int) -> dict[str, Any]:
     return {
         "type": "line",
-        "x0": index - 0.24,
-        "x1": index + 0.24,
+        "x0": index - 0.3,
+        "x1": index + 0.3,
         "y0": mean,
         "y1": mean,
         "line": {"color": arm_colour(index), "width": 3},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -17,7 +17,7 @@ from . import looks_table
 from .aggregate import over_seeds
 from .charts import Chart, Group
 from .content import ReportContent
-from .curve_words import band_sentence, crossover_sentence
+from .curve_words import band_sentence, crossover_sentence, lost_sentence
 from .effect_sizes import effect_sizes
 from .imputation import failures_p
 from .key_figures import interval_level, key_figures
@@ -31,6 +31,9 @@ MOST_ROWS = 60
 """With more runs the table of runs scrolls in itself, and begins with the arms."""
 MOST_UNUSED = 10
 """Runs that were not analysed and are told one by one."""
+
+TOLD_PACKAGES = ("torch", "stable-baselines3", "gymnasium", "numpy")
+"""Whose versions are told first."""
 
 BADGES = {
     Verdict.VARIANT_BETTER: ("▲", "Variant better", "good"),
@@ -129,7 +132,8 @@ def _words(content: ReportContent, paths: ExperimentPaths) -> dict[str, Any]:
             purpose: redact(command, content.secrets)
             for purpose, command in (content.commands or usual_commands(content, paths)).items()
         },
-        "provenance": redact_data(content.provenance, content.secrets),
+        "provenance": redact_data(_provenance(content), content.secrets),
+        "origin": redact_data(origin(content.provenance), content.secrets),
         "command": redact(content.command or "", content.secrets),
         "logs": {arm: str(paths.training_log(arm)) for arm in content.arms},
         "summaries": {
@@ -152,10 +156,20 @@ def _evidence(content: ReportContent) -> dict[str, Any]:
         "interval_level": interval_level(content),
         "looks_columns": looks_table.COLUMNS,
         "looks_rows": looks_table.looks_rows(content.plan, content.comparison.looks),
-        "band_sentence": band_sentence(curves[0], content.rule) if curves else None,
-        "crossover_sentence": crossover_sentence(curves[0]) if curves else None,
+        "findings": _findings(content),
         "milestones": curves[0].milestones if curves else (),
     }
+
+
+def _findings(content: ReportContent) -> list[str]:
+    """What the curves say, in sentences."""
+    if not content.curve_evidence:
+        return []
+    curves = content.curve_evidence[0]
+    told = (band_sentence(curves, content.rule), crossover_sentence(curves))
+    found = [sentence for sentence in told if sentence is not None]
+    warning = lost_sentence(content.lost) if found else None
+    return found if warning is None else [*found, warning]
 
 
 def _outcomes(content: ReportContent) -> dict[str, Any]:
@@ -200,6 +214,33 @@ def facts(content: ReportContent) -> dict[str, str]:
         or "",
     }
     return {name: value for name, value in found.items() if value}
+
+
+def origin(provenance: Mapping[str, Any]) -> dict[str, str]:
+    """The facts of a provenance that a reader asks for first; those that are known."""
+    git, hardware, packages = (
+        dict(found) if isinstance(found := provenance.get(name), Mapping) else {}
+        for name in ("git", "hardware", "packages")
+    )
+    changed = " with uncommitted changes" if git.get("dirty") else ""
+    cores = hardware.get("cores_usable")
+    told = {
+        "Commit": f"{str(git['commit'])[:12]}{changed}" if git.get("commit") else "",
+        "Branch": git.get("branch"),
+        "Python": hardware.get("python"),
+        **{name: packages.get(name) for name in TOLD_PACKAGES},
+        "Processor": hardware.get("cpu_model"),
+        "Usable cores": "" if cores is None else str(cores),
+        "GPU": ", ".join(str(gpu) for gpu in hardware.get("gpus") or ()),
+        "System": hardware.get("os"),
+    }
+    return {name: str(value) for name, value in told.items() if value}
+
+
+def _provenance(content: ReportContent) -> Mapping[str, Any]:
+    """All of it, but for the command line where that is told apart."""
+    left_out = {"command"} if content.command else set()
+    return {name: value for name, value in content.provenance.items() if name not in left_out}
 
 
 def _distinct(names: Sequence[str]) -> str:

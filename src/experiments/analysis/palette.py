@@ -28,6 +28,14 @@ def arm_colour(index: int) -> str:
     return ARM_COLOURS[index % len(ARM_COLOURS)]
 
 
+def faint(colour: str, opacity: float) -> str:
+    """The colour with that opacity, in digits behind its own, which stay when it is swapped.
+
+    Many translucent layers on a dark page would each darken it by a rounding error.
+    """
+    return f"{colour}{round(255 * opacity):02x}"
+
+
 def dot_size(largest: int, count: int) -> float:
     """The size of dots of which there are so many in a column."""
     if count <= MOST_LARGE_DOTS:
