@@ -189,7 +189,8 @@ def _outcomes(content: ReportContent) -> dict[str, Any]:
 
 def _sensitivity(content: ReportContent) -> Sensitivity | None:
     """How far the verdict hangs on failed runs; None where none failed for its own sake."""
-    if len(content.arms) != 2:
+    if len(content.arms) != 2 or not (content.lost or content.imputed):
+        # it judges anew before it looks for failures, which takes half a second for many runs
         return None
     runs = {arm: result.runs or (result,) for arm, result in content.arms.items()}
     return sensitivity(runs, content.rule, content.plan)
