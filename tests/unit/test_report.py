@@ -8,28 +8,33 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 import pytest
 
 from src.experiments.analysis import ReportContent, aggregate, compare
-from src.experiments.analysis.curves import Source, run_curve
-from src.experiments.analysis.report import write_bitmaps, write_page
 from src.experiments.domain.paths import ExperimentPaths
 from src.experiments.domain.records import (
     DecisionRule,
-    Difference,
     ExperimentStatus,
-    ResourceSample,
     RunKey,
     RunStatus,
     TrainingResult,
 )
 from src.experiments.domain.storage_policy import Storage, StoragePolicy
-
-HOSTILE = '</script><script>alert(1)</script><img src=x onerror="alert(2)">'
-SHA = "9f86d081884c7d659a2feaa0c55ad015"
+from tests.unit.reported import (
+    FEW_FIGURES,
+    FIVE,
+    HOSTILE,
+    SHA,
+    SINGLE,
+    content,
+    curves,
+    hostile_content,
+    journal,
+    result,
+    write_report,
+)
 
 
 class Page(HTMLParser):
@@ -52,87 +57,6 @@ class Page(HTMLParser):
     def handle_data(self, data):
         if not self._skipping:
             self.text += data
-
-
-def result(arm, seed, value, *, error=None):
-    return TrainingResult(
-        success=error is None,
-        total_timesteps=10_240,
-        training_time=4.0,
-        final_mean_reward=None if error else value,
-        final_std_reward=None if error else 9.5,
-        experiment_name="test",
-        algorithm="PPO",
-        environment_name="CartPole-v1",
-        seed=seed,
-        error=error,
-        arm=arm,
-        status=RunStatus.FAILED if error else RunStatus.COMPLETED,
-        final_return=None if error else value,
-        auc=None if error else value,
-        parameters_sha256=None if error else SHA,
-    )
-
-
-def journal(value):
-    return [
-        record
-        for step in (2048, 4096, 10_240)
-        for record in (
-            {"kind": "metrics", "step": step, "metrics": {"rollouts/returns_mean": value / 2}},
-            {"kind": "evaluation", "step": step, "metrics": {"eval/return_mean": value + step}},
-        )
-    ]
-
-
-def curves(journals):
-    return {
-        source: [run_curve(run, records, source) for run, records in journals.items()]
-        for source in Source
-    }
-
-
-def content(values, rule=None, **changes):
-    rule = rule or DecisionRule()
-    runs = {
-        arm: [result(arm, seed, value) for seed, value in enumerate(scores, start=42)]
-        for arm, scores in values.items()
-    }
-    error = changes.pop("error", None)
-    if error:
-        runs["variant"][-1] = result("variant", runs["variant"][-1].seed, 0.0, error=error)
-    known = {
-        "experiment_id": "learning_rate",
-        "hypothesis": "A higher learning rate learns faster",
-        "comparison": compare(runs, rule),
-        "arms": {arm: aggregate(arm, each) for arm, each in runs.items()},
-        "rule": rule,
-        "created": datetime(2025, 11, 21, 7, 30, tzinfo=UTC),
-        "differences": (Difference("/hyperparameters/learning_rate", 3e-4, 1e-3, True, False),),
-        "notices": ("CartPole-v0 runs as CartPole-v1.",),
-        "curves": curves(
-            {
-                RunKey(arm, run.seed): journal(run.final_return or 0.0)
-                for arm, each in runs.items()
-                for run in each
-            }
-        ),
-        "resources": {
-            RunKey("baseline", 42): [ResourceSample(1e9 + s, 99.0, 300.0 + s) for s in range(4)]
-        },
-        "provenance": {"git": {"commit": "eb2a7c6", "dirty": True}, "python": "3.11"},
-        "command": "python -m src.experiments.runner --config exp.json",
-    }
-    return ReportContent(**{**known, **changes})
-
-
-def write_report(paths, report, policy):
-    write_bitmaps(paths, report, policy)
-    return write_page(paths, report, policy)
-
-
-SINGLE = {"baseline": [180.1], "variant": [212.3]}
-FIVE = {"baseline": [1.0, 2, 3, 4, 5], "variant": [11.0, 12, 13, 14, 15.5]}
 
 
 @pytest.fixture
@@ -166,9 +90,6 @@ def five_page(five):
 def single_page(tmp_path_factory):
     paths = ExperimentPaths.under(tmp_path_factory.mktemp("results"), "single")
     return write_report(paths, content(SINGLE), StoragePolicy()).read_text(encoding="utf-8")
-
-
-FEW_FIGURES: dict[str, dict[RunKey, list[object]]] = {"curves": {}, "resources": {}}
 
 
 # --- what is told ------------------------------------------------------------------------------
@@ -247,7 +168,7 @@ def test_several_seeds_have_a_band_about_the_difference_and_each_seed_behind(fiv
     assert band["fill"] == "toself"
     assert difference["y"] == pytest.approx([10.1] * 3)  # 13.1 against 3 at every step
     assert min(band["y"]) < 10.1 < max(band["y"])
-    thin = [t for t in figures["learning_curves"]["data"] if t.get("opacity") == 0.35]
+    thin = [t for t in figures["learning_curves"]["data"] if t["line"]["color"].endswith("59")]
     assert len(thin) == 10
     # only one source decides, so that nothing is tested twice
     assert all("yaxis" not in trace for trace in figures["training_returns"]["data"])
@@ -342,7 +263,7 @@ def many(tmp_path_factory):
 def test_of_many_runs_some_are_drawn_and_the_page_says_so(many):
     traces = _figures(many[0])["learning_curves"]["data"]
 
-    thin = [t for t in traces if t.get("opacity") == 0.35]
+    thin = [t for t in traces if t["line"]["color"].endswith("59")]
     dotted = [t for t in traces if t["line"].get("dash") == "dot" and t["line"]["width"] == 1]
     assert (len(thin), len(dotted)) == (40, 20)
     assert "at most 20 of an arm's seeds" in Page(many[0]).text
@@ -389,23 +310,6 @@ def test_a_run_that_is_still_to_come_is_queued_in_the_table_and_no_failure(write
 
 
 # --- hostile text ------------------------------------------------------------------------------
-
-
-def hostile_content():
-    return content(
-        FIVE,
-        hypothesis=f"{HOSTILE} =HYPERLINK(1) \u202eright to left",
-        comment=HOSTILE,
-        tags=(HOSTILE,),
-        warnings=(HOSTILE,),
-        notices=(HOSTILE,),
-        differences=(Difference(f"/{HOSTILE}", HOSTILE, {HOSTILE: [HOSTILE]}),),
-        provenance={HOSTILE: HOSTILE, "nested": {HOSTILE: HOSTILE * 9}},
-        command=HOSTILE,
-        error=HOSTILE,
-        remedies={RunKey("variant", 46): HOSTILE},
-        **FEW_FIGURES,
-    )
 
 
 def test_hostile_text_is_shown_and_never_obeyed(write, five_page):

@@ -146,14 +146,15 @@ def _final_returns(content: ReportContent) -> list[Chart]:
     label = metric_label(content.comparison.metric)
     several = any(len(by_seed) > 1 for by_seed in scores.values())
     bars = "; a bar is the mean of an arm" * several
-    values = {arm: list(by_seed.values()) for arm, by_seed in scores.items()}
+    floors = " A cross is a run that failed for its own sake and counts with the floor."
+    imputed = {arm: {key.seed for key in content.imputed if key.arm == arm} for arm in scores}
     return [
         Chart(
             name="final_returns",
             title=f"{label[0].upper()}{label[1:]} by seed",
-            caption=f"One dot a run{bars}.",
-            figure=figures.final_returns(values, label),
-            interactive=interactive.final_returns(scores, label),
+            caption=f"One dot a run{bars}.{floors * bool(content.imputed)}",
+            figure=figures.final_returns(scores, imputed, label),
+            interactive=interactive.final_returns(scores, imputed, label),
             group=Group.SCORES,
         )
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -20,7 +20,7 @@ from ..domain.records import (
 )
 from .curve_evidence import CurveEvidence, compared, curve_evidence
 from .curves import RunCurve, Source
-from .evidence import score
+from .evidence import failed_for_its_own_sake, worth
 from .looks import LookPlan
 
 
@@ -88,13 +88,27 @@ class ReportContent:
 
     @cached_property
     def scores(self) -> dict[str, dict[int, float]]:
-        """The metric of each completed run, by arm and seed."""
+        """What each run counts with, by arm and seed: its metric, or the floor (`imputed`)."""
         scores: dict[str, dict[int, float]] = {arm: {} for arm in self.arms}
         for key, run in self.runs.items():
-            value = score(run, self.comparison.metric)
+            value = worth(key.arm, run, self._scoring)
             if value is not None:
                 scores[key.arm][key.seed] = value
         return scores
+
+    @cached_property
+    def imputed(self) -> frozenset[RunKey]:
+        """The runs that failed for their own sake and count with the floor."""
+        metric = self.comparison.metric
+        return frozenset(
+            key
+            for key, run in self.runs.items()
+            if key.seed in self.scores[key.arm] and failed_for_its_own_sake(run, metric)
+        )
+
+    @property
+    def _scoring(self) -> DecisionRule:
+        return replace(self.rule, metric=self.comparison.metric)
 
     @cached_property
     def lost(self) -> frozenset[RunKey]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 from numpy.typing import NDArray
 
-from ..domain.records import DecisionRule
+from ..domain.records import DecisionRule, RunKey
 from .crossover_bootstrap import RESAMPLES, Overtaking
 from .curve_band import CurveBand
 from .curve_evidence import CurveEvidence, Milestone
@@ -64,19 +66,27 @@ def crossover_sentence(found: CurveEvidence) -> str | None:
     if over.step is None:
         return "The mean curves end level: neither arm is ahead at the last common step."
     leader, other = _ordered(found, over)
-    unsure = (
-        f"{percent(round(over.share_without, 3))} of {RESAMPLES:,} resamples of the seeds have no "
-        f"crossover, because the {leader} is not ahead at the end"
-    )
+    unsure = _doubt(over, leader)
     if over.from_the_start:
         return (
             f"No crossover: the {leader}'s mean curve is ahead of the {other}'s from the first "
-            f"common step to the last. {unsure[0].upper()}{unsure[1:]}."
+            f"common step to the last. {unsure}"
         )
     low, high = over.interval or (over.step, over.step)
     return (
         f"The {leader}'s mean curve overtakes the {other}'s for good at step {over.step:,.0f} "
-        f"({percent(over.level)} bootstrap interval {low:,.0f} to {high:,.0f}). {unsure}."
+        f"({percent(over.level)} bootstrap interval {low:,.0f} to {high:,.0f}). {unsure}"
+    )
+
+
+def lost_sentence(lost: Collection[RunKey]) -> str | None:
+    """That the curves are those of the runs that finished; None where none is lost."""
+    if not lost:
+        return None
+    which = "1 failed run is" if len(lost) == 1 else f"{len(lost)} failed runs are"
+    return (
+        f"The means, the band and the crossover are those of the runs that finished: {which} left "
+        "out of them, which favours the arm that fails."
     )
 
 
@@ -102,6 +112,15 @@ def median_text(found: Reached) -> str:
 def ratio_text(milestone: Milestone) -> str:
     """The variant's median steps as a multiple of the baseline's, such as ``0.62 ×``."""
     return ABSENT if milestone.ratio is None else f"{milestone.ratio:.2f} ×"
+
+
+def _doubt(over: Overtaking, leader: str) -> str:
+    if over.share_without == 0:
+        return f"In all {RESAMPLES:,} resamples of the seeds the {leader} is ahead at the end."
+    return (
+        f"In {percent(round(over.share_without, 3))} of {RESAMPLES:,} resamples of the seeds there "
+        f"is no crossover, because the {leader} is not ahead at the end."
+    )
 
 
 def _ordered(found: CurveEvidence, over: Overtaking) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .crossover_bootstrap import Overtaking
 from .curve_band import CurveBand
-from .palette import INK, MUTED, arm_colour
+from .palette import INK, MUTED, arm_colour, faint
 
 Trace = dict[str, Any]
 
@@ -106,8 +106,7 @@ def _area(
         "y": [*high.tolist(), *low[::-1].tolist()],
         "line": {"color": colour, "width": 0},
         "fill": "toself",
-        "fillcolor": colour,
-        "opacity": opacity,
+        "fillcolor": faint(colour, opacity),
         "hoverinfo": "skip",
     }
 
@@ -140,4 +139,4 @@ def _crossing(over: Overtaking, arm: str) -> list[Trace]:
         return [crossing]
     line = {"color": colour, "width": 4}
     extent = {"mode": "lines", "x": list(over.interval), "y": [0, 0], "line": line}
-    return [{"type": "scatter", "hoverinfo": "skip", "opacity": 0.8} | extent, crossing]
+    return [{"type": "scatter", "hoverinfo": "skip"} | extent, crossing]

@@ -27,18 +27,24 @@ def effect_sizes(
         interval=comparison.interval,
         p_value=comparison.p_value,
     )
+    if comparison.looks:
+        return _differences(measured, float(comparison.looks[-1]["level"]))
     return _differences(measured) | _sensitivity(measured)
 
 
-def _differences(evidence: Evidence) -> dict[str, str]:
+def _differences(evidence: Evidence, repeated_level: float | None = None) -> dict[str, str]:
+    """`repeated_level` is that of the last look's interval, in a group-sequential design."""
     rule, level = evidence.rule, 1 - evidence.rule.alpha
     baseline, variant = evidence.baseline_scores, evidence.variant_scores
     share, share_interval = statistics.probability_of_improvement(baseline, variant, level)
     kind = "paired t" if rule.paired else "Welch"
     test = "sign-flip test" if rule.paired else "studentised permutation test"
+    interval = f"{percent(level)} interval ({kind})"
+    if repeated_level is not None:
+        interval = f"{percent(round(repeated_level, 4))} repeated interval ({kind})"
     facts = {
         "Difference of the means": number(evidence.effect, signed=True),
-        f"{percent(level)} interval ({kind})": _interval(evidence),
+        interval: _interval(evidence),
         f"p, {test}": p_value_text(evidence.p_value),
         "Hedges' g": number(statistics.hedges_g(baseline, variant), signed=True),
         f"P({evidence.variant} run > {evidence.baseline} run)": (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from io import BytesIO
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from .curve_evidence import CurveEvidence
 from .curves import ArmCurve
 from .difference_panel import draw_difference
 from .measures import Measure
-from .palette import INK, MUTED, RULE, arm_colour, dot_size
+from .palette import INK, MUTED, RULE, arm_colour, column_offsets, dot_size
 
 Format = Literal["png", "svg"]
 
@@ -64,19 +64,17 @@ def learning_curves(curves: CurveEvidence, ylabel: str) -> Figure:
         return figure
 
 
-def final_returns(scores: Mapping[str, Sequence[float]], ylabel: str) -> Figure:
-    """One dot a run, one column an arm, and the mean of each arm with several runs."""
+def final_returns(
+    scores: Mapping[str, Mapping[int, float]], imputed: Mapping[str, Collection[int]], ylabel: str
+) -> Figure:
+    """One dot a run, one column an arm, and the mean of each arm with several runs.
+
+    Scores are by seed; the seeds that are `imputed` are crosses.
+    """
     with mpl.rc_context(STYLE):
         figure, axes = canvas("", ylabel, (5.2, 3.8))
-        for index, values in enumerate(scores.values()):
-            colour, marker = look(index)
-            spread = np.linspace(-0.12, 0.12, len(values)) if len(values) > 1 else np.zeros(1)
-            positions = index + spread[: len(values)]
-            size = dot_size(8, len(values))
-            axes.plot(positions, values, marker, color=colour, alpha=0.75, markersize=size)
-            if len(values) > 1:
-                mean = float(np.mean(values))
-                axes.hlines(mean, index - 0.24, index + 0.24, color=colour, linewidth=2.5)
+        for index, (arm, by_seed) in enumerate(scores.items()):
+            _draw_scores(axes, by_seed, imputed.get(arm, ()), index)
         axes.set_xlim(-0.6, max(len(scores), 1) - 0.4)
         axes.set_xticks(range(len(scores)), labels=list(scores), fontsize=11, color=INK)
         axes.grid(visible=False, axis="x")
@@ -128,6 +126,21 @@ def canvas(xlabel: str, ylabel: str, inches: tuple[float, float]) -> tuple[Figur
     axes.grid(visible=True)
     axes.set_axisbelow(True)
     return figure, axes
+
+
+def _draw_scores(
+    axes: Axes, by_seed: Mapping[int, float], imputed: Collection[int], index: int
+) -> None:
+    colour, marker = look(index)
+    values, size = list(by_seed.values()), dot_size(8, len(by_seed))
+    is_imputed = np.array([seed in imputed for seed in by_seed], bool)
+    positions = np.array([index + offset for offset in column_offsets(len(values))])
+    for chosen, shape in ((~is_imputed, marker), (is_imputed, "x")):
+        heights = np.array(values)[chosen]
+        axes.plot(positions[chosen], heights, shape, color=colour, alpha=0.75, markersize=size)
+    if len(values) > 1:
+        mean = float(np.mean(values))
+        axes.hlines(mean, index - 0.3, index + 0.3, color=colour, linewidth=2.5)
 
 
 def _draw_arm(axes: Axes, curve: ArmCurve, index: int) -> None:

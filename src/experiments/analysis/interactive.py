@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ..domain.records import ResourceSample, RunKey
@@ -10,12 +10,14 @@ from .curve_evidence import CurveEvidence
 from .curves import ArmCurve, RunCurve
 from .difference_panel import GAP_SHARE, PANEL_SHARE, YLABEL, difference_traces
 from .measures import Measure
-from .palette import INK, MUTED, RULE, arm_colour, dot_size
+from .palette import INK, MUTED, RULE, arm_colour, column_offsets, dot_size, faint
 
 Figure = dict[str, Any]
 """``{"data": [...], "layout": {...}}``, as plotly.js takes it."""
 
 MARKED_POINTS = 40
+BEHIND = 0.35
+"""Opacity of a single seed's curve."""
 DASHES = ("solid", "dash", "dashdot", "dot")
 SYMBOLS = ("circle", "square", "triangle-up", "diamond")
 
@@ -36,13 +38,18 @@ def learning_curves(curves: CurveEvidence, ylabel: str) -> Figure:
     return {"data": traces, "layout": shown}
 
 
-def final_returns(scores: Mapping[str, Mapping[int, float]], ylabel: str) -> Figure:
-    """One dot a run, named by its seed, and a bar at the mean of each arm with several runs."""
+def final_returns(
+    scores: Mapping[str, Mapping[int, float]], imputed: Mapping[str, Collection[int]], ylabel: str
+) -> Figure:
+    """One dot a run, named by its seed, and a bar at the mean of each arm with several runs.
+
+    Scores are by seed; the seeds that are `imputed` are crosses.
+    """
     traces: list[dict[str, Any]] = []
     shapes = []
     for index, (arm, by_seed) in enumerate(scores.items()):
         values = list(by_seed.values())
-        traces.append(_dots(arm, by_seed, index))
+        traces.append(_dots(arm, by_seed, imputed.get(arm, ()), index))
         if len(values) > 1:
             shapes.append(_mean_bar(sum(values) / len(values), index))
     shown = layout("", ylabel)
@@ -99,7 +106,8 @@ def _mean(curve: ArmCurve, index: int) -> dict[str, Any]:
 
 def _runs(curve: ArmCurve, index: int) -> list[dict[str, Any]]:
     thin = {"color": arm_colour(index), "width": 1}
-    finished = [_run(run, thin) | {"opacity": 0.35} for run in curve.thin]
+    behind = {**thin, "color": faint(arm_colour(index), BEHIND)}
+    finished = [_run(run, behind) for run in curve.thin]
     stopped = [
         _run(run, {**thin, "dash": "dot"})
         | {
@@ -131,27 +139,34 @@ def _quiet(trace: dict[str, Any]) -> dict[str, Any]:
     return trace | {"hoverinfo": "skip", "showlegend": False}
 
 
-def _dots(arm: str, by_seed: Mapping[int, float], index: int) -> dict[str, Any]:
-    count = len(by_seed)
-    offsets = [0.24 * (rank / (count - 1) - 0.5) if count > 1 else 0.0 for rank in range(count)]
+def _dots(
+    arm: str, by_seed: Mapping[int, float], imputed: Collection[int], index: int
+) -> dict[str, Any]:
     colour, symbol = arm_colour(index), SYMBOLS[index % len(SYMBOLS)]
+    size = dot_size(11, len(by_seed))
+    failed = " failed: the floor"
     return {
         "type": "scatter",
         "mode": "markers",
         "name": arm,
-        "x": [index + offset for offset in offsets],
+        "x": [index + offset for offset in column_offsets(len(by_seed))],
         "y": list(by_seed.values()),
-        "text": [f"seed {seed}" for seed in by_seed],
+        "text": [f"seed {seed}{failed * (seed in imputed)}" for seed in by_seed],
         "hovertemplate": f"{arm}, %{{text}}: %{{y:,.4~g}}<extra></extra>",
-        "marker": {"color": colour, "size": dot_size(11, count), "opacity": 0.8, "symbol": symbol},
+        "marker": {
+            "color": colour,
+            "size": size,
+            "opacity": 0.8,
+            "symbol": ["x-thin-open" if seed in imputed else symbol for seed in by_seed],
+        },
     }
 
 
 def _mean_bar(mean: float, index: int) -> dict[str, Any]:
     return {
         "type": "line",
-        "x0": index - 0.24,
-        "x1": index + 0.24,
+        "x0": index - 0.3,
+        "x1": index + 0.3,
         "y0": mean,
         "y1": mean,
         "line": {"color": arm_colour(index), "width": 3},

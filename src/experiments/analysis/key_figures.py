@@ -33,7 +33,8 @@ def key_figures(content: ReportContent) -> tuple[KeyFigure, ...]:
     figures = []
     if comparison.effect is not None:
         kind = "repeated interval" if comparison.looks else "interval"
-        told = "no interval: the runs do not vary"
+        single = max(comparison.n_per_arm.values(), default=0) < 2
+        told = "one run per arm has no interval" if single else "no interval: the runs do not vary"
         if comparison.interval is not None:
             level = percent(round(interval_level(content), 4))
             told = f"{level} {kind} {interval_text(comparison.interval)}"

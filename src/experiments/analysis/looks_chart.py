@@ -14,7 +14,7 @@ from .figures import STYLE, canvas
 from .interactive import Figure as InteractiveFigure
 from .interactive import layout
 from .looks import LookPlan
-from .palette import INK, MUTED, RULE, arm_colour
+from .palette import INK, MUTED, RULE, arm_colour, faint
 
 XLABEL, YLABEL = "seeds per arm", "signed statistic z"
 HEADROOM = 1.25
@@ -148,8 +148,7 @@ def _boundary(
         "x": [*seeds, *reversed(seeds)],
         "y": [*bounds, *[sign * top] * len(seeds)],
         "fill": "toself",
-        "fillcolor": colour,
-        "opacity": 0.12,
+        "fillcolor": faint(colour, 0.12),
         "line": {"color": colour, "width": 0},
         "hoverinfo": "skip",
     }

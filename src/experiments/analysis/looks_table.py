@@ -14,9 +14,10 @@ COLUMNS = (
     "z",
     "Boundary",
     "p",
-    "Asked p ≤",
+    "Asked",
     "Difference",
     "Repeated interval",
+    "Its level",
     "Predictive power",
     "What followed",
 )
@@ -49,9 +50,8 @@ def _taken(look: Mapping[str, Any]) -> tuple[str, ...]:
         p_value_text(look["p_value"]),
         p_value_text(look["nominal_level"]),
         number(look["effect"], signed=True),
-        ABSENT
-        if interval is None
-        else f"{interval_text((interval[0], interval[1]))} ({percent(round(look['level'], 4))})",
+        ABSENT if interval is None else interval_text((interval[0], interval[1])),
+        percent(round(look["level"], 4)),
         ABSENT if promise is None else percent(round(promise, 3)),
         DECISIONS[Decision(look["decision"])],
     )
@@ -65,7 +65,7 @@ def _to_come(n_per_arm: int, plan: LookPlan | None, *, over: bool) -> tuple[str,
         _boundary(look.critical_value if look else None),
         "",
         p_value_text(look.nominal_level if look else None),
-        *("", "", ""),
+        *("", "", "", ""),
         "not needed" if over else "still to come",
     )
 

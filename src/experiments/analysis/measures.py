@@ -25,7 +25,9 @@ class Measure:
 
     def over_time(self, samples: Sequence[ResourceSample]) -> tuple[list[float], list[float]]:
         """Seconds since the run's first sample, and the values that were measured then."""
-        taken = [(sample.time, getattr(sample, self.field)) for sample in samples]
+        # without memory there was no process any more
+        alive = (sample for sample in samples if sample.memory_mb > 0)
+        taken = [(sample.time, getattr(sample, self.field)) for sample in alive]
         known = [(time, value) for time, value in taken if value is not None]
         start = samples[0].time if samples else 0.0
         seconds = [round(time - start, 1) for time, _ in known]

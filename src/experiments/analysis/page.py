@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -11,19 +12,18 @@ from typing import Any
 
 from ..domain.costs import diagnostics_cost
 from ..domain.paths import ExperimentPaths
-from ..domain.records import Comparison, ExperimentStatus, RunStatus, Verdict
+from ..domain.records import Comparison, ExperimentStatus, Verdict
 from ..domain.redaction import redact, redact_data
 from . import looks_table
-from .aggregate import over_seeds
 from .charts import Chart, Group
 from .content import ReportContent
-from .curve_words import band_sentence, crossover_sentence
+from .curve_words import band_sentence, crossover_sentence, lost_sentence
 from .effect_sizes import effect_sizes
-from .imputation import failures_p
 from .key_figures import interval_level, key_figures
-from .outcomes import SHOWN_STATUSES, Outcomes, outcomes, spent_run_text, spent_text
+from .outcomes import SHOWN_STATUSES, outcomes, spent_run_text, spent_text
 from .palette import ON_DARK, arm_colour
 from .rendering import as_markdown, embedded_json, environment, inside_script, shown
+from .sensitivity import Sensitivity, sensitivity
 
 MOST_FAILURES = 20
 """Runs that did not complete and are told one by one; the table has all of them."""
@@ -31,6 +31,9 @@ MOST_ROWS = 60
 """With more runs the table of runs scrolls in itself, and begins with the arms."""
 MOST_UNUSED = 10
 """Runs that were not analysed and are told one by one."""
+
+TOLD_PACKAGES = ("torch", "stable_baselines3", "gymnasium", "numpy")
+"""Whose versions are told first."""
 
 BADGES = {
     Verdict.VARIANT_BETTER: ("▲", "Variant better", "good"),
@@ -129,13 +132,12 @@ def _words(content: ReportContent, paths: ExperimentPaths) -> dict[str, Any]:
             purpose: redact(command, content.secrets)
             for purpose, command in (content.commands or usual_commands(content, paths)).items()
         },
-        "provenance": redact_data(content.provenance, content.secrets),
+        "provenance": redact_data(_provenance(content), content.secrets),
+        "origin": redact_data(origin(content.provenance), content.secrets),
         "command": redact(content.command or "", content.secrets),
         "logs": {arm: str(paths.training_log(arm)) for arm in content.arms},
-        "summaries": {
-            arm: over_seeds(result.runs or (result,), content.comparison.metric)
-            for arm, result in content.arms.items()
-        },
+        "summaries": _means(content),
+        "floored": {a: {key.seed for key in content.imputed if key.arm == a} for a in content.arms},
         "many_runs": len(content.runs) > MOST_ROWS,
         "single_seed": all(len(result.runs or (1,)) == 1 for result in content.arms.values()),
         "config_file": str(paths.config),
@@ -152,10 +154,20 @@ def _evidence(content: ReportContent) -> dict[str, Any]:
         "interval_level": interval_level(content),
         "looks_columns": looks_table.COLUMNS,
         "looks_rows": looks_table.looks_rows(content.plan, content.comparison.looks),
-        "band_sentence": band_sentence(curves[0], content.rule) if curves else None,
-        "crossover_sentence": crossover_sentence(curves[0]) if curves else None,
+        "findings": _findings(content),
         "milestones": curves[0].milestones if curves else (),
     }
+
+
+def _findings(content: ReportContent) -> list[str]:
+    """What the curves say, in sentences."""
+    if not content.curve_evidence:
+        return []
+    curves = content.curve_evidence[0]
+    told = (band_sentence(curves, content.rule), crossover_sentence(curves))
+    found = [sentence for sentence in told if sentence is not None]
+    warning = lost_sentence(content.lost) if found else None
+    return found if warning is None else [*found, warning]
 
 
 def _outcomes(content: ReportContent) -> dict[str, Any]:
@@ -168,19 +180,31 @@ def _outcomes(content: ReportContent) -> dict[str, Any]:
     return {
         "outcomes": by_arm,
         "statuses": [s for s in SHOWN_STATUSES if any(o.by_status.get(s) for o in by_arm.values())],
-        "failures_p": _failures_p(list(by_arm.values())),
+        "sensitivity": _sensitivity(content),
         "unused_sentence": spent_text(unused) if unused else None,
         "unused": [spent_run_text(run, content.comparison.metric) for run in unused[:MOST_UNUSED]],
         "more_unused": max(0, len(unused) - MOST_UNUSED),
     }
 
 
-def _failures_p(arms: Sequence[Outcomes]) -> float | None:
-    """Fisher's exact test on the failed runs of two arms; None where none failed."""
-    failed = [arm.by_status.get(RunStatus.FAILED, 0) for arm in arms]
-    if len(arms) != 2 or not any(failed):
+def _sensitivity(content: ReportContent) -> Sensitivity | None:
+    """How far the verdict hangs on failed runs; None where none failed for its own sake."""
+    if len(content.arms) != 2 or not (content.lost or content.imputed):
+        # it judges anew before it looks for failures, which takes half a second for many runs
         return None
-    return failures_p(failed[0], arms[0].planned, failed[1], arms[1].planned)
+    runs = {arm: result.runs or (result,) for arm, result in content.arms.items()}
+    return sensitivity(runs, content.rule, content.plan)
+
+
+def _means(content: ReportContent) -> dict[str, tuple[float | None, float | None]]:
+    """Mean and standard deviation over seeds of what the runs count with."""
+    return {
+        arm: (
+            statistics.fmean(by_seed.values()) if by_seed else None,
+            statistics.stdev(by_seed.values()) if len(by_seed) > 1 else None,
+        )
+        for arm, by_seed in content.scores.items()
+    }
 
 
 def facts(content: ReportContent) -> dict[str, str]:
@@ -200,6 +224,33 @@ def facts(content: ReportContent) -> dict[str, str]:
         or "",
     }
     return {name: value for name, value in found.items() if value}
+
+
+def origin(provenance: Mapping[str, Any]) -> dict[str, str]:
+    """The facts of a provenance that a reader asks for first; those that are known."""
+    git, hardware, packages = (
+        dict(found) if isinstance(found := provenance.get(name), Mapping) else {}
+        for name in ("git", "hardware", "packages")
+    )
+    changed = " with uncommitted changes" if git.get("dirty") else ""
+    cores = hardware.get("cores_usable")
+    told = {
+        "Commit": f"{str(git['commit'])[:12]}{changed}" if git.get("commit") else "",
+        "Branch": git.get("branch"),
+        "Python": hardware.get("python"),
+        **{name: packages.get(name) for name in TOLD_PACKAGES},
+        "Processor": hardware.get("cpu_model"),
+        "Usable cores": "" if cores is None else str(cores),
+        "GPU": ", ".join(str(gpu) for gpu in hardware.get("gpus") or ()),
+        "System": hardware.get("os"),
+    }
+    return {name: str(value) for name, value in told.items() if value}
+
+
+def _provenance(content: ReportContent) -> Mapping[str, Any]:
+    """All of it, but for the command line where that is told apart."""
+    left_out = {"command"} if content.command else set()
+    return {name: value for name, value in content.provenance.items() if name not in left_out}
 
 
 def _distinct(names: Sequence[str]) -> str:

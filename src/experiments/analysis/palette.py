@@ -22,10 +22,20 @@ ON_DARK = {
 MOST_LARGE_DOTS = 20
 """With more runs in a column dots become smaller, so that they stay apart."""
 
+COLUMN_WIDTH = 0.44
+
 
 def arm_colour(index: int) -> str:
     """The colour of an arm, the baseline being the first."""
     return ARM_COLOURS[index % len(ARM_COLOURS)]
+
+
+def faint(colour: str, opacity: float) -> str:
+    """The colour with that opacity, in digits behind its own, which stay when it is swapped.
+
+    Many translucent layers on a dark page would each darken it by a rounding error.
+    """
+    return f"{colour}{round(255 * opacity):02x}"
 
 
 def dot_size(largest: int, count: int) -> float:
@@ -33,3 +43,10 @@ def dot_size(largest: int, count: int) -> float:
     if count <= MOST_LARGE_DOTS:
         return largest
     return round(largest * max(0.3, math.sqrt(MOST_LARGE_DOTS / count)), 1)
+
+
+def column_offsets(count: int) -> list[float]:
+    """Where the dots of a column stand beside its middle; columns are one apart."""
+    if count < 2:
+        return [0.0] * count
+    return [COLUMN_WIDTH * (rank / (count - 1) - 0.5) for rank in range(count)]
