@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
+from sb3_contrib import ARS
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from ....domain.acceleration import Piece, chosen_pieces
@@ -38,11 +39,16 @@ PIECES: dict[Piece, Callable[[BaseAlgorithm], AbstractContextManager[None]]] = {
 }
 """In the order in which they are put on; a later one may stand in for an earlier one."""
 
+OF_COPIES = frozenset((Piece.ARGUMENTS, Piece.COPIES))
+"""Pieces that put nothing on the policy: evolution strategies copy it and train the copies."""
+
 
 @contextmanager
 def accelerated(model: BaseAlgorithm, accelerate: bool | Iterable[str]) -> Iterator[None]:
     """Train with the pieces that were asked for; everything is put back at the end."""
     chosen = chosen_pieces(accelerate)
+    if isinstance(model, ARS):
+        chosen &= OF_COPIES
     with ExitStack() as stack:
         for piece, put_on in PIECES.items():
             if piece in chosen:
