@@ -3,7 +3,7 @@ from __future__ import annotations
 import warnings
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -17,6 +17,8 @@ from src.experiments.config import (
     resolved_difference,
     trainer_config,
 )
+from src.experiments.config.models import PieceName
+from src.experiments.domain.acceleration import Piece
 from src.experiments.domain.errors import ConfigurationError
 from src.experiments.domain.records import Difference, EvaluationProtocol
 
@@ -141,6 +143,18 @@ def test_a_trainer_gets_everything_resolved() -> None:
     assert config.wrappers == ({"name": "FlattenObservation", "kwargs": {}},)
     assert (config.torch_threads, config.accelerate) == (2, False)
     assert config.evaluation == EvaluationProtocol(frequency=1000)
+
+
+def test_the_pieces_of_acceleration_that_are_named_reach_training() -> None:
+    experiment = pair({"hyperparameters": {"gamma": 0.9}}, accelerate=["walks", "copies"])
+
+    config = trainer_config(experiment.variant_config, seed=3, experiment=experiment)
+
+    assert config.accelerate == ("walks", "copies")
+
+
+def test_every_piece_of_acceleration_can_be_named() -> None:
+    assert set(get_args(PieceName)) == set(Piece)
 
 
 def test_a_trainer_needs_no_experiment_and_gets_only_what_was_set() -> None:

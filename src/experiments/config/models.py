@@ -27,6 +27,20 @@ from .sections import (
 
 BASELINE, VARIANT = "baseline", "variant"
 
+PieceName = Literal[
+    "arguments",
+    "optimizers",
+    "walks",
+    "networks",
+    "policies",
+    "critics",
+    "targets",
+    "observations",
+    "copies",
+    "buffers",
+]
+"""The names of `domain.acceleration.Piece`."""
+
 
 def _is_object(value: Any) -> bool:
     return isinstance(value, Mapping | BaseModel)
@@ -167,8 +181,12 @@ class ExperimentConfig(Section):
     """A run that shows no sign of life for so long has failed."""
     torch_threads: Annotated[Whole, Field(ge=1, le=1024)] = 1
     """Threads of one training process; the parameters' bits depend on it."""
-    accelerate: Flag = True
-    """Whether training uses what makes it faster without changing a bit."""
+    accelerate: Annotated[
+        Annotated[Flag, Tag("<flag>")]
+        | Annotated[tuple[PieceName, ...], Field(strict=False), Tag("<list>")],
+        Discriminator(lambda value: "<list>" if isinstance(value, list | tuple) else "<flag>"),
+    ] = True
+    """Whether training uses what makes it faster without changing a bit; a list chooses pieces."""
     checkpoint: CheckpointPlan = CheckpointPlan()
     """When a run saves its state."""
     storage: Literal["standard", "hybrid", "tracker_only"] = "standard"

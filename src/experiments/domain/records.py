@@ -152,7 +152,8 @@ class TrainerConfig:
     """Arguments of VecNormalize; None for no normalisation."""
     device: str = "auto"
     torch_threads: int = 1
-    accelerate: bool = True
+    accelerate: bool | tuple[str, ...] = True
+    """Whether training does less work for the same bits; names choose pieces of that."""
     evaluation: EvaluationProtocol = field(default_factory=EvaluationProtocol)
     run_dir: Path | None = None
     """The run's directory (`paths.RunPaths`); None trains without writing anything."""

@@ -39,13 +39,14 @@ class FinitenessCheck:
         buffer = self._rollout_buffer()
         if buffer is None:
             return
-        # returns hold every reward and every value; a saturated unit can hide an observation
-        finite = _finite(buffer.returns) and all(
-            _finite(part) for part in _parts(buffer, "observations")
-        )
-        if not finite:
+        # returns hold every reward and every value; a saturated unit can hide an observation, and
+        # nothing else shows that an action was drawn from probabilities that are none
+        held = [buffer.returns, buffer.log_probs, *_parts(buffer, "observations")]
+        if not all(_finite(part) for part in held):
             step = self._model.num_timesteps
-            raise self._error(self._first_in_rollout() or (step, "value estimate"))
+            found = self._first_in_rollout()
+            unfounded = self._error((step, "value estimate"))
+            raise self._error(found) if found else self.in_parameters() or unfounded
 
     def experience(self) -> None:
         """Check the rows of the replay buffer that were written since the last check.

@@ -64,7 +64,7 @@ class WatchedTraining:
         self,
         total_timesteps: int,
         *,
-        accelerate: bool,
+        accelerate: bool | tuple[str, ...],
         resumption: Resumption | None = None,
         tells_state: bool = False,
     ) -> Trained:
@@ -76,7 +76,7 @@ class WatchedTraining:
         """
         self._resumption, self._tells_state = resumption, tells_state
         with ExitStack() as stack:
-            stack.enter_context(accelerated(self._model, enabled=accelerate))
+            stack.enter_context(accelerated(self._model, accelerate))
             stack.enter_context(self._updates.watching())
             for name, wrap in self._wrappers().items():
                 stack.enter_context(wrapped(self._model, name, wrap))

@@ -19,7 +19,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from torch.nn.utils import get_total_norm
 
 from ..heartbeat import Tally
-from .acceleration import optimizers
+from .optimizers import optimizers
 from .patching import wrapped
 from .state.plain import Plain, capture, restore
 

@@ -9,7 +9,7 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from ....config.algorithms import algorithms
-from ..acceleration import optimizers
+from ..optimizers import optimizers
 from .plain import Plain, capture, from_tensor_bytes, restore, tensor_bytes
 
 LAST_SEEN = ("_last_obs", "_last_original_obs", "_last_episode_starts", "_last_lstm_states")
