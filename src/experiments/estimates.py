@@ -23,6 +23,8 @@ Measure = Callable[[RunKey, TrainerConfig], Any]
 LOOK_SECONDS = 0.2
 PROBE_SECONDS = 8.0
 """How long a probe may take; an arm that is slower goes without an estimate."""
+WORTH_SORTING = 1.1
+"""Estimates that differ by less are taken for equal."""
 FLOOR_SECONDS = 120.0
 """How long the random policy may play."""
 
@@ -94,6 +96,21 @@ def measure_floors(
 def _played(config: Configuration) -> str:
     """What makes up an arm's environment, to tell which are alike."""
     return config.model_dump_json(include={"environment", "environment_kwargs", "wrappers"})
+
+
+def longest_first(batch: Sequence[RunKey], estimates: Sequence[RunEstimate]) -> list[RunKey]:
+    """The runs of a batch in the order that leaves no slot idle at its end.
+
+    A long run that begins last would be waited for alone (Graham 1969: longest processing time
+    first). Arms that take nearly the same time keep their order, as do all without an estimate.
+    """
+    seconds = {estimate.run.arm: estimate.training_seconds for estimate in estimates}
+    if not seconds or any(run.arm not in seconds for run in batch):
+        return list(batch)
+    shortest = min(seconds.values())
+    if max(seconds.values()) < WORTH_SORTING * shortest:
+        return list(batch)
+    return sorted(batch, key=lambda run: -seconds[run.arm])
 
 
 def recorded_estimate(experiment: Experiment, arm: str) -> RunEstimate | None:

@@ -328,20 +328,19 @@ class Experiment:
         """The planned runs, arm by arm, seed by seed."""
         return [RunKey(arm, seed) for arm, seeds in self.design.seeds.items() for seed in seeds]
 
-    def runs_in_order(self, *, interleaved: bool) -> list[RunKey]:
+    def batches(self, *, interleaved: bool) -> list[list[RunKey]]:
         """The planned runs in the order in which they are begun, up to one look after the other.
 
         Between two looks arm by arm, as in sequential mode, or seed by seed, so that both arms
-        advance together.
+        advance together. Without looks all are one batch.
         """
         arms = self.design.seeds
-        order: list[RunKey] = []
-        for stage in self.design.stages():
-            if interleaved:
-                order += [RunKey(arm, arms[arm][index]) for index in stage for arm in arms]
-            else:
-                order += [RunKey(arm, arms[arm][index]) for arm in arms for index in stage]
-        return order
+        return [
+            [RunKey(arm, arms[arm][index]) for index in stage for arm in arms]
+            if interleaved
+            else [RunKey(arm, arms[arm][index]) for arm in arms for index in stage]
+            for stage in self.design.stages()
+        ]
 
     def is_needed(self, run: RunKey) -> bool:
         """Whether the answer rests on a run: a rule may have ended the experiment without it."""

@@ -46,7 +46,7 @@ from .domain.records import (
 )
 from .durability.checkpoints import CheckpointManager
 from .durability.lock import FileLock
-from .estimates import estimate_arms, measure_floors, rehearse_arms
+from .estimates import estimate_arms, longest_first, measure_floors, rehearse_arms
 from .execution import (
     Executor,
     ExecutorSettings,
@@ -327,7 +327,8 @@ class ExperimentRunner:
         executor, campaign = self._active()
         experiment = self.experiment
         parallel = self.execution_mode is ExecutionMode.PARALLEL
-        order = experiment.runs_in_order(interleaved=parallel)
+        batches = experiment.batches(interleaved=parallel)
+        order = [run for batch in batches for run in longest_first(batch, self.estimates)]
         guard = self._guard = Guard(
             self._limits if self._kind.is_here else self._limits.of_several_machines(),
             experiment.config.hang_seconds if self._kind.has_processes else None,
