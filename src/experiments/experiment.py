@@ -20,7 +20,6 @@ from .config import (
     audit,
     new_experiment_id,
     parse_experiment,
-    planned_timesteps,
 )
 from .design import Design, design_of
 from .domain.errors import ExperimentsError, StorageError, UsageError
@@ -32,7 +31,6 @@ from .domain.records import (
     ExperimentStatus,
     Floor,
     RunKey,
-    RunStatus,
     TrainingResult,
 )
 from .durability.files import publishing, read_json, write_json
@@ -48,6 +46,7 @@ from .durability.saved_experiments import (
     write_result,
 )
 from .looks_taken import LooksTaken
+from .planned_runs import PlannedRuns
 
 DEFAULT_OUTPUT_DIR = "results/experiments"
 TAKING_SECONDS = 1.5
@@ -65,7 +64,7 @@ DESIGN = ("comparison", "early_abort", "seeds", "hypothesis", "comment", "tags")
 """Keys that decide about the question; a change after the first run weakens the answer."""
 
 
-class Experiment:
+class Experiment(PlannedRuns):
     """A baseline, a variant and a hypothesis; nothing is written before `save`.
 
     Args:
@@ -177,15 +176,13 @@ class Experiment:
         """Changes of the decision rule that no event tells of yet."""
         self.is_altered = False
         """Whether the design was changed and what follows from it is not saved yet."""
-        self.results: dict[RunKey, TrainingResult] = {}
+        self.results = {}
         self.metrics: dict[RunKey, dict[str, Any]] = {}
-        self._open: set[RunKey] = set()
-        """Runs that are trained again: what they came to before does not count."""
+        self._open = set()
         self._is_saved = False
         self._unsaved: set[RunKey] = set()
         """Runs whose result is in no file of their own yet."""
-        self._comparison: Comparison | None = None
-        """Of the results so far, once it was asked for."""
+        self._comparison = None
 
     def _design_for(self, config: ExperimentConfig) -> None:
         floors = self.design.floors if hasattr(self, "design") else {}
@@ -319,100 +316,10 @@ class Experiment:
         floors = {arm: floor.return_mean for arm, floor in self.design.floors.items()}
         return replace(self.design.rule, floors=floors)
 
-    @property
-    def has_single_seed(self) -> bool:
-        """Whether each arm has one run, which names files by the arm alone."""
-        return self.design.seeds_per_arm == 1
-
-    def runs(self) -> list[RunKey]:
-        """The planned runs, arm by arm, seed by seed."""
-        return [RunKey(arm, seed) for arm, seeds in self.design.seeds.items() for seed in seeds]
-
-    def batches(self, *, interleaved: bool) -> list[list[RunKey]]:
-        """The planned runs in the order in which they are begun, up to one look after the other.
-
-        Between two looks arm by arm, as in sequential mode, or seed by seed, so that both arms
-        advance together. Without looks all are one batch.
-        """
-        arms = self.design.seeds
-        return [
-            [RunKey(arm, arms[arm][index]) for index in stage for arm in arms]
-            if interleaved
-            else [RunKey(arm, arms[arm][index]) for arm in arms for index in stage]
-            for stage in self.design.stages()
-        ]
-
-    def is_needed(self, run: RunKey) -> bool:
-        """Whether the answer rests on a run: a rule may have ended the experiment without it."""
-        if self.looks.aborted_by is not None:
-            return run in self.results
-        last = self.looks.decided_at
-        return last is None or run.seed in self.design.seeds[run.arm][:last]
-
-    def complete_runs(self) -> list[RunKey]:
-        """The runs that have a successful result, needed or not."""
-        return [run for run in self.runs() if self._is_complete(run)]
-
-    def unfinished_runs(self) -> list[RunKey]:
-        """The needed runs that have no successful result."""
-        return [run for run in self.runs() if self.is_needed(run) and not self._is_complete(run)]
-
-    def runs_to_train(self) -> list[RunKey]:
-        """The unfinished runs, but for those that failed and were looked at with their floor."""
-        settled = {arm: seeds[: self.looks.settled] for arm, seeds in self.design.seeds.items()}
-        return [run for run in self.unfinished_runs() if run.seed not in settled[run.arm]]
-
-    @property
-    def is_decided(self) -> bool:
-        """Whether a rule has ended the experiment before all planned runs were complete."""
-        return self.looks.decided_at is not None or self.looks.aborted_by is not None
-
-    def leading_seeds(self) -> int:
-        """So many of the first seeds of every arm have runs that ended, whichever way."""
-        for index in range(self.design.seeds_per_arm):
-            runs = [RunKey(arm, seeds[index]) for arm, seeds in self.design.seeds.items()]
-            if any(run in self._open or run not in self.results for run in runs):
-                return index
-        return self.design.seeds_per_arm
-
-    def reopen(self, run: RunKey) -> None:
-        """A run is trained (again): until it ends it counts as one that is still to come."""
-        self._open.add(run)
-        self._comparison = None
-
     def take_floors(self, floors: Mapping[str, Floor]) -> None:
         """What the random policy gets, by arm: the score of a run that fails for its own sake."""
         self.design = replace(self.design, floors=dict(floors))
         self._comparison = None
-
-    def name_of(self, run: RunKey) -> str:
-        """The name under which a run's results and trackers know it."""
-        return self.config.arms[run.arm].experiment_name or f"{self.experiment_id}/{run.name}"
-
-    def planned_timesteps(self) -> dict[str, int]:
-        """Timesteps that each arm's runs really train, after rounding to whole rollouts."""
-        return {arm: planned_timesteps(config) for arm, config in self.config.arms.items()}
-
-    def failed_result(self, run: RunKey, error: str, step: int) -> TrainingResult:
-        """The result of a run that failed at a step: no score, never left out."""
-        return replace(
-            self._blank_result(run),
-            success=False,
-            status=RunStatus.FAILED,
-            error=error,
-            total_timesteps=step,
-        )
-
-    def result_of(self, run: RunKey) -> TrainingResult:
-        """What a planned run came to; one that has no result yet is queued."""
-        return self.results.get(run) or self._missing_result(run)
-
-    def _missing_result(self, run: RunKey) -> TrainingResult:
-        if not self.is_needed(run):
-            failed = self.failed_result(run, "", 0)
-            return replace(failed, status=RunStatus.CANCELLED, attempts=0, error=None)
-        failed = self.failed_result(run, "not trained yet", 0)
-        return replace(failed, status=RunStatus.QUEUED, attempts=0)
 
     def begin(self) -> None:
         """Start, or go on after a pause, a failure, or a kill, and save."""
@@ -464,26 +371,6 @@ class Experiment:
         self.metrics[run] = dict(metrics or {})
         self._unsaved.add(run)
         self._comparison = None
-
-    def results_of(self, arm: str) -> list[TrainingResult]:
-        """The results of an arm's runs so far, in the planned order."""
-        found = (self.results.get(RunKey(arm, seed)) for seed in self.design.seeds[arm])
-        return [result for result in found if result is not None]
-
-    def planned_results_of(self, arm: str) -> list[TrainingResult]:
-        """What each of an arm's runs came to, in the planned order.
-
-        Those without a result, and those that are trained again, are queued or cancelled.
-        """
-        return [self._standing_of(RunKey(arm, seed)) for seed in self.design.seeds[arm]]
-
-    def needed_results_of(self, arm: str) -> list[TrainingResult]:
-        """The same of the runs on which the answer rests."""
-        runs = (RunKey(arm, seed) for seed in self.design.seeds[arm])
-        return [self._standing_of(run) for run in runs if self.is_needed(run)]
-
-    def _standing_of(self, run: RunKey) -> TrainingResult:
-        return self._missing_result(run) if run in self._open else self.result_of(run)
 
     def arm_result(self, arm: str) -> TrainingResult | None:
         """An arm's aggregate over its seeds; None before its first result."""
@@ -641,25 +528,6 @@ class Experiment:
             return TrainingResult.from_dict({**blank.to_dict(), **results, "arm": arm})
         except TypeError as error:
             raise UsageError(f"results of {arm}: {error}") from error
-
-    def _blank_result(self, run: RunKey) -> TrainingResult:
-        config = self.config.arms[run.arm]
-        return TrainingResult(
-            success=True,
-            total_timesteps=config.training_steps,
-            training_time=0.0,
-            final_mean_reward=None,
-            final_std_reward=None,
-            experiment_name=self.name_of(run),
-            algorithm=config.algorithm,
-            environment_name=config.environment,
-            seed=run.seed,
-            arm=run.arm,
-        )
-
-    def _is_complete(self, run: RunKey) -> bool:
-        result = self.results.get(run)
-        return result is not None and result.success and result.status is RunStatus.COMPLETED
 
 
 def _as_mapping(config: Configuration | Mapping[str, Any]) -> Mapping[str, Any]:
