@@ -1,5 +1,6 @@
 import json
 import math
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from src.experiments.domain.errors import StorageError
 from src.experiments.durability.journal import (
     JournalWriter,
+    Records,
     read_journal,
     read_journal_from,
     truncate_torn_line,
@@ -184,3 +186,39 @@ def test_wall_clock_fields_are_left_out_wherever_they_stand():
     record = {"kind": "evaluation", "episodes": [{"return": 1.0, "time": 3.0}]}
 
     assert without_wall_clock(record) == {"kind": "evaluation", "episodes": [{"return": 1.0}]}
+
+
+@pytest.mark.parametrize("most_kept_bytes", [0, 1 << 20])
+def test_records_can_be_gone_through_often_whether_they_are_kept_or_not(
+    tmp_path: Path, most_kept_bytes: int
+) -> None:
+    path = tmp_path / "journal.jsonl"
+    with JournalWriter(path) as journal:
+        for step in range(100):
+            journal.append("metrics", step)
+    with path.open("ab") as file:
+        file.write(b'{"kind": "met')  # torn by a kill
+
+    records = Records(path, most_kept_bytes)
+
+    for _ in range(2):
+        assert [record["step"] for record in records] == list(range(100))
+
+
+def test_a_long_stream_is_never_held_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    line = b'{"kind": "metrics", "step": 1, "metrics": {"a": 1.0}, "time": 2.0}\n'
+    with path.open("wb") as file:
+        for _ in range(100):
+            file.write(line * 1000)
+    tracemalloc.start()
+    count = sum(1 for _ in Records(path, most_kept_bytes=1 << 20))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert count == 100_000
+    assert peak < 20 << 20  # all of them, as dictionaries, take some 60 MiB
+
+
+def test_a_stream_that_is_not_there_has_no_records(tmp_path: Path) -> None:
+    assert list(Records(tmp_path / "journal.jsonl")) == []

@@ -20,6 +20,9 @@ from .files import write_atomically
 Record = dict[str, Any]
 
 WALL_CLOCK_SUFFIXES = ("_time", "_seconds", "_per_second")
+MOST_KEPT_BYTES = 16 << 20
+"""Some thirty thousand records with all metrics, or a day of resource samples."""
+_READ_BYTES = 1 << 20
 _BLOCK = 1 << 16
 
 
@@ -123,6 +126,50 @@ def read_journal(path: Path) -> list[Record]:
     """All whole records of a stream; an absent file is an empty one."""
     records, _ = read_journal_from(path, 0)
     return records
+
+
+class Records:
+    """The whole records of a stream, gone through as often as one likes; an absent one has none.
+
+    A short stream is read once and kept. A long one is read anew each time, a block after the
+    other, so that ten million records take no more memory than some thousands.
+    """
+
+    def __init__(self, path: Path, most_kept_bytes: int = MOST_KEPT_BYTES) -> None:
+        """Nothing is read yet.
+
+        Args:
+            path: the stream.
+            most_kept_bytes: the size up to which its records are kept.
+        """
+        self._path = path
+        self._most_kept_bytes = most_kept_bytes
+        self._kept: list[Record] | None = None
+
+    def __iter__(self) -> Iterator[Record]:
+        """The records, first to last.
+
+        Raises:
+            StorageError: when a line before the last one is damaged, which no kill does.
+        """
+        if self._kept is None and self._is_short():
+            self._kept = read_journal(self._path)
+        return iter(self._kept) if self._kept is not None else self._read_in_blocks()
+
+    def _is_short(self) -> bool:
+        try:
+            return self._path.stat().st_size <= self._most_kept_bytes
+        except FileNotFoundError:
+            return True
+
+    def _read_in_blocks(self) -> Iterator[Record]:
+        offset = 0
+        while True:
+            records, following = read_journal_from(self._path, offset, _READ_BYTES)
+            if following == offset:
+                return
+            offset = following
+            yield from records
 
 
 def read_journal_from(path: Path, offset: int, most_bytes: int = -1) -> tuple[list[Record], int]:

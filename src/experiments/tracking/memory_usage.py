@@ -88,7 +88,7 @@ class MemoryUsage:
         return {"time": second, "runs": look.runs, **dict(zip(MEASURES, look.sums, strict=True))}
 
 
-def memory_of(events: Sequence[Record]) -> dict[str, Any]:
+def memory_of(events: Iterable[Record]) -> dict[str, Any]:
     """A run's sampled memory: peaks, means and every sample, in MiB; null where none is known."""
     samples = [
         {"time": event.get("time"), "step": event["step"], **_measured(event)}

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from itertools import islice
@@ -58,18 +59,18 @@ class MetricFiles:
             StorageError: when the disk refuses.
         """
         start = _csv_start(stream.run)
-        rows: dict[str, list[str]] = {}
-        for record in (*stream.journal, *stream.events):
+        counts: Counter[str] = Counter()
+        for record in stream:
             row = f"{start},{int(record['step'])},"
             for name, value in metric_values(record):
-                rows.setdefault(name, []).append(f"{row}{value!r}\n")
-        for name, lines in rows.items():
-            text = "".join(lines)
-            self._counts.setdefault(name, []).append((stream.run.name, len(lines)))
-            self._waiting.setdefault(name, []).append(text)
-            self._waiting_characters += len(text)
-        if self._waiting_characters > MOST_WAITING_CHARACTERS:
-            self.flush()
+                line = f"{row}{value!r}\n"
+                self._waiting.setdefault(name, []).append(line)
+                self._waiting_characters += len(line)
+                counts[name] += 1
+            if self._waiting_characters > MOST_WAITING_CHARACTERS:
+                self.flush()
+        for name, count in counts.items():
+            self._counts.setdefault(name, []).append((stream.run.name, count))
         for name, value in final_values(stream):
             self._single_values.setdefault(name, {})[stream.run.name] = value
         self._add_evaluations(stream)

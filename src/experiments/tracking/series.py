@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from ..domain.metric_names import (
@@ -15,7 +16,7 @@ from ..domain.metric_names import (
 )
 from ..domain.paths import ExperimentPaths
 from ..domain.records import RunKey
-from ..durability.journal import Record, read_journal
+from ..durability.journal import Record, Records
 from .log_lines import LogLine, from_epoch
 
 SYSTEM_METRICS = {
@@ -37,14 +38,18 @@ class RunStreams:
     """All records of one run."""
 
     run: RunKey
-    journal: tuple[Record, ...]
-    events: tuple[Record, ...]
+    journal: Iterable[Record]
+    events: Iterable[Record]
+
+    def __iter__(self) -> Iterator[Record]:
+        """What training told, then what happened to the run."""
+        return chain(self.journal, self.events)
 
 
 def read_streams(paths: ExperimentPaths, run: RunKey) -> RunStreams:
-    """Read both streams of a run; absent files are empty ones."""
+    """Both streams of a run, to be read; absent files are empty ones."""
     files = paths.run(run)
-    return RunStreams(run, tuple(read_journal(files.journal)), tuple(read_journal(files.events)))
+    return RunStreams(run, Records(files.journal), Records(files.events))
 
 
 def metric_values(record: Record) -> Iterator[tuple[str, float]]:
@@ -89,7 +94,7 @@ def evaluation_rows(stream: RunStreams) -> list[tuple[list[Any], dict[str, float
 
 def text_lines(stream: RunStreams) -> Iterator[LogLine]:
     """The run's texts and what happened to it, as log lines."""
-    for record in (*stream.journal, *stream.events):
+    for record in stream:
         level, text = text_of(record)
         if text:
             moment = from_epoch(record.get("time"))
@@ -121,11 +126,7 @@ def text_of(record: Record) -> tuple[str, str]:
 
 def last_moment(stream: RunStreams) -> float | None:
     """When the run's last record was written, in seconds since the epoch."""
-    times: list[float] = [
-        record["time"]
-        for record in (*stream.journal, *stream.events)
-        if is_number(record.get("time"))
-    ]
+    times = (record["time"] for record in stream if is_number(record.get("time")))
     return max(times, default=None)
 
 
