@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 from .config import Configuration, trainer_config
 from .domain.errors import HangError, described
 from .domain.records import Floor, RunEstimate, RunKey, TrainerConfig
-from .durability.journal import Record, read_journal
+from .durability.journal import Record, Records
 from .execution import Executor, Job, JobStarted, Outcome, OutcomeKind
 from .experiment import Experiment
 from .monitoring import directory_size_mb
@@ -118,25 +118,25 @@ def recorded_estimate(experiment: Experiment, arm: str) -> RunEstimate | None:
     for run in experiment.complete_runs():
         if run.arm == arm:
             paths = experiment.paths.run(run)
-            found = _of_streams(run, read_journal(paths.journal), read_journal(paths.events))
+            found = _of_streams(run, Records(paths.journal), Records(paths.events))
             if found is not None:
                 return replace(found, disk_mb=directory_size_mb(paths.root))
     return None
 
 
 def _of_streams(
-    run: RunKey, journal: Sequence[Record], events: Sequence[Record]
+    run: RunKey, journal: Iterable[Record], events: Iterable[Record]
 ) -> RunEstimate | None:
     started = next((each for each in journal if each["kind"] == "started"), {})
     finished = next((each for each in journal if each["kind"] == "finished"), {})
-    samples = [each for each in events if each["kind"] == "resources"]
+    samples = (each for each in events if each["kind"] == "resources")
+    highest = max(samples, key=lambda sample: float(sample["memory_mb"]), default=None)
     seconds = finished.get("training_time")
-    if not seconds or not samples:
+    if not seconds or highest is None:
         return None
-    highest = max(samples, key=lambda sample: sample["memory_mb"])
     memory = highest["memory_mb"]
     proportional = highest.get("pss_mb")
-    on_gpu = [each["gpu_memory_mb"] for each in samples if each.get("gpu_memory_mb")]
+    on_gpu = (each["gpu_memory_mb"] for each in events if each.get("gpu_memory_mb"))
     return RunEstimate(
         run=run,
         steps_per_second=finished["step"] / seconds,

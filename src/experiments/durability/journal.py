@@ -22,7 +22,7 @@ Record = dict[str, Any]
 WALL_CLOCK_SUFFIXES = ("_time", "_seconds", "_per_second")
 MOST_KEPT_BYTES = 16 << 20
 """Some thirty thousand records with all metrics, or a day of resource samples."""
-_READ_BYTES = 1 << 20
+_READ_BYTES = 1 << 18
 _BLOCK = 1 << 16
 
 
