@@ -14,19 +14,14 @@ from numpy.typing import NDArray
 
 from benchmarks.populations import POPULATIONS, normal
 from src.experiments.analysis import imputation
-from src.experiments.analysis.block_permutation import block_permutation_ps
-from src.experiments.analysis.looks import LookPlan, blocks_within, plan_looks
-from src.experiments.analysis.sequential import FUTILITY_BELOW, predictive_power
-from src.experiments.analysis.spending import power_family, two_sided_value
+from src.experiments.analysis.looks import LookPlan, plan_looks
+from src.experiments.analysis.many_experiments import ends_of, p_at_points
+from src.experiments.analysis.spending import power_family
 
 Values = NDArray[np.float64]
 
 ALPHA = 0.05
 TRIALS = 10_000
-DRAWS = 2_000
-"""Relabellings drawn where the product draws ten times as many: the level is exact with any."""
-MOST_ENUMERATED = 16_000
-SHARING = 250
 PLANS = {10: (4, 2, 10), 20: (5, 3, 20)}
 """First look, batch and largest number of seeds per arm."""
 EFFECTS = (0.0, 0.5, 1.0, 2.0)
@@ -65,67 +60,6 @@ class Figure:
     is_met: bool
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How simulated experiments ended, shape ``(trials,)`` each."""
-
-    seeds: NDArray[np.int_]
-    """Per arm, looked at."""
-    rejected: NDArray[np.bool_]
-    point: NDArray[np.int_]
-    """Index of the plan's point at which each ended."""
-
-
-def p_at_points(
-    baseline: Values, variant: Values, plan: LookPlan, rng: np.random.Generator
-) -> Values:
-    """The sequential test's p, shape ``(trials, points of the plan)``."""
-    columns = [_p_at(baseline[:, :n], variant[:, :n], plan, rng) for n in plan.points]
-    return np.stack(columns, axis=1)
-
-
-def _p_at(baseline: Values, variant: Values, plan: LookPlan, rng: np.random.Generator) -> Values:
-    """A few experiments share the relabellings drawn, so that no draw sways the whole figure."""
-    blocks = blocks_within(plan.blocks, baseline.shape[1])
-    pieces = [
-        block_permutation_ps(
-            baseline[start : start + SHARING],
-            variant[start : start + SHARING],
-            blocks,
-            rng,
-            draws=DRAWS,
-            most_enumerated=MOST_ENUMERATED,
-        )
-        for start in range(0, len(baseline), SHARING)
-    ]
-    return np.concatenate(pieces)
-
-
-def outcome(p_values: Values, plan: LookPlan, *, use_futility: bool) -> Outcome:
-    """How experiments with these p-values end."""
-    trials = len(p_values)
-    point = np.full(trials, len(plan.points) - 1)
-    rejected = np.zeros(trials, dtype=bool)
-    going = np.ones(trials, dtype=bool)
-    for index, n in enumerate(plan.points):
-        look, p = plan.look_at(n), p_values[:, index]
-        rejects = going & (p <= look.nominal_level) if look else np.zeros(trials, dtype=bool)
-        ends = rejects.copy()
-        if use_futility and n < plan.max_seeds:
-            ends |= going & (promises(p, n, plan) < FUTILITY_BELOW)
-        point[ends], rejected[rejects] = index, True
-        going &= ~ends
-    return Outcome(np.array(plan.points)[point], rejected, point)
-
-
-def promises(p_values: Values, n: int, plan: LookPlan) -> Values:
-    """The predictive power of each experiment."""
-    distinct, which = np.unique(p_values, return_inverse=True)
-    last, fraction = plan.looks[-1].critical_value, n / plan.max_seeds
-    each = [predictive_power(two_sided_value(p), fraction, last) for p in distinct.tolist()]
-    return np.array(each)[which]
-
-
 def welch_tests(baseline: Values, variant: Values, level: float) -> tuple[Values, Values, Values]:
     """Two-sided p and interval of each experiment."""
     test = scipy.stats.ttest_ind(variant, baseline, axis=1, equal_var=False)
@@ -141,7 +75,7 @@ def type_1(trials: int, rng: np.random.Generator) -> Iterator[Figure]:
         for name, draw, spread in [*spreads, ("normal, SD 1:3", normal, 3.0)]:
             baseline, variant = draw(rng, (trials, n)), spread * draw(rng, (trials, n))
             p_values = p_at_points(baseline, variant, plan, rng)
-            rate, error = share(outcome(p_values, plan, use_futility=False).rejected)
+            rate, error = share(ends_of(p_values, plan, use_futility=False).rejected)
             low, high = TYPE_1 if spread == 1.0 else (0.0, TYPE_1_UNEQUAL)
             expected = f"{low:g} to {high:g}" if low else f"at most {high:g}"
             met = low <= rate <= high
@@ -173,7 +107,7 @@ def _held_by_repeated(
     """Whether the interval of the look at which an experiment ended holds the effect."""
     size = (trials, plan.max_seeds)
     baseline, variant = normal(rng, size), normal(rng, size) + effect
-    ended = outcome(p_at_points(baseline, variant, plan, rng), plan, use_futility=True).point
+    ended = ends_of(p_at_points(baseline, variant, plan, rng), plan, use_futility=True).point
     held = np.zeros(trials, dtype=bool)
     for index, n in enumerate(plan.points):
         look = plan.look_at(n)
@@ -190,7 +124,7 @@ def seeds(trials: int, rng: np.random.Generator) -> Iterator[Figure]:
         plan = plan_looks(*numbers, ALPHA)
         for effect, spared in zip(EFFECTS, FEWER_SEEDS[n], strict=True):
             baseline, variant = normal(rng, (trials, n)), normal(rng, (trials, n)) + effect
-            ended = outcome(p_at_points(baseline, variant, plan, rng), plan, use_futility=True)
+            ended = ends_of(p_at_points(baseline, variant, plan, rng), plan, use_futility=True)
             change = 100.0 * (ended.seeds / n - 1.0)
             mean, error = float(change.mean()), float(change.std() / np.sqrt(trials))
             met = abs(mean + spared) <= SPARED_WITHIN + 2 * error

@@ -12,6 +12,7 @@ import pytest
 from benchmarks import populations
 from benchmarks import verdict_simulations as simulations
 from src.experiments.analysis.looks import plan_looks
+from src.experiments.analysis.many_experiments import ends_of, p_at_points
 from src.experiments.analysis.sequential import Decision, follow
 from src.experiments.analysis.statistics import welch_interval
 
@@ -62,8 +63,8 @@ def test_simulated_experiments_end_where_the_product_ends_them():
     plan, rng = plan_looks(4, 2, 8), np.random.default_rng(3)
     baseline, variant = rng.normal(size=(40, 8)), rng.normal(1, 1, (40, 8))
 
-    p_values = simulations.p_at_points(baseline, variant, plan, rng)
-    ended = simulations.outcome(p_values, plan, use_futility=True)
+    p_values = p_at_points(baseline, variant, plan, rng)
+    ended = ends_of(p_values, plan)
     looks = [follow(b, v, plan, 1)[-1] for b, v in zip(baseline, variant, strict=True)]
     assert ended.seeds.tolist() == [look.n_per_arm for look in looks]
     assert ended.rejected.tolist() == [look.decision is Decision.REJECT for look in looks]

@@ -15,6 +15,7 @@ from typer.core import TyperCommand
 
 from . import failures
 from .arguments import dashed
+from .calibrate import calibrate
 from .clean import clean
 from .compare import compare
 from .doctor import doctor
@@ -44,6 +45,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "watch": watch,
     "compare": compare,
     "power": power,
+    "calibrate": calibrate,
     "report": report,
     "export": export,
     "sync": sync,

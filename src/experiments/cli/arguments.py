@@ -35,6 +35,12 @@ def file_and_overrides(
     return config, overrides
 
 
+def command_line(command: Sequence[str], arguments: Sequence[str]) -> tuple[str, ...]:
+    """The command as it was typed: a module by its name, not by its file."""
+    is_subcommand = list(arguments[:1]) == list(command[-1:])
+    return (*command, *arguments[is_subcommand:])
+
+
 def check_overrides(overrides: Sequence[str]) -> None:
     """Refuse a ``--set`` without a path or an equals sign.
 

@@ -52,13 +52,22 @@ def open_experiment(question: Question) -> Experiment:
         )
     if question.experiment_id is not None:
         return _existing(question, question.experiment_id)
-    config = load(question)
-    if config.experiment_id is None:
-        return Experiment.from_config(config, question.output_dir)
-    paths = ExperimentPaths.under(question.output_dir, config.experiment_id)
-    if not paths.experiment.exists():
-        return Experiment.from_config(config, question.output_dir)
-    return _resumed(question, config, paths)
+    return open_config(question, load(question))
+
+
+def open_config(
+    question: Question, config: ExperimentConfig, seed_offsets: Mapping[str, int] | None = None
+) -> Experiment:
+    """The experiment that a checked file describes: a new one, or with `resume` one that exists.
+
+    Raises:
+        UsageError: when one exists and is not meant to go on, or was another one.
+    """
+    if config.experiment_id is not None:
+        paths = ExperimentPaths.under(question.output_dir, config.experiment_id)
+        if paths.experiment.exists():
+            return _resumed(question, config, paths)
+    return Experiment.from_config(config, question.output_dir, seed_offsets=seed_offsets)
 
 
 def check_workers(max_workers: int) -> None:

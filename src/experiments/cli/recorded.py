@@ -40,17 +40,9 @@ def recorded(experiment: StoredExperiment) -> Recorded:
         if run.get("arm") in ARMS and isinstance(run.get("seed"), int)
     }
     results: dict[str, list[TrainingResult]] = {arm: [] for arm in ARMS}
-    for run in _planned(experiment):
+    for run in experiment.planned_timesteps:
         results[run.arm].append(_result(experiment, run, told.get(run, {})))
     return Recorded(results, rule, _plan(experiment, rule))
-
-
-def _planned(experiment: StoredExperiment) -> Sequence[RunKey]:
-    """Every planned run; each arm's seeds in their order, which an arm may have of its own."""
-    seeds = _mapping(_mapping(experiment.experiment.get("design")).get("seeds"))
-    lists = {arm: found for arm in ARMS if isinstance(found := seeds.get(arm), list)}
-    own = [RunKey(arm, seed) for arm, found in lists.items() for seed in found]
-    return own or list(experiment.planned_timesteps)
 
 
 def _result(experiment: StoredExperiment, run: RunKey, told: Data) -> TrainingResult:

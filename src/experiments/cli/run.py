@@ -11,7 +11,7 @@ import typer
 
 from ..domain.records import ExecutionMode
 from . import options
-from .arguments import chosen_recovery, described, file_and_overrides
+from .arguments import chosen_recovery, command_line, described, file_and_overrides
 
 
 class Recovery(StrEnum):
@@ -174,12 +174,6 @@ def run(
         tracking=tracking,
         json=json,
         verbosity=verbose,
-        command_line=_command_line(context.command_path.split(), sys.argv[1:]),
+        command_line=command_line(context.command_path.split(), sys.argv[1:]),
     )
     return carry_out(request)
-
-
-def _command_line(command: list[str], arguments: list[str]) -> tuple[str, ...]:
-    """The command as it was typed: a module by its name, not by its file."""
-    is_subcommand = arguments[:1] == command[-1:]
-    return (*command, *arguments[is_subcommand:])

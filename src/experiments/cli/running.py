@@ -62,7 +62,16 @@ def carry_out(request: RunRequest) -> int:
         Stopped: when a signal has stopped it.
     """
     check_workers(request.max_workers)
-    experiment = open_experiment(request.question)
+    return carry_out_opened(request, open_experiment(request.question))
+
+
+def carry_out_opened(request: RunRequest, experiment: Experiment) -> int:
+    """The same for an experiment that was opened already.
+
+    Raises:
+        ExperimentsError: as `carry_out`.
+        Stopped: when a signal has stopped it.
+    """
     if request.mode is ExecutionMode.VALIDATION:
         return rehearse(experiment, request.max_workers, request.executor, json=request.json)
     people = screen.human_console(json=request.json)

@@ -1,0 +1,112 @@
+"""``experiments calibrate``: how often the decision rule calls two equal arms different (A/A)."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..domain.errors import UsageError
+from ..domain.records import ExecutionMode
+from . import options
+from .arguments import command_line
+
+
+def calibrate(
+    context: typer.Context,
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="ID|DIR|FILE",
+            help="Resample recorded runs; of an experiment file train the baseline twice.",
+        ),
+    ] = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Instead: a CSV file, as of `compare --scores`."),
+    ] = None,
+    arm: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Whose runs are resampled; else the baseline's."),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Seeds per arm; else as many as there are."),
+    ] = None,
+    effect: Annotated[
+        list[float] | None,
+        typer.Option(metavar="SIZE", help="Tell the seeds that this difference takes. Repeatable."),
+    ] = None,
+    alpha: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="With --scores: false alarms accepted; else 0.05."),
+    ] = None,
+    paired: Annotated[
+        bool, typer.Option("--paired", help="With --scores: compare runs in pairs.")
+    ] = False,
+    sequential: Annotated[
+        str | None,
+        typer.Option(metavar="FIRST,BATCH,MAX", help="With --scores: look by look."),
+    ] = None,
+    floor: Annotated[
+        float | None,
+        typer.Option(metavar="SCORE", help="With --scores: what a failed run counts with."),
+    ] = None,
+    experiment_id: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Continue a calibration that was training."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Start training, or continue if the id exists already.")
+    ] = False,
+    overrides: options.Overrides = None,
+    allow_env_module: options.EnvironmentModules = None,
+    mode: Annotated[
+        ExecutionMode, typer.Option(help="One run at a time, or several; of an experiment file.")
+    ] = ExecutionMode.SEQUENTIAL,
+    max_workers: options.MaxWorkers = options.DEFAULT_MAX_WORKERS,
+    output_dir: options.OutputDir = options.DEFAULT_OUTPUT_DIR,
+    json: options.Json = False,
+    verbose: options.Verbose = 0,
+) -> int:
+    """Tell how often two equal arms are called different, and what chance alone looks like."""
+    given = [name for name in (target, scores, experiment_id) if name is not None]
+    if len(given) != 1:
+        raise UsageError(
+            f"{'none' if not given else 'several'} of ID, FILE, --scores and --experiment-id given",
+            remedy="name recorded runs, an experiment file, a table of scores, or a calibration "
+            "that is to go on",
+        )
+    from .calibrating import Resampling, tell_calibration
+
+    effects = tuple(effect or ())
+    rule = {"alpha": alpha, "paired": paired or None}
+    resampling = Resampling(
+        target, scores, arm, seeds, effects, rule, sequential, floor, output_dir
+    )
+    if experiment_id is None and (target is None or not Path(target).is_file()):
+        return tell_calibration(resampling, json=json)
+    from .opening import Question
+    from .running import RunRequest
+    from .training_twice import train_twice
+
+    question = Question(
+        config=None if target is None else Path(target),
+        experiment_id=experiment_id,
+        output_dir=output_dir,
+        overrides=tuple(overrides or ()),
+        environment_modules=tuple(allow_env_module or ()),
+        resume=resume,
+    )
+    request = RunRequest(
+        command=context.command_path,
+        question=question,
+        mode=mode,
+        max_workers=max_workers,
+        json=json,
+        verbosity=verbose,
+        command_line=command_line(context.command_path.split(), sys.argv[1:]),
+    )
+    return train_twice(request, resampling)
