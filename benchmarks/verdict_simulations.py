@@ -35,7 +35,7 @@ COVERAGE_SEEDS = (5, 10)
 SPARED_WITHIN = 2.0
 PEEKING_WITHIN = 1.5
 MOST_POWER_LOST = 5.5
-"""What is expected is told in whole points."""
+"""What is expected is told in whole points; docs/decisions/0022 has what it consists of."""
 TYPE_1 = (4.0, 6.0)
 TYPE_1_UNEQUAL = 7.0
 LEAST_COVERAGE = 94.0
