@@ -141,6 +141,14 @@ def test_too_few_seeds_to_decide_are_warned_of(terminal: Terminal, scores: Path)
         (["pair", "--arm", "other"], "there is no arm 'other'"),
         (["pair", "--effect", "-1"], "--effect must be a size above 0"),
         (["pair", "--seeds", "1"], "groups of 1 seeds"),
+        (["pair", "--set", "seeds=3"], "--set holds for an experiment file alone"),
+        (["pair", "--resume"], "--resume holds for an experiment file alone"),
+        (
+            ["--experiment-id", "pair", "--seeds", "3"],
+            "--seeds holds for a calibration that begins",
+        ),
+        (["--experiment-id", "pair", "--arm", "variant"], "--arm holds for recorded runs alone"),
+        (["--experiment-id", "pair", "--alpha", "0.1"], "--alpha holds for --scores FILE alone"),
     ],
 )
 def test_a_command_line_that_makes_no_sense_is_refused(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -80,13 +81,29 @@ def calibrate(
             "that is to go on",
         )
     from .calibrating import Resampling, tell_calibration
+    from .scores import check_positive
 
     effects = tuple(effect or ())
     rule = {"alpha": alpha, "paired": paired or None}
+    trains = experiment_id is not None or (target is not None and Path(target).is_file())
+    if scores is None:
+        of_scores = {**rule, "sequential": sequential, "floor": floor}
+        _refuse(of_scores, "--scores FILE", "an experiment's rule stands in its file")
+    if trains:
+        _refuse({"arm": arm}, "recorded runs", "the baseline is trained")
+    else:
+        of_training = {"set": overrides, "allow-env-module": allow_env_module}
+        _refuse(
+            {**of_training, "resume": resume or None}, "an experiment file", "nothing is trained"
+        )
+    if experiment_id is not None:
+        _refuse({"seeds": seeds}, "a calibration that begins", "its seeds are planned already")
+    for size in effects:
+        check_positive("--effect", size)
     resampling = Resampling(
         target, scores, arm, seeds, effects, rule, sequential, floor, output_dir
     )
-    if experiment_id is None and (target is None or not Path(target).is_file()):
+    if not trains:
         return tell_calibration(resampling, json=json)
     from .opening import Question
     from .running import RunRequest
@@ -110,3 +127,14 @@ def calibrate(
         command_line=command_line(context.command_path.split(), sys.argv[1:]),
     )
     return train_twice(request, resampling)
+
+
+def _refuse(options: Mapping[str, object], place: str, why: str) -> None:
+    """Refuse options that mean nothing here; none is ignored silently.
+
+    Raises:
+        UsageError: naming the option.
+    """
+    for name, value in options.items():
+        if value is not None:
+            raise UsageError(f"--{name} holds for {place} alone", remedy=f"leave it out: {why}")

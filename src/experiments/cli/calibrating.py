@@ -20,7 +20,7 @@ from ..domain.records import DecisionRule, TrainingResult
 from ..durability.saved_experiments import find_experiment_file
 from . import stored
 from .recorded import recorded
-from .scores import check_positive, finite, given_rule, parse_looks, read_text
+from .scores import finite, given_rule, parse_looks, read_text
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,6 @@ def tell_calibration(request: Resampling, *, json: bool) -> int:
         UsageError: when the options or the runs are refused.
         StorageError: when the disk refuses.
     """
-    for effect in request.effects:
-        check_positive("--effect", effect)
     recording = _of_scores(request) if request.scores is not None else _of_experiment(request)
     found = resampled(recording, request.seeds, request.effects)
     tell(recording, found, json=json)
@@ -156,13 +154,6 @@ def as_json(recording: Recording, found: Calibration) -> dict[str, Any]:
 
 
 def _of_experiment(request: Resampling) -> Recording:
-    given = {**request.rule, "sequential": request.sequential, "floor": request.floor}
-    for name, value in given.items():
-        if value is not None:
-            raise UsageError(
-                f"--{name} holds for --scores FILE alone",
-                remedy="leave it out: an experiment's rule stands in its file",
-            )
     name = request.target or ""
     if Path(name).is_dir():
         root = find_experiment_file(Path(name)).resolve().parent
