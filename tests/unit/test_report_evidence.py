@@ -55,17 +55,17 @@ def test_every_planned_look_has_a_row_taken_or_not(stopped):
     rows = looks_rows(stopped.plan, stopped.comparison.looks)
 
     assert [row[0] for row in rows] == ["4", "6", "8", "10"]
-    assert [row[-1] for row in rows] == ["went on", "rejected: stopped", "not needed", "not needed"]
+    assert [row[1] for row in rows] == ["went on", "rejected: stopped", "not needed", "not needed"]
     # at 6 of 10 seeds alpha 0.05 · 0.6² = 0.018 may be spent: |z| 2.366
-    assert [row[2] for row in rows[:2]] == ["futility only", "±2.37"]
+    assert [row[3] for row in rows[:2]] == ["futility only", "±2.37"]
     assert all(len(row) == len(COLUMNS) for row in rows)
-    assert rows[2][1] == rows[2][3] == ""
+    assert rows[2][2] == rows[2][4] == ""
 
 
 def test_looks_of_an_experiment_that_goes_on_are_still_to_come(stopped):
     first = stopped.comparison.looks[:1]
 
-    assert [row[-1] for row in looks_rows(stopped.plan, first)][1:] == ["still to come"] * 3
+    assert [row[1] for row in looks_rows(stopped.plan, first)][1:] == ["still to come"] * 3
 
 
 def test_the_chart_shows_looks_taken_and_to_come_against_the_boundaries(stopped):
@@ -160,6 +160,14 @@ def test_one_run_per_arm_has_no_interval_and_no_probability():
 
     assert effect.note == "one run per arm has no interval"
     assert alpha.name == "Error rate α"
+
+
+def test_other_metrics_stand_apart_with_a_corrected_p(told):
+    page, markdown = told(content(FIVE, **FEW_FIGURES))
+
+    # both are the same numbers as the primary one: twice its p of 2/252
+    assert "mean of the evaluation curve +10.10 (7.67 to 12.53) 0.016" in page
+    assert "| mean of the evaluation curve | +10.10 | 7.67 to 12.53 | 0.016 |" in markdown
 
 
 # --- curves ------------------------------------------------------------------------------------
