@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from src.experiments.analysis import aggregate, compare
+from src.experiments.analysis.curve_band import CurveBand
 from src.experiments.analysis.curve_evidence import compared, curve_evidence, shared_table
 from src.experiments.analysis.curve_words import (
     band_sentence,
@@ -19,6 +20,7 @@ from src.experiments.analysis.curve_words import (
     ratio_text,
 )
 from src.experiments.analysis.curves import RunCurve, Source
+from src.experiments.analysis.difference_panel import difference_traces
 from src.experiments.analysis.key_figures import key_figures
 from src.experiments.analysis.looks import plan_looks
 from src.experiments.analysis.looks_chart import look_points, looks_interactive
@@ -26,6 +28,7 @@ from src.experiments.analysis.looks_table import COLUMNS, looks_rows
 from src.experiments.analysis.measures import MEASURES
 from src.experiments.analysis.outcomes import outcomes
 from src.experiments.analysis.page import render_markdown, render_page
+from src.experiments.analysis.palette import arm_colour
 from src.experiments.domain.paths import ExperimentPaths
 from src.experiments.domain.records import DecisionRule, ResourceSample, RunKey, RunStatus
 from tests.unit.reported import FEW_FIGURES, FIVE, SINGLE, content, result, stopped_early
@@ -198,6 +201,20 @@ def test_the_sentence_names_the_steps_at_which_the_curves_differ():
     assert band_sentence(found, DecisionRule()) == (
         "Over all steps together p = 0.0079: the variant's curve is higher at steps 3,000 to 4,000."
     )
+
+
+def test_where_the_band_leaves_zero_it_has_the_colour_of_the_higher_arm_from_edge_to_edge():
+    steps = np.array([0.0, 10.0, 20.0, 30.0])
+    low, high = np.array([-2.0, 1.0, -1.0, -9.0]), np.array([2.0, 3.0, 2.0, -1.0])
+    band = CurveBand(steps, (low + high) / 2, low, high, 0.95, 0.01, 252, is_exact=True)
+
+    _, variant, baseline, _ = difference_traces(band, None, ("baseline", "variant"))
+
+    # the lower edge is zero at 20/3 and 15, the upper one at 80/3
+    assert variant["x"][:3] == pytest.approx([20 / 3, 10, 15])
+    assert baseline["x"][:2] == pytest.approx([80 / 3, 30])
+    assert variant["fillcolor"].startswith(arm_colour(1))
+    assert baseline["fillcolor"].startswith(arm_colour(0))
 
 
 def test_arms_that_are_swapped_have_the_mirrored_band():
