@@ -124,7 +124,10 @@ def _words(content: ReportContent, paths: ExperimentPaths) -> dict[str, Any]:
         "content": content,
         "comparison": content.comparison,
         "badge": {"sign": sign, "label": label, "tone": tone},
-        "colours": {arm: arm_colour(index) for index, arm in enumerate(content.arms)},
+        "colours": {
+            arm: (arm_colour(index), ON_DARK[arm_colour(index)])
+            for index, arm in enumerate(content.arms)
+        },
         "effect_sizes": effect_sizes(content.arms, content.comparison, content.rule),
         "facts": facts(content),
         "failures": dict(list(content.failures.items())[:MOST_FAILURES]),
