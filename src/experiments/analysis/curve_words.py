@@ -122,11 +122,15 @@ def _joined(items: list[str]) -> str:
 
 
 def _doubt(over: Overtaking, leader: str) -> str:
+    resamples = f"{RESAMPLES:,} resamples of the seeds"
     if over.share_without == 0:
-        return f"In all {RESAMPLES:,} resamples of the seeds the {leader} is ahead at the end."
+        return f"In all {resamples} the {leader} is ahead at the end."
+    share = percent(round(over.share_without, 3))
+    if over.from_the_start:
+        return f"In {share} of {resamples} it is not ahead at the end."
     return (
-        f"In {percent(round(over.share_without, 3))} of {RESAMPLES:,} resamples of the seeds there "
-        f"is no crossover, because the {leader} is not ahead at the end."
+        f"In {share} of {resamples} there is no crossover, because the {leader} is not ahead at "
+        "the end."
     )
 
 
