@@ -51,6 +51,12 @@ def test_the_table_is_whole_and_of_booktabs() -> None:
     assert r"99\,\% interval" in head
 
 
+def test_the_interval_of_a_look_has_the_looks_own_level() -> None:
+    table = latex_table(document(looks=[{"level": 0.9937}, {"level": 0.9762}]))
+
+    assert r"97.62\,\% interval" in table
+
+
 def test_what_is_not_known_is_a_dash() -> None:
     bare = document(effect=None, interval=None, p_value=None) | {"runs": []}
 

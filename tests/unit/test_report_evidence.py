@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from src.experiments.analysis import aggregate, compare
+from src.experiments.analysis.curve_band import CurveBand
 from src.experiments.analysis.curve_evidence import compared, curve_evidence, shared_table
 from src.experiments.analysis.curve_words import (
     band_sentence,
@@ -19,6 +20,7 @@ from src.experiments.analysis.curve_words import (
     ratio_text,
 )
 from src.experiments.analysis.curves import RunCurve, Source
+from src.experiments.analysis.difference_panel import difference_traces
 from src.experiments.analysis.key_figures import key_figures
 from src.experiments.analysis.looks import plan_looks
 from src.experiments.analysis.looks_chart import look_points, looks_interactive
@@ -26,6 +28,7 @@ from src.experiments.analysis.looks_table import COLUMNS, looks_rows
 from src.experiments.analysis.measures import MEASURES
 from src.experiments.analysis.outcomes import outcomes
 from src.experiments.analysis.page import render_markdown, render_page
+from src.experiments.analysis.palette import arm_colour
 from src.experiments.domain.paths import ExperimentPaths
 from src.experiments.domain.records import DecisionRule, ResourceSample, RunKey, RunStatus
 from tests.unit.reported import FEW_FIGURES, FIVE, SINGLE, content, result, stopped_early
@@ -55,17 +58,17 @@ def test_every_planned_look_has_a_row_taken_or_not(stopped):
     rows = looks_rows(stopped.plan, stopped.comparison.looks)
 
     assert [row[0] for row in rows] == ["4", "6", "8", "10"]
-    assert [row[-1] for row in rows] == ["went on", "rejected: stopped", "not needed", "not needed"]
+    assert [row[1] for row in rows] == ["went on", "rejected: stopped", "not needed", "not needed"]
     # at 6 of 10 seeds alpha 0.05 · 0.6² = 0.018 may be spent: |z| 2.366
-    assert [row[2] for row in rows[:2]] == ["futility only", "±2.37"]
+    assert [row[3] for row in rows[:2]] == ["futility only", "±2.37"]
     assert all(len(row) == len(COLUMNS) for row in rows)
-    assert rows[2][1] == rows[2][3] == ""
+    assert rows[2][2] == rows[2][4] == ""
 
 
 def test_looks_of_an_experiment_that_goes_on_are_still_to_come(stopped):
     first = stopped.comparison.looks[:1]
 
-    assert [row[-1] for row in looks_rows(stopped.plan, first)][1:] == ["still to come"] * 3
+    assert [row[1] for row in looks_rows(stopped.plan, first)][1:] == ["still to come"] * 3
 
 
 def test_the_chart_shows_looks_taken_and_to_come_against_the_boundaries(stopped):
@@ -162,6 +165,14 @@ def test_one_run_per_arm_has_no_interval_and_no_probability():
     assert alpha.name == "Error rate α"
 
 
+def test_other_metrics_stand_apart_with_a_corrected_p(told):
+    page, markdown = told(content(FIVE, **FEW_FIGURES))
+
+    # both are the same numbers as the primary one: twice its p of 2/252
+    assert "mean of the evaluation curve +10.10 7.67 to 12.53 0.016" in page
+    assert "| mean of the evaluation curve | +10.10 | 7.67 to 12.53 | 0.016 |" in markdown
+
+
 # --- curves ------------------------------------------------------------------------------------
 
 
@@ -190,6 +201,20 @@ def test_the_sentence_names_the_steps_at_which_the_curves_differ():
     assert band_sentence(found, DecisionRule()) == (
         "Over all steps together p = 0.0079: the variant's curve is higher at steps 3,000 to 4,000."
     )
+
+
+def test_where_the_band_leaves_zero_it_has_the_colour_of_the_higher_arm_from_edge_to_edge():
+    steps = np.array([0.0, 10.0, 20.0, 30.0])
+    low, high = np.array([-2.0, 1.0, -1.0, -9.0]), np.array([2.0, 3.0, 2.0, -1.0])
+    band = CurveBand(steps, (low + high) / 2, low, high, 0.95, 0.01, 252, is_exact=True)
+
+    _, variant, baseline, _ = difference_traces(band, None, ("baseline", "variant"))
+
+    # the lower edge is zero at 20/3 and 15, the upper one at 80/3
+    assert variant["x"][:3] == pytest.approx([20 / 3, 10, 15])
+    assert baseline["x"][:2] == pytest.approx([80 / 3, 30])
+    assert variant["fillcolor"].startswith(arm_colour(1))
+    assert baseline["fillcolor"].startswith(arm_colour(0))
 
 
 def test_arms_that_are_swapped_have_the_mirrored_band():

@@ -13,7 +13,7 @@ from .curve_band import CurveBand
 from .curve_evidence import CurveEvidence, Milestone
 from .sample_efficiency import Reached
 from .statistics import seeds_needed
-from .text import ABSENT, listed, number, p_value_text, percent
+from .text import ABSENT, MOST_LISTED, listed, number, p_value_text, percent
 
 
 def band_sentence(found: CurveEvidence, rule: DecisionRule) -> str | None:
@@ -30,7 +30,7 @@ def band_sentence(found: CurveEvidence, rule: DecisionRule) -> str | None:
     above = stretches(found.band, found.band.low > 0)
     below = stretches(found.band, found.band.high < 0)
     told = [
-        f"the {arm}'s curve is higher at {listed(where, ', ')}"
+        f"the {arm}'s curve is higher at {_joined(where)}"
         for arm, where in ((variant, above), (baseline, below))
         if where
     ]
@@ -114,12 +114,23 @@ def ratio_text(milestone: Milestone) -> str:
     return ABSENT if milestone.ratio is None else f"{milestone.ratio:.2f} ×"
 
 
+def _joined(items: list[str]) -> str:
+    """In a row with an “and” before the last; of very many the first ones."""
+    if len(items) < 2 or len(items) > MOST_LISTED:
+        return listed(items)
+    return f"{', '.join(items[:-1])} and {items[-1]}"
+
+
 def _doubt(over: Overtaking, leader: str) -> str:
+    resamples = f"{RESAMPLES:,} resamples of the seeds"
     if over.share_without == 0:
-        return f"In all {RESAMPLES:,} resamples of the seeds the {leader} is ahead at the end."
+        return f"In all {resamples} the {leader} is ahead at the end."
+    share = percent(round(over.share_without, 3))
+    if over.from_the_start:
+        return f"In {share} of {resamples} it is not ahead at the end."
     return (
-        f"In {percent(round(over.share_without, 3))} of {RESAMPLES:,} resamples of the seeds there "
-        f"is no crossover, because the {leader} is not ahead at the end."
+        f"In {share} of {resamples} there is no crossover, because the {leader} is not ahead at "
+        "the end."
     )
 
 

@@ -14,6 +14,9 @@ from .crossover_bootstrap import Overtaking
 from .curve_band import CurveBand
 from .palette import INK, MUTED, arm_colour, faint
 
+Values = NDArray[np.float64]
+Edges = tuple[Values, Values, Values]
+"""Steps, and the lower and upper edge of an area there; each ``(points,)``."""
 Trace = dict[str, Any]
 
 MARKED_POINTS = 40
@@ -31,11 +34,8 @@ def draw_difference(figure: Figure, axes: Axes, band: CurveBand, over: Overtakin
     panel.set_ylabel(YLABEL)
     panel.axhline(0, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
     panel.fill_between(band.steps, band.low, band.high, color=MUTED, alpha=0.22, linewidth=0)
-    for stretch, colour in _apart(band):
-        steps = band.steps[stretch]
-        panel.fill_between(
-            steps, band.low[stretch], band.high[stretch], color=colour, alpha=0.35, linewidth=0
-        )
+    for (steps, low, high), colour in _apart(band):
+        panel.fill_between(steps, low, high, color=colour, alpha=0.35, linewidth=0)
     panel.plot(band.steps, band.difference, color=INK, linewidth=1.6)
     if len(band.steps) <= MARKED_POINTS:
         for apart, face in ((band.apart, INK), (~band.apart, "white")):
@@ -55,11 +55,8 @@ def difference_traces(
 ) -> list[Trace]:
     """The same for plotly.js, on the axes ``x`` and ``y2``."""
     traces = [
-        _area(band.steps, band.low, band.high, MUTED, 0.25),
-        *(
-            _area(band.steps[stretch], band.low[stretch], band.high[stretch], colour, 0.4)
-            for stretch, colour in _apart(band)
-        ),
+        _area((band.steps, band.low, band.high), MUTED, 0.25),
+        *(_area(edges, colour, 0.4) for edges, colour in _apart(band)),
         _line(band),
     ]
     if over is not None and over.is_a_crossing:
@@ -84,21 +81,32 @@ def _room_below(figure: Figure, axes: Axes) -> Axes:
     return panel
 
 
-def _apart(band: CurveBand) -> Iterator[tuple[slice, str]]:
-    """Each stretch of neighbouring steps at which the band excludes zero, and who is ahead."""
-    for sign, colour in ((band.low > 0, arm_colour(1)), (band.high < 0, arm_colour(0))):
-        edges = np.flatnonzero(np.diff(np.concatenate([[0], sign.astype(int), [0]])))
-        for first, after in zip(edges[::2], edges[1::2], strict=True):
-            yield slice(int(first), int(after)), colour
+def _apart(band: CurveBand) -> Iterator[tuple[Edges, str]]:
+    """Each stretch in which the band excludes zero, and the colour of the arm that is higher."""
+    for distance, colour in ((band.low, arm_colour(1)), (-band.high, arm_colour(0))):
+        ends = np.flatnonzero(np.diff(np.concatenate([[0], (distance > 0).astype(int), [0]])))
+        for first, after in zip(ends[::2], ends[1::2], strict=True):
+            steps = np.concatenate(
+                [
+                    _crossing_step(band.steps, distance, first - 1, first),
+                    band.steps[first:after],
+                    _crossing_step(band.steps, distance, after, after - 1),
+                ]
+            )
+            low, high = (np.interp(steps, band.steps, edge) for edge in (band.low, band.high))
+            yield (steps, low, high), colour
 
 
-def _area(
-    steps: NDArray[np.float64],
-    low: NDArray[np.float64],
-    high: NDArray[np.float64],
-    colour: str,
-    opacity: float,
-) -> Trace:
+def _crossing_step(steps: Values, distance: Values, outside: int, inside: int) -> Values:
+    """Where the band's edge crosses zero between two points; empty beyond the curve's ends."""
+    if not 0 <= outside < len(steps):
+        return np.array([])
+    share = distance[inside] / (distance[inside] - distance[outside])
+    return np.array([steps[inside] + share * (steps[outside] - steps[inside])])
+
+
+def _area(edges: Edges, colour: str, opacity: float) -> Trace:
+    steps, low, high = edges
     return {
         "type": "scatter",
         "mode": "lines",

@@ -129,7 +129,10 @@ def _p_value(p_value: float | None) -> str:
 
 
 def _level(comparison: Document) -> str:
-    return rf"{100 * (1 - float(comparison.get('alpha') or 0.05)):.4g}\,\%"
+    """Of the interval: in a group-sequential design that of the last look's."""
+    looks = comparison.get("looks") or ()
+    level = float(looks[-1]["level"]) if looks else 1 - float(comparison.get("alpha") or 0.05)
+    return rf"{100 * level:.4g}\,\%"
 
 
 def _math(text: str) -> str:

@@ -11,6 +11,7 @@ from .text import ABSENT, interval_text, number, p_value_text, percent
 
 COLUMNS = (
     "Seeds per arm",
+    "What followed",
     "z",
     "Boundary",
     "p",
@@ -19,7 +20,6 @@ COLUMNS = (
     "Repeated interval",
     "Its level",
     "Predictive power",
-    "What followed",
 )
 DECISIONS = {
     Decision.REJECT: "rejected: stopped",
@@ -45,6 +45,7 @@ def _taken(look: Mapping[str, Any]) -> tuple[str, ...]:
     interval, promise = look["interval"], look["predictive_power"]
     return (
         str(look["n_per_arm"]),
+        DECISIONS[Decision(look["decision"])],
         f"{look['statistic']:+.2f}".replace("-", "−"),
         _boundary(look["critical_value"]),
         p_value_text(look["p_value"]),
@@ -53,7 +54,6 @@ def _taken(look: Mapping[str, Any]) -> tuple[str, ...]:
         ABSENT if interval is None else interval_text((interval[0], interval[1])),
         percent(round(look["level"], 4)),
         ABSENT if promise is None else percent(round(promise, 3)),
-        DECISIONS[Decision(look["decision"])],
     )
 
 
@@ -61,12 +61,12 @@ def _to_come(n_per_arm: int, plan: LookPlan | None, *, over: bool) -> tuple[str,
     look = plan.look_at(n_per_arm) if plan is not None else None
     return (
         str(n_per_arm),
+        "not needed" if over else "still to come",
         "",
         _boundary(look.critical_value if look else None),
         "",
         p_value_text(look.nominal_level if look else None),
         *("", "", "", ""),
-        "not needed" if over else "still to come",
     )
 
 

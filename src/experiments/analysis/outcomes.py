@@ -53,13 +53,24 @@ def outcomes(runs: Iterable[TrainingResult]) -> Outcomes:
     )
 
 
+def was_begun(run: TrainingResult) -> bool:
+    """Whether anything was spent on a run."""
+    return run.total_timesteps > 0 or run.status is RunStatus.COMPLETED
+
+
 def spent_text(runs: Iterable[TrainingResult]) -> str:
-    """How many runs were completed and cancelled, and after how many steps, in a sentence."""
+    """What was spent on runs that are not analysed, and how many were never begun."""
     listed = list(runs)
-    counts = Counter(status_of(run) for run in listed)
+    begun = [run for run in listed if was_begun(run)]
+    rest = len(listed) - len(begun)
+    never = f"{plural(rest, 'planned run')} {'was' if rest == 1 else 'were'} never begun"
+    if not begun:
+        return f"Nothing was spent beyond the runs that are analysed: {never}."
+    counts = Counter(status_of(run) for run in begun)
     told = " and ".join(f"{count} {status.value}" for status, count in counts.items())
-    steps = sum(run.total_timesteps for run in listed)
-    return f"{plural(len(listed), 'run')} ({told}), {steps:,} steps together"
+    steps = sum(run.total_timesteps for run in begun)
+    spent = f"{plural(len(begun), 'run')} ({told}), {steps:,} steps together"
+    return f"{spent}; {never}." if rest else f"{spent}."
 
 
 def spent_run_text(run: TrainingResult, metric: str) -> str:

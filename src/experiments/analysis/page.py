@@ -20,9 +20,10 @@ from .content import ReportContent
 from .curve_words import band_sentence, crossover_sentence, lost_sentence
 from .effect_sizes import effect_sizes
 from .key_figures import interval_level, key_figures
-from .outcomes import SHOWN_STATUSES, outcomes, spent_run_text, spent_text
+from .outcomes import SHOWN_STATUSES, outcomes, spent_run_text, spent_text, was_begun
 from .palette import ON_DARK, arm_colour
 from .rendering import as_markdown, embedded_json, environment, inside_script, shown
+from .secondary import SecondaryMetric, secondary_metrics
 from .sensitivity import Sensitivity, sensitivity
 
 MOST_FAILURES = 20
@@ -123,7 +124,10 @@ def _words(content: ReportContent, paths: ExperimentPaths) -> dict[str, Any]:
         "content": content,
         "comparison": content.comparison,
         "badge": {"sign": sign, "label": label, "tone": tone},
-        "colours": {arm: arm_colour(index) for index, arm in enumerate(content.arms)},
+        "colours": {
+            arm: (arm_colour(index), ON_DARK[arm_colour(index)])
+            for index, arm in enumerate(content.arms)
+        },
         "effect_sizes": effect_sizes(content.arms, content.comparison, content.rule),
         "facts": facts(content),
         "failures": dict(list(content.failures.items())[:MOST_FAILURES]),
@@ -155,8 +159,17 @@ def _evidence(content: ReportContent) -> dict[str, Any]:
         "looks_columns": looks_table.COLUMNS,
         "looks_rows": looks_table.looks_rows(content.plan, content.comparison.looks),
         "findings": _findings(content),
+        "secondary": _secondary(content),
         "milestones": curves[0].milestones if curves else (),
     }
+
+
+def _secondary(content: ReportContent) -> Sequence[SecondaryMetric]:
+    """The other metrics; not of many runs, whose tests take seconds."""
+    if len(content.arms) != 2 or len(content.runs) > MOST_ROWS:
+        return ()
+    runs = {arm: result.runs or (result,) for arm, result in content.arms.items()}
+    return [each for each in secondary_metrics(runs, content.rule) if each.effect is not None]
 
 
 def _findings(content: ReportContent) -> list[str]:
@@ -177,13 +190,14 @@ def _outcomes(content: ReportContent) -> dict[str, Any]:
         for arm in content.arms
     }
     unused = list(content.unused.values())
+    begun = [run for run in unused if was_begun(run)]
     return {
         "outcomes": by_arm,
         "statuses": [s for s in SHOWN_STATUSES if any(o.by_status.get(s) for o in by_arm.values())],
         "sensitivity": _sensitivity(content),
         "unused_sentence": spent_text(unused) if unused else None,
-        "unused": [spent_run_text(run, content.comparison.metric) for run in unused[:MOST_UNUSED]],
-        "more_unused": max(0, len(unused) - MOST_UNUSED),
+        "unused": [spent_run_text(run, content.comparison.metric) for run in begun[:MOST_UNUSED]],
+        "more_unused": max(0, len(begun) - MOST_UNUSED),
     }
 
 
