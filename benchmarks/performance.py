@@ -59,8 +59,8 @@ PARTS = {
     "pieces": Part(
         "What each piece is worth",
         "The library's own `learn` without acceleration, with all of it, and with all but one"
-        " piece: the share of the bare library's CPU time that is lost without it. What two pieces save"
-        " together counts for neither.",
+        " piece: the share of the bare library's CPU time that is lost without it. What two pieces"
+        " save together counts for neither.",
         "pieces.py",
     ),
     "profile": Part(
