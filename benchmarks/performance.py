@@ -48,13 +48,20 @@ class Part:
 PARTS = {
     "training": Part(
         "Training beside bare Stable-Baselines3",
-        "Everything is on: journal, monitoring of the machine, checkpoints as often as they are by"
-        " default. The clock runs from the first step to the last update, without evaluation, which"
-        " both sides do equally often. `start later` is how much later the first step is taken than"
-        " in a bare script. The last column begins the SHA-256 of the parameters of all rounds of"
-        " both sides.",
+        "An experiment as a user starts it, with journal, monitoring of the machine and checkpoints"
+        " as often as they are by default. The clock runs from the first step to the last update,"
+        " without evaluation, which both sides do equally often. `start later` is how much later"
+        " the first step is taken than in a bare script. The last column begins the SHA-256 of the"
+        " parameters of all rounds of both sides.",
         "overhead.py",
         ("--through", "runner", "--no-help-time"),
+    ),
+    "process": Part(
+        "The same, of the training process alone",
+        "With journal and checkpoints. Its CPU time can be told apart, and depends less on what"
+        " else the machine does.",
+        "overhead.py",
+        ("--through", "trainer", "--no-help-time"),
     ),
     "pieces": Part(
         "What each piece is worth",

@@ -19,7 +19,7 @@ from statistics import median
 from measuring import ROOT, THREADS, machine, tell
 from overhead import CASES, SEED
 
-SHARE_OF_STEPS = {"PPO": 0.4, "A2C": 0.3, "DQN": 0.4, "SAC": 0.35, "TD3": 0.35}
+SHARE_OF_STEPS = {"PPO": 0.4, "A2C": 0.3, "DQN": 0.4, "SAC": 0.6, "TD3": 0.6}
 """Of the steps that `overhead.py` trains."""
 
 
