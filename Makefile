@@ -2,6 +2,9 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+BENCH := .venv-bench
+PEERS := .venv-peers
+TORCH_FROM ?= --index-url https://download.pytorch.org/whl/cpu
 
 .PHONY: help run test faults lint schema bench clean
 .DEFAULT_GOAL := help
@@ -34,15 +37,26 @@ schema: $(INSTALLED)  ## regenerate the committed tables and the JSON Schema
 	$(BIN)/python -m src.experiments.training.signatures
 	$(BIN)/python -m src.experiments schema > configs/experiment.schema.json
 
-bench: $(INSTALLED)  ## measure beside the library and beside ourselves (a quarter of an hour)
-	-$(BIN)/python benchmarks/statistics.py
-	-$(BIN)/python benchmarks/overhead.py
-	-$(BIN)/python benchmarks/pair.py --only bare sequential parallel
-	-$(BIN)/python benchmarks/pair.py --eight
-	-$(BIN)/python benchmarks/scale.py
-	-$(BIN)/python benchmarks/listing.py
-	-$(BIN)/python benchmarks/checkpoint.py
-	-$(BIN)/python benchmarks/trackers.py --rounds 3
+$(BENCH)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/pip install --quiet --constraint constraints.txt $(TORCH_FROM) torch
+	$(BENCH)/bin/pip install --quiet --constraint constraints.txt --editable '.[dev,ray]' py-spy
+	touch $@
+
+$(PEERS)/.installed: benchmarks/peers/requirements.txt constraints.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --constraint constraints.txt $(TORCH_FROM) torch
+	$(PEERS)/bin/pip install --quiet --requirement benchmarks/peers/requirements.txt
+	touch $@
+
+bench: $(BENCH)/.installed $(PEERS)/.installed  ## measure beside the library and peers; writes docs/performance.md (an hour)
+	$(BENCH)/bin/python benchmarks/performance.py --rounds 5 --peers $(PEERS)/bin/python
+	-$(BENCH)/bin/python benchmarks/statistics.py
+	-$(BENCH)/bin/python benchmarks/pair.py --eight
+	-$(BENCH)/bin/python benchmarks/scale.py
+	-$(BENCH)/bin/python benchmarks/listing.py
+	-$(BENCH)/bin/python benchmarks/checkpoint.py
+	-$(BENCH)/bin/python benchmarks/trackers.py --rounds 3
 
 clean:  ## remove the virtual environment and the caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(BENCH) $(PEERS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

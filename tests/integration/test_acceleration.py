@@ -106,6 +106,8 @@ SETTINGS = {
             "learning_rate": LinearSchedule(1e-3, 1e-4, 1.0),
             "clip_range_vf": 0.2,
             "target_kl": 0.001,
+            "gamma": 0.987,
+            "gae_lambda": 0.913,
             "ent_coef": 0.01,
             "normalize_advantage": False,
         },
