@@ -86,6 +86,7 @@ def report_content(experiment: Experiment, conditions: Conditions) -> ReportCont
         arms=_arm_results(experiment),
         rule=experiment.rule,
         plan=experiment.design.plan,
+        abort_looks=experiment.looks.in_training,
         unused=_unused(experiment),
         status=experiment.status,
         comment=experiment.config.comment or None,

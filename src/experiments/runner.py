@@ -328,7 +328,9 @@ class ExperimentRunner:
         experiment = self.experiment
         parallel = self.execution_mode is ExecutionMode.PARALLEL
         batches = experiment.batches(interleaved=parallel)
-        order = [run for batch in batches for run in longest_first(batch, self.estimates)]
+        if experiment.design.abort is None:  # else both arms are to reach its looks together
+            batches = [longest_first(batch, self.estimates) for batch in batches]
+        order = [run for batch in batches for run in batch]
         guard = self._guard = Guard(
             self._limits if self._kind.is_here else self._limits.of_several_machines(),
             experiment.config.hang_seconds if self._kind.has_processes else None,

@@ -21,6 +21,7 @@ from src.experiments.analysis.curve_words import (
 )
 from src.experiments.analysis.curves import RunCurve, Source
 from src.experiments.analysis.difference_panel import difference_traces
+from src.experiments.analysis.early_abort import AbortLook, AbortRule
 from src.experiments.analysis.key_figures import key_figures
 from src.experiments.analysis.looks import plan_looks
 from src.experiments.analysis.looks_chart import look_points, looks_interactive
@@ -111,6 +112,19 @@ def test_the_interval_of_a_look_is_told_with_its_own_level(stopped, told):
     assert f"{level} repeated interval" in page
     assert f"{level} repeated interval (Welch)" in page
     assert f"{level} repeated interval" in markdown
+
+
+def test_looks_in_mid_training_are_told_with_what_followed(told):
+    went_on = AbortLook(AbortRule.WELCH, 0.5, 5, 5, -12.0, 0.04, abort=False)
+    ended = AbortLook(AbortRule.WELCH, 0.75, 5, 5, -90.0, 0.002, abort=True)
+    page, markdown = told(replace(content(FIVE), abort_looks=(went_on, ended)))
+
+    assert "75 % the variant was ended 5 −90.0 0.0020 &lt; 0.01" in page
+    assert "50 % | went on | 5 | −12.00 | 0.040" in markdown
+
+
+def test_without_looks_in_mid_training_there_is_no_section_of_them(told):
+    assert "mid-training" not in told(content(FIVE))[0]
 
 
 # --- runs that were not analysed ---------------------------------------------------------------

@@ -20,6 +20,7 @@ from ..domain.records import (
 )
 from .curve_evidence import CurveEvidence, compared, curve_evidence
 from .curves import RunCurve, Source
+from .early_abort import AbortLook
 from .evidence import failed_for_its_own_sake, worth
 from .looks import LookPlan
 
@@ -44,6 +45,8 @@ class ReportContent:
     notices: Sequence[str] = ()
     plan: LookPlan | None = None
     """Of a group-sequential design."""
+    abort_looks: Sequence[AbortLook] = ()
+    """Looks at the variant in mid-training."""
     unused: Mapping[RunKey, TrainingResult] = field(default_factory=dict)
     """Runs beyond the look that ended the experiment: spent or cancelled, and not analysed."""
     curves: Mapping[Source, Sequence[RunCurve]] = field(default_factory=dict)

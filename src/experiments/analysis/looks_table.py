@@ -1,10 +1,11 @@
-"""The looks of a sequential design as rows of a table."""
+"""The looks of a sequential design, and those in mid-training, as rows of tables."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .early_abort import ABORT_LEVEL, AbortLook, AbortRule
 from .looks import LookPlan
 from .sequential import Decision
 from .text import ABSENT, interval_text, number, p_value_text, percent
@@ -27,6 +28,30 @@ DECISIONS = {
     Decision.GO_ON: "went on",
     Decision.LAST_LOOK: "ended, nothing rejected",
 }
+
+ABORT_COLUMNS = (
+    "Of training",
+    "What followed",
+    "Seeds per arm",
+    "Difference",
+    "p, one-sided",
+    "Asked",
+)
+
+
+def abort_rows(looks: Sequence[AbortLook]) -> tuple[tuple[str, ...], ...]:
+    """A row for each look at the variant in mid-training."""
+    return tuple(
+        (
+            percent(look.fraction),
+            "the variant was ended" if look.abort else "went on",
+            str(min(look.n_baseline, look.n_variant)),
+            number(look.effect, signed=True),
+            p_value_text(look.p_value),
+            f"< {ABORT_LEVEL:g}" if look.rule is AbortRule.WELCH else "a worse mean",
+        )
+        for look in looks
+    )
 
 
 def looks_rows(

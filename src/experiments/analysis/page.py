@@ -157,6 +157,8 @@ def _evidence(content: ReportContent) -> dict[str, Any]:
         "key_figures": key_figures(content),
         "interval_level": interval_level(content),
         "looks_columns": looks_table.COLUMNS,
+        "abort_columns": looks_table.ABORT_COLUMNS,
+        "abort_rows": looks_table.abort_rows(content.abort_looks),
         "looks_rows": looks_table.looks_rows(content.plan, content.comparison.looks),
         "findings": _findings(content),
         "secondary": _secondary(content),
