@@ -119,8 +119,8 @@ def test_looks_in_mid_training_are_told_with_what_followed(told):
     ended = AbortLook(AbortRule.WELCH, 0.75, 5, 5, -90.0, 0.002, abort=True)
     page, markdown = told(replace(content(FIVE), abort_looks=(went_on, ended)))
 
-    assert "75 % the variant was ended 5 −90.0 0.0020 &lt; 0.01" in page
-    assert "50 % | went on | 5 | −12.00 | 0.040" in markdown
+    assert "75 % the variant was ended 5 −90.00 0.002 &lt; 0.01" in page
+    assert "50 % | went on | 5 | −12.00 | 0.04" in markdown
 
 
 def test_without_looks_in_mid_training_there_is_no_section_of_them(told):
