@@ -19,10 +19,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from textwrap import fill
 
 from measuring import CORES, ROOT, tell
 
 PAGE = ROOT / "docs" / "performance.md"
+WIDTH = 100
 PACKAGES = ("torch", "stable-baselines3", "gymnasium", "numpy")
 INTRODUCTION = """# Performance
 
@@ -80,6 +82,7 @@ PARTS = {
         "The field",
         "A pair of runs from command to end, start-up included, beside other ways to train them.",
         "pair.py",
+        ("--only", "bare", "zoo", "tune", "sequential", "parallel"),
         takes_peers=True,
     ),
 }
@@ -95,9 +98,11 @@ def measured(part: Part, rounds: int, peers: str | None) -> str:
     here = Path(sys.executable).parent  # py-spy lies beside the interpreter
     environment = {**os.environ, "PATH": f"{here}{os.pathsep}{os.environ.get('PATH', '')}"}
     done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
-    shown = " ".join([part.program, *part.options, *options[len(part.options) :][:2]])
+    rounds_told = ["--rounds", str(rounds)] if part.takes_rounds else []
+    shown = " ".join([part.program, *part.options, *rounds_told])
     lines = (line.rstrip() for line in done.stdout.strip().splitlines())
-    return "\n".join([f"{part.words}\n", f"{conditions()} `{shown}`:\n", "```text", *lines, "```"])
+    words = fill(f"{conditions()} `{shown}`:", WIDTH)
+    return "\n".join([f"{fill(part.words, WIDTH)}\n", f"{words}\n", "```text", *lines, "```"])
 
 
 def conditions() -> str:
