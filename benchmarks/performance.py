@@ -69,7 +69,8 @@ PARTS = {
         "What each piece is worth",
         "The library's own `learn` without acceleration, with all of it, and with all but one"
         " piece: the share of the bare library's CPU time that is lost without it. What two pieces"
-        " save together counts for neither.",
+        " save together counts for neither; rows of pieces that do nothing for an algorithm show"
+        " how far chance goes.",
         "pieces.py",
     ),
     "profile": Part(
