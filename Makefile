@@ -54,6 +54,8 @@ bench: $(BENCH)/.installed $(PEERS)/.installed  ## measure beside the library an
 	-$(BENCH)/bin/python benchmarks/statistics.py
 	-$(BENCH)/bin/python benchmarks/pair.py --eight
 	-$(BENCH)/bin/python benchmarks/scale.py
+	-$(BENCH)/bin/python benchmarks/light.py
+	-$(BENCH)/bin/python benchmarks/light.py --records 2000000
 	-$(BENCH)/bin/python benchmarks/listing.py
 	-$(BENCH)/bin/python benchmarks/checkpoint.py
 	-$(BENCH)/bin/python benchmarks/trackers.py --rounds 3

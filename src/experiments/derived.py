@@ -26,7 +26,7 @@ from .domain.records import (
 from .domain.redaction import redact_data, scrub, secrets_of
 from .domain.storage_policy import Storage, StoragePolicy
 from .durability.files import read_json, replacing, write_atomically, write_json
-from .durability.journal import read_journal
+from .durability.journal import Records
 from .experiment import Experiment
 from .monitoring import JournalProgress
 from .tracking.ledger import ensure_ledger
@@ -78,7 +78,7 @@ def report_content(experiment: Experiment, conditions: Conditions) -> ReportCont
     facts = StreamFacts(experiment.runs())
     for run in experiment.runs():
         files = experiment.paths.run(run)
-        facts.add(run, read_journal(files.journal), read_journal(files.events))
+        facts.add(run, Records(files.journal), Records(files.events))
     return ReportContent(
         experiment_id=experiment.experiment_id,
         hypothesis=experiment.hypothesis,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..domain.metric_names import EVAL_RETURN_MEAN, RETURNS
 from ..domain.records import RunKey
+from .step_values import StepValues
 
 Record = Mapping[str, Any]
 Values = NDArray[np.float64]
@@ -19,6 +20,8 @@ Item = TypeVar("Item")
 
 MAX_POINTS = 400
 """Points of a drawn curve; a longer one is thinned evenly, its last point kept."""
+MOST_HELD = 1 << 16
+"""Points of a run that are in memory before they are thinned evenly; of more every second goes."""
 MAX_LINES = 20
 """Runs of an arm that are drawn one by one; the mean and the range cover all of them."""
 
@@ -78,16 +81,23 @@ class ArmCurve:
         return f"{self.arm}, seed {runs[0].run.seed}"
 
 
-def run_curve(run: RunKey, records: Sequence[Record], source: Source) -> RunCurve:
+def run_curve(run: RunKey, records: Iterable[Record], source: Source) -> RunCurve:
     """The curve of one run, from its journal's records."""
-    points: dict[int, float] = {}
+    return run_curves(run, records)[source]
+
+
+def run_curves(run: RunKey, records: Iterable[Record]) -> dict[Source, RunCurve]:
+    """The curves of one run by their source; its journal's records are gone through once."""
+    points = {source: StepValues(MOST_HELD) for source in Source}
     for record in records:
-        value = _value(record, source)
-        if value is not None:
-            points[int(record["step"])] = value
-    steps = sorted(points)
-    returns = [points[step] for step in steps]
-    return _thinned(RunCurve(run, np.array(steps, float), np.array(returns, float)))
+        for source, held in points.items():
+            value = _value(record, source)
+            if value is not None:
+                held.add(int(record["step"]), value)
+    return {
+        source: RunCurve(run, *(_thin(values) for values in held.arrays()))
+        for source, held in points.items()
+    }
 
 
 def evenly(items: Sequence[Item], most: int) -> Sequence[Item]:
@@ -147,10 +157,6 @@ def _common_grid(runs: Sequence[RunCurve]) -> Values:
     last = min(run.steps[-1] for run in runs)
     steps = np.unique(np.concatenate([run.steps for run in runs]))
     return _thin(steps[(steps >= first) & (steps <= last)])
-
-
-def _thinned(curve: RunCurve) -> RunCurve:
-    return RunCurve(curve.run, _thin(curve.steps), _thin(curve.returns))
 
 
 def _thin(values: Values) -> Values:

@@ -11,10 +11,10 @@ from enum import StrEnum
 from typing import Any, assert_never
 
 import numpy as np
-import scipy
 
 from .crossover import MAXIMIZE
-from .statistics import Scores, is_constant, mean_difference
+from .distributions import t_tail
+from .statistics import Scores, is_constant, mean_difference, standard_error
 
 ABORT_LEVEL = 0.01
 """The Welch rule ends a variant at a one-sided p below this."""
@@ -99,12 +99,8 @@ def worse_p(baseline: Scores, variant: Scores, direction: str = MAXIMIZE) -> flo
     if is_constant(lower) and is_constant(higher):
         both_alike = is_constant(np.concatenate([lower, higher]))
         return 0.0 if lower.mean() < higher.mean() and not both_alike else 1.0
-    variances = lower.var(ddof=1) / len(lower), higher.var(ddof=1) / len(higher)
-    df = sum(variances) ** 2 / (
-        variances[0] ** 2 / (len(lower) - 1) + variances[1] ** 2 / (len(higher) - 1)
-    )
-    t = (lower.mean() - higher.mean()) / np.sqrt(sum(variances))
-    return float(scipy.special.stdtr(df, t))
+    error, df = standard_error(lower, higher)
+    return t_tail(mean_difference(lower, higher) / error, df)
 
 
 def cost_of(rule: AbortRule) -> str:

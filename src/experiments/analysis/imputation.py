@@ -6,10 +6,10 @@ out would compare one arm's survivors with the other arm's runs.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
 from .crossover import MAXIMIZE
@@ -65,11 +65,14 @@ def failures_p(
     failed_baseline: int, runs_baseline: int, failed_variant: int, runs_variant: int
 ) -> float:
     """Two-sided p of Fisher's exact test on the counts of failed runs; 1 without any run."""
-    table = [
-        [failed_baseline, runs_baseline - failed_baseline],
-        [failed_variant, runs_variant - failed_variant],
-    ]
-    return float(scipy.stats.fisher_exact(table)[1])
+    failed, runs = failed_baseline + failed_variant, runs_baseline + runs_variant
+    of_baseline = range(max(0, failed - runs_variant), min(failed, runs_baseline) + 1)
+    # whole numbers: no rounding tells tables apart that are equally likely
+    ways = {
+        k: math.comb(runs_baseline, k) * math.comb(runs_variant, failed - k) for k in of_baseline
+    }
+    as_rare = sum(each for each in ways.values() if each <= ways[failed_baseline])
+    return as_rare / math.comb(runs, failed)
 
 
 def extremes(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..domain.metric_names import EVAL_RETURN_MEAN, RETURNS
 from .curves import Source
+from .step_values import StepValues
 
 Record = Mapping[str, Any]
 Values = NDArray[np.float64]
@@ -53,17 +54,16 @@ class SeedMean:
         return np.interp(steps, self.steps, self.returns)
 
 
-def points(records: Sequence[Record], source: Source) -> Points:
+def points(records: Iterable[Record], source: Source) -> Points:
     """A run's curve from its journal; of two values at one step the later record's counts."""
     kind, name = _POINTS[source]
-    found: dict[int, float] = {}
+    found = StepValues()
     for record in records:
         metrics = record.get("metrics") if record.get("kind") == kind else None
         value = metrics.get(name) if isinstance(metrics, Mapping) else None
         if isinstance(value, int | float) and math.isfinite(value):
-            found[int(record["step"])] = float(value)
-    steps = sorted(found)
-    return Points(np.array(steps, float), np.array([found[step] for step in steps], float))
+            found.add(int(record["step"]), float(value))
+    return Points(*found.arrays())
 
 
 def seed_mean(runs: Sequence[Points]) -> SeedMean:

@@ -13,10 +13,10 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
-import scipy
 
 from . import statistics
 from .block_permutation import block_permutation_p
+from .distributions import normal_cdf
 from .looks import LookPlan, blocks_within
 from .spending import power_family, two_sided_value
 from .statistics import Interval, Scores
@@ -175,7 +175,7 @@ def predictive_power(statistic: float, fraction: float, last_critical_value: flo
     """
     score = abs(statistic) * math.sqrt(fraction)
     missing = last_critical_value - score / fraction
-    return float(scipy.special.ndtr(-missing / math.sqrt((1.0 - fraction) / fraction)))
+    return normal_cdf(-missing / math.sqrt((1.0 - fraction) / fraction))
 
 
 def stopped_early(taken: Sequence[LookTaken], plan: LookPlan) -> bool:

@@ -7,18 +7,14 @@ information fraction: seeds per arm over planned seeds per arm.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 
 import numpy as np
-import scipy
-from numpy.typing import NDArray
 
-Values = NDArray[np.float64]
+from .distributions import Values, normal_cdf, normal_cdfs, normal_quantile, quadrature
+from .roots import root
 
 RHO = 2.0
 """Exponent of the power family: little is spent early, and less than by Pocock's boundary late."""
-NODES = 256
-"""Of the quadrature; with a thousand looks they still lie closer than one step of the process."""
 
 _FARTHEST = 40.0
 _UNBOUNDED = 9.0
@@ -67,13 +63,13 @@ def critical_values(
 
 def two_sided_level(critical_value: float) -> float:
     """The two-sided p of a value of z."""
-    return float(2.0 * scipy.special.ndtr(-abs(critical_value)))
+    return 2.0 * normal_cdf(-abs(critical_value))
 
 
 def two_sided_value(level: float) -> float:
     """The value of z, not negative, that has a two-sided p."""
     # adding zero makes of minus zero, which p = 1 has, a plain one
-    return float(-scipy.special.ndtri(level / 2.0)) + 0.0
+    return -normal_quantile(level / 2.0) + 0.0
 
 
 def _check(fractions: Sequence[float], spent: Sequence[float]) -> None:
@@ -86,27 +82,21 @@ def _edge(at: Values, mass: Values, step: float, share: float, *, two_sided: boo
     """The value of the score that is passed with a probability of `share`."""
 
     def excess(edge: float) -> float:
-        passed = scipy.special.ndtr((at - edge) / step)
+        passed = normal_cdfs((at - edge) / step)
         if two_sided:
-            passed = passed + scipy.special.ndtr((-edge - at) / step)
+            passed = passed + normal_cdfs((-edge - at) / step)
         return float(passed @ mass - share)
 
-    return float(scipy.optimize.brentq(excess, 0.0, _FARTHEST, xtol=1e-12))
+    return root(excess, 0.0, _FARTHEST)
 
 
 def _carried(
     at: Values, mass: Values, step: float, between: tuple[float, float]
 ) -> tuple[Values, Values]:
     """Nodes between two scores, and the probability of having come there, one look later."""
-    nodes, weights = _quadrature()
+    nodes, weights = quadrature()
     half = (between[1] - between[0]) / 2.0
     then = between[0] + half * (nodes + 1.0)
     kernel = np.exp(-0.5 * ((then[:, np.newaxis] - at) / step) ** 2)
     density = kernel @ mass / (step * np.sqrt(2.0 * np.pi))
     return then, density * weights * half
-
-
-@cache
-def _quadrature() -> tuple[Values, Values]:
-    nodes, weights = np.polynomial.legendre.leggauss(NODES)
-    return nodes, weights

@@ -7,15 +7,15 @@ An effect is always variant minus baseline.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, product
 
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
+from .distributions import gamma_half_step, normal_quantile, t_limit
 from .relabelling import RELATIVE, all_relabellings, sorted_runs, studentised
+from .roots import root
 from .t_test_power import detectable_in_sd, fewest_seeds, t_test_power
 
 Scores = Sequence[float] | NDArray[np.float64]
@@ -50,12 +50,8 @@ def welch_interval(baseline: Scores, variant: Scores, level: float = 0.95) -> In
         return None
     if is_constant(baseline) and is_constant(variant):
         return _interval_without_spread(mean_difference(baseline, variant), variant)
-    with warnings.catch_warnings():
-        # scipy warns of an arm without spread, such as one that always earns the maximal return
-        warnings.filterwarnings("ignore", "Precision loss occurred", RuntimeWarning)
-        test = scipy.stats.ttest_ind(variant, baseline, equal_var=False)
-    interval = test.confidence_interval(level)
-    return float(interval.low), float(interval.high)
+    error, df = standard_error(baseline, variant)
+    return _interval(mean_difference(baseline, variant), error, df, level)
 
 
 def paired_interval(baseline: Scores, variant: Scores, level: float = 0.95) -> Interval | None:
@@ -68,8 +64,22 @@ def paired_interval(baseline: Scores, variant: Scores, level: float = 0.95) -> I
         return None
     if is_constant(differences):
         return _interval_without_spread(float(differences.mean()), variant)
-    interval = scipy.stats.ttest_1samp(differences, 0.0).confidence_interval(level)
-    return float(interval.low), float(interval.high)
+    n = len(differences)
+    error = float(np.std(differences, ddof=1)) / math.sqrt(n)
+    return _interval(float(differences.mean()), error, n - 1, level)
+
+
+def standard_error(baseline: Scores, variant: Scores) -> tuple[float, float]:
+    """Of the difference of means, and its degrees of freedom (Welch 1947).
+
+    With at least two runs in each arm, which vary in one of them.
+    """
+    arms = np.asarray(baseline, float), np.asarray(variant, float)
+    scale = max(float(np.ptp(arm)) for arm in arms)  # no square is too large or too small
+    parts = [float(np.var(arm / scale, ddof=1)) / len(arm) for arm in arms]
+    whole = sum(parts)
+    shares = [(part / whole) ** 2 / (len(arm) - 1) for part, arm in zip(parts, arms, strict=True)]
+    return math.sqrt(whole) * scale, 1.0 / sum(shares)
 
 
 def hedges_g(baseline: Scores, variant: Scores) -> float | None:
@@ -82,8 +92,7 @@ def hedges_g(baseline: Scores, variant: Scores) -> float | None:
     spread = pooled_sd(baseline, variant)
     if df < 2 or not spread:
         return None
-    log_gamma = scipy.special.gammaln
-    correction = math.exp(log_gamma(df / 2) - log_gamma((df - 1) / 2)) / math.sqrt(df / 2)
+    correction = gamma_half_step((df - 1) / 2) / math.sqrt(df / 2)
     return float(mean_difference(baseline, variant) / spread * correction)
 
 
@@ -220,9 +229,9 @@ def probability_of_improvement(
     Newcombe (2006, Statistics in Medicine 25, 559-573, method 5).
     """
     n_baseline, n_variant = len(baseline), len(variant)
-    ranks = scipy.stats.rankdata(np.concatenate([variant, baseline]))
-    above = float(ranks[:n_variant].sum()) - n_variant * (n_variant + 1) / 2
-    estimate = above / (n_baseline * n_variant)
+    ascending = np.sort(baseline)
+    below, not_above = (np.searchsorted(ascending, variant, side) for side in ("left", "right"))
+    estimate = float(below.sum() + not_above.sum()) / (2 * n_baseline * n_variant)
     return estimate, _newcombe_interval(estimate, n_baseline, n_variant, level)
 
 
@@ -248,6 +257,11 @@ def _pieces(columns: int) -> Iterator[int]:
         yield min(most, RANDOM_DRAWS - start)
 
 
+def _interval(middle: float, error: float, df: float, level: float) -> Interval:
+    half = t_limit((1.0 - level) / 2.0, df) * error
+    return middle - half, middle + half
+
+
 def _interval_without_spread(difference: float, scores: Scores) -> Interval | None:
     equal = abs(difference) <= RELATIVE * float(np.abs(np.asarray(scores, float)).max())
     return (0.0, 0.0) if equal else None
@@ -260,7 +274,7 @@ def _share_as_extreme(statistics: NDArray[np.float64], observed: float) -> float
 
 
 def _newcombe_interval(estimate: float, n_baseline: int, n_variant: int, level: float) -> Interval:
-    z = float(scipy.stats.norm.ppf(0.5 + level / 2))
+    z = normal_quantile(0.5 + level / 2)
     half = (n_baseline + n_variant) / 2
 
     def excess(theta: float) -> float:
@@ -269,6 +283,6 @@ def _newcombe_interval(estimate: float, n_baseline: int, n_variant: int, level: 
         return float((theta - estimate) ** 2 - z**2 * variance)
 
     edge = 1e-12
-    low = scipy.optimize.brentq(excess, 0.0, min(estimate, 1 - edge)) if estimate > 0 else 0.0
-    high = scipy.optimize.brentq(excess, max(estimate, edge), 1.0) if estimate < 1 else 1.0
-    return float(low), float(high)
+    low = root(excess, 0.0, min(estimate, 1 - edge)) if estimate > 0 else 0.0
+    high = root(excess, max(estimate, edge), 1.0) if estimate < 1 else 1.0
+    return low, high

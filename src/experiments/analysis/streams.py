@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..domain.records import ResourceSample, RunKey
-from .curves import MAX_LINES, MAX_POINTS, RunCurve, Source, evenly, run_curve
+from .curves import MAX_LINES, MAX_POINTS, RunCurve, Source, evenly, run_curves
 
 Record = Mapping[str, Any]
+
+MOST_HELD = 1 << 14
+"""Samples of a run that are in memory at a time; one a second they are those of 4.5 hours."""
 
 
 class StreamFacts:
@@ -30,18 +33,46 @@ class StreamFacts:
         self.remedies: dict[RunKey, str] = {}
         """What the last failure of a run said would help."""
 
-    def add(self, run: RunKey, journal: Sequence[Record], events: Sequence[Record]) -> None:
-        """Take in one run's journal and events."""
-        for source, curves in self.curves.items():
-            curve = run_curve(run, journal, source)
+    def add(self, run: RunKey, journal: Iterable[Record], events: Iterable[Record]) -> None:
+        """Take in one run's journal and events, each gone through once."""
+        for source, curve in run_curves(run, journal).items():
             if len(curve.steps):
-                curves.append(curve)
-        if run in self._drawn:
-            told = (ResourceSample.from_event(e) for e in events if e["kind"] == "resources")
-            self.resources[run] = thinned([sample for sample in told if sample is not None])
+                self.curves[source].append(curve)
+        samples = _Samples() if run in self._drawn else None
         for event in events:
             if event["kind"] == "attempt_ended" and event.get("remedy"):
                 self.remedies[run] = event["remedy"]
+            if event["kind"] == "resources" and samples is not None:
+                samples.add(ResourceSample.from_event(event))
+        if samples is not None:
+            self.resources[run] = thinned(samples.held)
+
+
+class _Samples:
+    """Takes in samples; of more than `MOST_HELD` the one with more memory of each two stays."""
+
+    def __init__(self) -> None:
+        self.held: list[ResourceSample] = []
+        self._width = 1
+        self._taken = 0
+
+    def add(self, sample: ResourceSample | None) -> None:
+        """Take in the next sample; what is none is passed over."""
+        if sample is None:
+            return
+        if self._taken % self._width == 0:
+            self.held.append(sample)
+        else:
+            self.held[-1] = max(self.held[-1], sample, key=_memory)
+        self._taken += 1
+        if len(self.held) == MOST_HELD and self._taken % self._width == 0:
+            pairs = zip(self.held[::2], self.held[1::2], strict=True)
+            self.held = [max(pair, key=_memory) for pair in pairs]
+            self._width *= 2
+
+
+def _memory(sample: ResourceSample) -> float:
+    return sample.memory_mb
 
 
 def thinned(samples: Sequence[ResourceSample], most: int = MAX_POINTS) -> list[ResourceSample]:

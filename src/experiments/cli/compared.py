@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
-from typing import Any
 
 from ..analysis.crossover import MAXIMIZE, MINIMIZE
 from ..analysis.curves import Source
@@ -14,7 +13,7 @@ from ..analysis.secondary import SecondaryMetric, secondary_metrics
 from ..analysis.seed_means import Points, SeedMean, points, seed_mean
 from ..domain.errors import StorageError
 from ..domain.records import ExperimentStatus, RunKey, RunStatus
-from ..durability.journal import read_journal
+from ..durability.journal import Records
 from ..durability.saved_experiments import read_result
 from ..monitoring import JournalProgress
 from .recorded import recorded
@@ -186,16 +185,17 @@ def _arm(
 def _curves(
     experiment: StoredExperiment, runs: Sequence[RunKey], problems: list[str]
 ) -> dict[Source, list[Points]]:
-    """Read journal by journal, so that no two are held at once."""
+    """Read journal by journal, and a long one block by block."""
     found: dict[Source, list[Points]] = {source: [] for source in Source}
     for run in runs:
+        records = Records(experiment.paths.run(run).journal)
         try:
-            records: list[dict[str, Any]] = read_journal(experiment.paths.run(run).journal)
+            read = {source: points(records, source) for source in Source}
         except (StorageError, OSError) as error:
             problems.append(str(error))
             continue
-        for source, curves in found.items():
-            curves.append(points(records, source))
+        for source, curve in read.items():
+            found[source].append(curve)
     return found
 
 

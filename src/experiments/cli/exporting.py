@@ -176,8 +176,7 @@ def _metrics(
 ) -> Iterator[tuple[str, int, int, str, float]]:
     """Every value of every metric, a run at a time."""
     for run in _runs(document):
-        streams = read_streams(paths, run)
-        for record in (*streams.journal, *streams.events):
+        for record in read_streams(paths, run):
             step = int(record["step"])
             for name, value in metric_values(record):
                 yield run.arm, run.seed, step, name, value

@@ -12,7 +12,7 @@ from ..domain.errors import StorageError
 from ..domain.paths import AttemptPaths, RunPaths
 from ..domain.records import AttemptStart, ResourceSample, RunKey, RunStatus
 from ..durability.files import make_directory, read_json
-from ..durability.journal import JournalWriter, read_journal
+from ..durability.journal import JournalWriter, Records
 from .faults import Fault
 from .job import OutcomeKind
 
@@ -152,8 +152,7 @@ class RunAttempts:
 
 
 def _latest_attempt(paths: RunPaths) -> int:
-    numbers = [event.get("attempt", 0) for event in read_journal(paths.events)]
-    return max(numbers, default=0)
+    return max((event.get("attempt", 0) for event in Records(paths.events)), default=0)
 
 
 def saved_steps(folder: Path) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from itertools import takewhile
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from ..domain.errors import StorageError
 from ..domain.paths import ExperimentPaths, RunPaths
 from ..domain.records import RunKey, RunStatus
-from ..durability.journal import Record, read_journal
+from ..durability.journal import Record, Records
 from ..verification.comparing import Mismatch, journal_mismatches, result_of
 
 OF_THE_MACHINE = ("thread_environment", "device")
@@ -95,16 +95,15 @@ def _departure_of(
 ) -> Departure | None:
     departure = None
     if original.journal.is_file():  # it may have been uploaded and deleted
-        departure = first_departure(read_journal(original.journal), read_journal(again.journal))
+        departure = first_departure(Records(original.journal), Records(again.journal))
     if departure is None and shas[0] != shas[1]:
         departure = Departure("parameters_sha256", *shas, step=None)
     return departure
 
 
-def first_departure(recorded: Sequence[Record], reproduced: Sequence[Record]) -> Departure | None:
+def first_departure(recorded: Iterable[Record], reproduced: Iterable[Record]) -> Departure | None:
     """Where two journals first differ, by a metric where that step has one that does."""
-    ours, theirs = ([_of_training(each) for each in records] for records in (recorded, reproduced))
-    found = journal_mismatches(ours, theirs)
+    found = journal_mismatches(map(_of_training, recorded), map(_of_training, reproduced))
     first = next(found, None)
     if first is None:
         return None

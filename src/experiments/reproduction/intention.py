@@ -12,7 +12,7 @@ from ..domain.errors import StorageError, UsageError
 from ..domain.paths import ExperimentPaths
 from ..domain.records import RunKey, RunStatus
 from ..durability.files import read_json
-from ..durability.journal import read_journal
+from ..durability.journal import Records
 from ..provenance import Recorded, read_provenance
 from .versions import Surroundings, replayed, surroundings
 
@@ -181,5 +181,5 @@ def _of_sessions(recorded: Recorded) -> Iterator[str]:
 
 
 def _device(paths: ExperimentPaths, run: RunKey) -> str:
-    started = (each for each in read_journal(paths.run(run).journal) if each["kind"] == "started")
+    started = (each for each in Records(paths.run(run).journal) if each["kind"] == "started")
     return str(next(started, {}).get("device", "cpu"))

@@ -13,7 +13,7 @@ from ..domain.paths import ExperimentPaths
 from ..domain.records import RunKey, RunStatus
 from ..domain.redaction import redact
 from ..durability.files import json_text, read_json
-from ..durability.journal import read_journal
+from ..durability.journal import Records
 from .files_without_secrets import is_withheld
 from .series import RunStreams, evaluation_rows, final_values, read_streams
 from .tracker import RunConclusion, Table
@@ -34,9 +34,11 @@ def run_status(paths: ExperimentPaths, run: RunKey) -> RunStatus:
         return RunStatus(result["status"])
     if not files.journal.is_file():
         return RunStatus.QUEUED
-    ends = [each for each in read_journal(files.events) if each["kind"] == "attempt_ended"]
-    was_cancelled = ends and ends[-1].get("outcome") == RunStatus.CANCELLED
-    return RunStatus.CANCELLED if was_cancelled else RunStatus.INTERRUPTED
+    outcome = None
+    for event in Records(files.events):
+        if event["kind"] == "attempt_ended":
+            outcome = event.get("outcome")
+    return RunStatus.CANCELLED if outcome == RunStatus.CANCELLED else RunStatus.INTERRUPTED
 
 
 def conclude_run(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -46,11 +47,12 @@ class MemoryUsage:
 
     def add(self, stream: RunStreams) -> None:
         """Take in a run's ``resources`` events."""
-        usage = memory_of(stream.events)
-        text = "".join(value_chunks(usage, depth=2))
-        self._runs[stream.run.name] = self._spool.put(text)
-        self._peak_mb = _highest((self._peak_mb, usage["peak_mb"]))
-        for second, sample in _by_second(usage["samples"]).items():
+        statistics = _statistics_of(_samples(stream.events))
+        self._runs[stream.run.name] = self._spool.put_pieces(
+            object_chunks(_members(statistics, _samples(stream.events)), depth=2)
+        )
+        self._peak_mb = _highest((self._peak_mb, statistics["peak_mb"]))
+        for second, sample in _by_second(_samples(stream.events)).items():
             if second in self._looks:
                 self._looks[second].add(sample)
             else:
@@ -73,7 +75,7 @@ class MemoryUsage:
 
     def _run_members(self) -> Iterator[tuple[str, Iterable[str]]]:
         for name, place in self._runs.items():
-            yield name, [self._spool.get(place)]
+            yield name, self._spool.pieces(place)
 
     def _total(self) -> Iterator[tuple[str, Iterable[str]]]:
         for index, name in enumerate(MEASURES):
@@ -88,17 +90,32 @@ class MemoryUsage:
         return {"time": second, "runs": look.runs, **dict(zip(MEASURES, look.sums, strict=True))}
 
 
-def memory_of(events: Iterable[Record]) -> dict[str, Any]:
-    """A run's sampled memory: peaks, means and every sample, in MiB; null where none is known."""
-    samples = [
-        {"time": event.get("time"), "step": event["step"], **_measured(event)}
-        for event in events
-        if event.get("kind") == "resources" and is_number(event.get("memory_mb"))
-    ]
+def _samples(events: Iterable[Record]) -> Iterator[Sample]:
+    """What each ``resources`` event tells of memory, in MiB; null where a measure is not known."""
+    for event in events:
+        if event.get("kind") == "resources" and is_number(event.get("memory_mb")):
+            yield {"time": event.get("time"), "step": event["step"], **_measured(event)}
+
+
+def _members(
+    statistics: Mapping[str, float | None], samples: Iterable[Sample]
+) -> Iterator[tuple[str, Iterable[str]]]:
+    for name, value in statistics.items():
+        yield name, value_chunks(value)
+    yield "samples", array_chunks((value_chunks(each, depth=4) for each in samples), depth=3)
+
+
+def _statistics_of(samples: Iterable[Sample]) -> dict[str, float | None]:
+    """Peak and mean of every measure."""
+    known = {name: array("d") for name in MEASURES}
+    for sample in samples:
+        for name, values in known.items():
+            if sample[name] is not None:
+                values.append(sample[name])
     statistics: dict[str, float | None] = {}
-    for name in MEASURES:
-        statistics |= _statistics(name, (sample[name] for sample in samples))
-    return {**statistics, "samples": samples}
+    for name, values in known.items():
+        statistics |= _statistics(name, values)
+    return statistics
 
 
 def _measured(event: Record) -> dict[str, float | None]:
@@ -114,7 +131,7 @@ def _statistics(measure: str, values: Iterable[float | None]) -> dict[str, float
     }
 
 
-def _by_second(samples: Sequence[Sample]) -> dict[int, Sample]:
+def _by_second(samples: Iterable[Sample]) -> dict[int, Sample]:
     """The highest sample of each whole second: runs that were looked at together share one."""
     highest: dict[int, Sample] = {}
     for sample in samples:

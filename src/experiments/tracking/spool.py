@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import codecs
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -10,6 +11,8 @@ from typing import BinaryIO, NamedTuple
 
 from ..domain.errors import StorageError
 from ..durability.files import make_directory
+
+_PIECE_BYTES = 1 << 18
 
 
 class Place(NamedTuple):
@@ -28,17 +31,29 @@ class Spool:
 
     def put(self, text: str) -> Place:
         """Put a text aside."""
-        data = text.encode(errors="backslashreplace")
-        place = Place(self._end, len(data))
-        self._file.seek(self._end)
-        self._file.write(data)
-        self._end += len(data)
-        return place
+        return self.put_pieces([text])
+
+    def put_pieces(self, pieces: Iterable[str]) -> Place:
+        """Put a text aside, of which only a piece is in memory at a time."""
+        start = self._end
+        self._file.seek(start)
+        for piece in pieces:
+            self._end += self._file.write(piece.encode(errors="backslashreplace"))
+        return Place(start, self._end - start)
 
     def get(self, place: Place) -> str:
         """The text that lies there."""
         self._file.seek(place.offset)
         return self._file.read(place.length).decode()
+
+    def pieces(self, place: Place) -> Iterator[str]:
+        """The same, a piece at a time."""
+        return codecs.iterdecode(self._blocks(place), "utf-8")
+
+    def _blocks(self, place: Place) -> Iterator[bytes]:
+        for offset in range(place.offset, place.offset + place.length, _PIECE_BYTES):
+            self._file.seek(offset)
+            yield self._file.read(min(_PIECE_BYTES, place.offset + place.length - offset))
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import chain, zip_longest
 from pathlib import Path
@@ -13,7 +13,7 @@ from ..domain.errors import StorageError
 from ..domain.paths import ExperimentPaths, RunPaths
 from ..domain.records import RunKey
 from ..durability.files import read_json
-from ..durability.journal import Record, read_journal, without_wall_clock
+from ..durability.journal import Record, Records, without_wall_clock
 from ..execution.attempts import read_start
 
 MAY_DIFFER = ("attempts", "resumed_from_steps", "resume")
@@ -88,7 +88,7 @@ def compare(undisturbed: ExperimentPaths, continued: ExperimentPaths, run: RunKe
     """
     one, other = undisturbed.run(run), continued.run(run)
     results = result_of(undisturbed, run), result_of(continued, run)
-    journals = read_journal(one.journal), read_journal(other.journal)
+    journals = Records(one.journal), Records(other.journal)
     models = undisturbed.model(run, single_seed=True), continued.model(run, single_seed=True)
     found = chain(
         journal_mismatches(*journals),
@@ -102,7 +102,7 @@ def compare(undisturbed: ExperimentPaths, continued: ExperimentPaths, run: RunKe
         resumed_from_steps=tuple(results[1].get("resumed_from_steps", ())),
         why_inexact=why_inexact(other),
         mismatch=next(found, None),
-        compared=(f"{len(journals[0])} journal records", "result", *parts),
+        compared=(f"{sum(1 for _ in journals[0])} journal records", "result", *parts),
         parameters_sha256=results[0].get("parameters_sha256"),
     )
 
@@ -126,7 +126,7 @@ def why_inexact(run: RunPaths) -> str | None:
     return next((reason for reason in reasons if reason is not None), None)
 
 
-def journal_mismatches(ones: Sequence[Record], others: Sequence[Record]) -> Iterator[Mismatch]:
+def journal_mismatches(ones: Iterable[Record], others: Iterable[Record]) -> Iterator[Mismatch]:
     """Where two journals differ, wall-clock fields left out, from their beginning on."""
     for one, other in zip_longest(ones, others):
         step = (one or other or {}).get("step")
