@@ -1,0 +1,275 @@
+"""TRL behind the backend protocol: GRPO and Dr. GRPO on language tasks.
+
+A timestep is a step of the optimiser, and an episode a dialogue. Boundaries lie where a new batch
+of completions is about to be drawn.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.state import AcceleratorState, PartialState
+
+from ...config.environments import import_environment_modules
+from ...config.generations import generation_of
+from ...domain.errors import TrainingError, UsageError, described
+from ...domain.paths import AttemptPaths
+from ...domain.records import TrainerConfig
+from ...durability.segments import SegmentWriter
+from ...tasks import dialogue, make_task
+from ..backend import Description, NotRestoredError, Observer, Resumption, StopTraining, Trained
+from ..determinism import (
+    generators_restored,
+    seed_generators,
+    torch_threads,
+    training_modes_restored,
+)
+from ..diagnostics import Diagnostic
+from ..evaluation import Episode
+from ..heartbeat import Tally
+from ..shortening import planned_timesteps, settings_of
+from . import state as states
+from .arguments import grpo_config
+from .dialogues import Rollout, Speak, lead
+from .learning import Learning, Lesson
+from .loading import source_of
+from .problems import training_problems
+from .recorder import MetricsRecorder
+from .saving import parameters_sha256, save_model
+from .speaking import Babbler, Speaker
+from .speech import Speech
+
+PARALLEL_DIALOGUES = 64
+"""Dialogues that an evaluation leads side by side."""
+EPISODES_WITH_TEXT = 3
+
+
+class LanguageModels:
+    """One run of GRPO or Dr. GRPO."""
+
+    def __init__(self, config: TrainerConfig) -> None:
+        self._config = config
+        self._settings = settings_of(config)
+        self._tally = Tally()
+        self._undo = ExitStack()
+        self._built: Learning | None = None
+        self._recorder = MetricsRecorder(
+            is_dr_grpo=config.algorithm == "DR_GRPO", beta=self._settings["beta"], extra={}
+        )
+
+    @property
+    def learning(self) -> Learning:
+        """TRL's trainer, once built."""
+        if self._built is None:
+            raise RuntimeError("call build() first")
+        return self._built
+
+    def build(self) -> Description:
+        """Load the model, draw the problems and set TRL up; nothing is trained yet."""
+        config, settings = self._config, self._settings
+        logging.getLogger("transformers").setLevel(logging.ERROR)
+        device = _device(config.device)
+        self._undo.enter_context(torch_threads(config.torch_threads))
+        self._undo.callback(_forget_devices)
+        scratch = self._undo.enter_context(tempfile.TemporaryDirectory(prefix="trl-"))
+        import_environment_modules(config.environment_modules)
+        modules = config.environment_modules
+        task = make_task(config.environment, config.environment_kwargs, modules)
+        source = source_of(settings["model_name"], task, config.environment, self._tally)
+        self._scratch = Path(scratch)
+        self._lesson = Lesson(
+            task,
+            source,
+            Speech(source.tokenizer, task.instructions),
+            training_problems(config.seed, settings["max_prompts"], self._prompts_asked()),
+            settings,
+        )
+        arguments = grpo_config(config, device, scratch)
+        self._built = Learning(self._lesson, arguments, self._recorder, self._tally)
+        self._tally.count += 1
+        return Description(
+            policy="CausalLM",
+            device=str(arguments.device),
+            threads=torch.get_num_threads(),
+            parameters=sum(each.numel() for each in self.learning.model.parameters()),
+            planned_timesteps=planned_timesteps(config),
+            shortest_row=1,
+        )
+
+    def _prompts_asked(self) -> int:
+        """Prompts of the whole run, those that are asked again counted again."""
+        generation = generation_of(self._settings)
+        batches = planned_timesteps(self._config) // generation.optimizer_steps
+        return batches * generation.prompts
+
+    def train(
+        self,
+        observer: Observer,
+        *,
+        resumption: Resumption | None = None,
+        tells_state: bool = False,
+    ) -> Trained:
+        """Run TRL's `train`, watched."""
+        del tells_state  # nothing has to be prepared for it
+        learning = self.learning
+        learning.at_boundary = self._telling(observer)
+        folder = None if resumption is None else self._prepare(resumption)
+        try:
+            learning.train(resume_from_checkpoint=folder)
+        except StopTraining:
+            is_complete = False
+        else:
+            is_complete = True
+        return Trained(
+            step=learning.state.global_step,
+            metrics=self._recorder.final(),
+            last=self._recorder.collect(),
+            is_complete=is_complete,
+        )
+
+    def _telling(self, observer: Observer) -> Callable[[int], None]:
+        def at_boundary(step: int) -> None:
+            if step >= observer.next_step:
+                observer.observe(step, self._recorder.collect)
+
+        return at_boundary
+
+    def _prepare(self, resumption: Resumption) -> str:
+        """Have a state taken over before the first batch; the folder that TRL goes on from."""
+
+        def take_over() -> None:
+            with _restoring():
+                why_inexact = states.restore(resumption.state, self.learning, self._recorder)
+            resumption.on_restored(why_inexact)
+
+        with _restoring():
+            folder = states.write_progress(resumption.state, self._scratch / "progress")
+        self.learning.begin_with(take_over)
+        return folder
+
+    def capture(self, writer: SegmentWriter) -> dict[str, Any]:
+        """The state of model, optimiser, schedule, generators and all that is counted."""
+        del writer  # no experience is kept from one batch to the next
+        return states.capture(self.learning, self._recorder)
+
+    @property
+    def why_inexact(self) -> str | None:
+        """None: a state is told between two batches, where nothing else is kept."""
+        return None
+
+    def evaluate(self, seeds: Sequence[int], *, deterministic: bool) -> list[Episode]:
+        """Lead one held-out dialogue a seed; training is left as it was."""
+        model = self.learning.accelerator.unwrap_model(self.learning.model)
+        speech, settings = self._lesson.speech, self._settings
+        with ExitStack() as stack:
+            stack.enter_context(generators_restored())
+            stack.enter_context(training_modes_restored(model))
+            seed_generators(seeds[0] % 2**32)
+            model.eval()
+            speak = Speaker(model, speech, settings, self._tally, samples=not deterministic)
+            return self._episodes(seeds, speak)
+
+    def floor(self, seeds: Sequence[int]) -> list[Episode]:
+        """The same dialogues led by a policy that draws every token uniformly."""
+        vocabulary = self.learning.model.config.vocab_size
+        return self._episodes(seeds, Babbler(vocabulary, self._lesson.speech, seeds[0]))
+
+    def _episodes(self, seeds: Sequence[int], speak: Speak) -> list[Episode]:
+        task, budget = self._lesson.task, self._settings["max_completion_length"]
+        rollouts: list[Rollout] = []
+        for first in range(0, len(seeds), PARALLEL_DIALOGUES):
+            some = seeds[first : first + PARALLEL_DIALOGUES]
+            dialogues = [dialogue(task, seed, held_out=True) for seed in some]
+            rollouts += lead(dialogues, self._lesson.speech, speak, turns=task.turns, budget=budget)
+        return [
+            Episode(
+                seed,
+                reward_sum=float(rollout.dialogue.reward),
+                length=rollout.length,
+                text=self._lesson.speech.whole(rollout.context)
+                if number < EPISODES_WITH_TEXT
+                else None,
+            )
+            for number, (seed, rollout) in enumerate(zip(seeds, rollouts, strict=True))
+        ]
+
+    def diagnostics(self) -> Mapping[str, Diagnostic]:
+        """None: there is no further measurement for language models.
+
+        Raises:
+            UsageError: when one is asked for.
+        """
+        for name in self._config.diagnostics:
+            raise UsageError(f"{name} is not measured for {self._config.algorithm}")
+        return {}
+
+    def save(self, paths: AttemptPaths) -> None:
+        """Write model and tokenizer as one zip; unpacked it is a folder that loads anywhere."""
+        save_model(self.learning.model, self._lesson.source.tokenizer, paths.model)
+        self._tally.count += 1
+
+    def activity(self) -> int:
+        """Tokens and minibatches so far, and what was built and saved."""
+        return self._tally.count
+
+    def experience_bytes(self) -> int:
+        """Bytes of one batch of completions, as token ids, masks and probabilities."""
+        per_token = 8 + 8 + 8 + 4
+        completions = generation_of(self._settings).completions
+        return completions * int(self._settings["max_completion_length"]) * per_token
+
+    def parameters_sha256(self) -> str:
+        """SHA-256 of the parameters: sorted names and raw bytes."""
+        return parameters_sha256(self.learning.model)
+
+    def close(self) -> None:
+        """Compute with as many threads as before, and leave nothing behind."""
+        self._built = None
+        self._undo.close()
+
+
+@contextmanager
+def _restoring() -> Iterator[None]:
+    """What goes wrong inside says that the state is of no use.
+
+    Raises:
+        NotRestoredError: then.
+    """
+    try:
+        yield
+    except (MemoryError, OSError):
+        raise  # which says nothing of the state
+    except Exception as error:
+        raise NotRestoredError(described(error)) from error
+
+
+def _device(name: str) -> torch.device:
+    """The device that a name means.
+
+    Raises:
+        TrainingError: when it is not there.
+    """
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return torch.device("cuda" if found else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= found:
+        raise TrainingError(
+            f"device {name} is not there: {found} CUDA devices are visible",
+            remedy="train with --device auto or cpu; `experiments doctor` shows the devices",
+        )
+    if device.index is not None:
+        torch.cuda.set_device(device)
+    return device
+
+
+def _forget_devices() -> None:
+    """Accelerate keeps the device of the first run in the process for all that follow."""
+    AcceleratorState._reset_state()
+    PartialState._reset_state()
