@@ -33,6 +33,8 @@ def grpo_config(config: TrainerConfig, device: torch.device, scratch: str) -> GR
     settings = settings_of(config)
     given = {name: value for name, value in settings.items() if name not in OURS}
     given["steps_per_generation"] = generation_of(settings).steps
+    # under the name that transformers goes over to
+    given["activation_checkpointing"] = given.pop("gradient_checkpointing")
     given["bf16"] = settings["bf16"] if settings["bf16"] is not None else device.type == "cuda"
     arguments: dict[str, Any] = {
         **given,

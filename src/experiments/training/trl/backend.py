@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -91,7 +92,8 @@ class LanguageModels:
             settings,
         )
         arguments = grpo_config(config, device, scratch)
-        self._built = Learning(self._lesson, arguments, self._recorder, self._tally)
+        with without_deprecations():
+            self._built = Learning(self._lesson, arguments, self._recorder, self._tally)
         self._tally.count += 1
         return Description(
             policy="CausalLM",
@@ -121,7 +123,8 @@ class LanguageModels:
         learning.at_boundary = self._telling(observer)
         folder = None if resumption is None else self._prepare(resumption)
         try:
-            learning.train(resume_from_checkpoint=folder)
+            with without_deprecations():
+                learning.train(resume_from_checkpoint=folder)
         except StopTraining:
             is_complete = False
         else:
@@ -149,7 +152,8 @@ class LanguageModels:
             resumption.on_restored(why_inexact)
 
         with _restoring():
-            folder = states.write_progress(resumption.state, self._scratch / "progress")
+            progress = self._scratch / "progress"
+            folder = states.write_progress(resumption.state, self.learning, progress)
         self.learning.begin_with(take_over)
         return folder
 
@@ -267,6 +271,16 @@ def _device(name: str) -> torch.device:
     if device.index is not None:
         torch.cuda.set_device(device)
     return device
+
+
+@contextmanager
+def without_deprecations() -> Iterator[None]:
+    """Leave out what the libraries would tell each other: nothing that a run could change."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=FutureWarning, module=r"trl|transformers")
+        warnings.filterwarnings("ignore", r".*is deprecated and will be removed", FutureWarning)
+        warnings.filterwarnings("ignore", r".*'rollout_func'", UserWarning)
+        yield
 
 
 def _forget_devices() -> None:

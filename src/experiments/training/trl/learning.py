@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,16 +61,14 @@ class Learning(GRPOTrainer):  # type: ignore[misc]
         self.at_boundary: Callable[[int], None] = lambda _: None
         """Called between two batches, with the optimiser steps so far."""
         rows = [_row(lesson.task, seed) for seed in lesson.problems]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that rollouts of one's own are experimental
-            super().__init__(
-                model=lesson.source.path,
-                reward_funcs=[_paid],
-                args=arguments,
-                train_dataset=Dataset.from_list(rows),
-                processing_class=lesson.source.tokenizer,
-                rollout_func=self._lead,
-            )
+        super().__init__(
+            model=lesson.source.path,
+            reward_funcs=[_paid],
+            args=arguments,
+            train_dataset=Dataset.from_list(rows),
+            processing_class=lesson.source.tokenizer,
+            rollout_func=self._lead,
+        )
         self.remove_callback(PrinterCallback)
 
     @property
@@ -137,6 +134,15 @@ class Learning(GRPOTrainer):  # type: ignore[misc]
             raise NonFiniteError("loss", step)
         if not math.isfinite(logs.get("grad_norm", 0.0)):
             raise NonFiniteError("norm of the gradients", step)
+
+    # of a checkpoint the library reads nothing but how far training is: all else is taken over at
+    # once, when everything is set up
+
+    def _load_from_checkpoint(self, *_: Any, **__: Any) -> None: ...
+
+    def _load_optimizer_and_scheduler(self, *_: Any, **__: Any) -> None: ...
+
+    def _load_rng_state(self, *_: Any, **__: Any) -> None: ...
 
     def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
         super()._maybe_log_save_evaluate(*args, **kwargs)

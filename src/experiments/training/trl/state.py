@@ -40,12 +40,14 @@ def restore(state: Mapping[str, Any], learning: Learning, recorder: MetricsRecor
     return None if before == now else f"it was saved on {before} and goes on on {now}"
 
 
-def write_progress(state: Mapping[str, Any], folder: Path) -> str:
+def write_progress(state: Mapping[str, Any], learning: Learning, folder: Path) -> str:
     """Tell the library's loop how far training is, in a file as it reads one; returns its folder.
 
     Nothing else of the library's own checkpoints is used.
     """
     progress = TrainerState()
+    progress.compute_steps(learning.args, learning.args.max_steps)
+    progress.train_batch_size = learning.args.per_device_train_batch_size
     progress.global_step = int(state["step"])
     progress.num_input_tokens_seen = int(state["tokens"])
     folder.mkdir(parents=True, exist_ok=True)

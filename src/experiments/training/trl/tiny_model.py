@@ -64,12 +64,10 @@ def tiny_model(task: Task, name: str, tally: Tally, recipe: Pretraining | None =
     """
     recipe = recipe or Pretraining()
     folder = make_directory(cache_directory()) / f"tiny-{_readable(name)}-{_key(task, recipe)}"
-    disable_progress_bar()
     with FileLock(folder.with_suffix(".lock"), PATIENCE_SECONDS, waits_for_the_living=True):
         if not folder.is_dir():
             logger.info("training the tiny model of %s; it is kept in %s", name, folder)
-            with publishing(folder) as unfinished, _apart(recipe.seed):
-                _make(task, recipe, tally, unfinished)
+            make_model(task, recipe, tally, folder)
     return folder
 
 
@@ -104,17 +102,20 @@ def _first_dialogues(task: Task, recipe: Pretraining) -> list[list[str]]:
 @contextmanager
 def _apart(seed: int) -> Iterator[None]:
     """Draw and compute as nobody else does, whatever the run does besides."""
+    disable_progress_bar()
     with generators_restored(), torch_threads(1):
         seed_generators(seed)
         yield
 
 
-def _make(task: Task, recipe: Pretraining, tally: Tally, folder: Path) -> None:
-    tokenizer = _tokenizer(task.alphabet)
-    model = Qwen2ForCausalLM(_configuration(recipe, tokenizer))
-    _imitate(model, tokenizer, task, recipe, tally)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+def make_model(task: Task, recipe: Pretraining, tally: Tally, folder: Path) -> None:
+    """Build and train a model; its folder appears when it is complete."""
+    with publishing(folder) as unfinished, _apart(recipe.seed):
+        tokenizer = _tokenizer(task.alphabet)
+        model = Qwen2ForCausalLM(_configuration(recipe, tokenizer))
+        _imitate(model, tokenizer, task, recipe, tally)
+        model.save_pretrained(unfinished)
+        tokenizer.save_pretrained(unfinished)
 
 
 def _tokenizer(alphabet: str) -> PreTrainedTokenizerFast:
