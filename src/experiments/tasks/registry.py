@@ -9,9 +9,15 @@ from dataclasses import fields, is_dataclass
 from typing import Any, cast
 
 from .arithmetic import Arithmetic
+from .quiz import MultiturnQa
 from .task import Task
+from .tool_use import MultiturnCalculator
 
-TASKS: Mapping[str, type] = {"arithmetic": Arithmetic}
+TASKS: Mapping[str, type] = {
+    "arithmetic": Arithmetic,
+    "multiturn_qa": MultiturnQa,
+    "multiturn_calculator": MultiturnCalculator,
+}
 """The package's own tasks."""
 _METHODS = ("begin", "demonstrate", "turns", "instructions", "alphabet")
 
