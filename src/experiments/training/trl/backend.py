@@ -19,7 +19,8 @@ from accelerate.state import AcceleratorState, PartialState
 
 from ...config.environments import import_environment_modules
 from ...config.generations import generation_of
-from ...domain.errors import TrainingError, UsageError, described
+from ...domain import metric_names as names
+from ...domain.errors import NonFiniteError, TrainingError, UsageError, described
 from ...domain.paths import AttemptPaths
 from ...domain.records import TrainerConfig
 from ...durability.segments import SegmentWriter
@@ -41,6 +42,7 @@ from .dialogues import Rollout, Speak, lead
 from .learning import Learning, Lesson
 from .loading import source_of
 from .problems import training_problems
+from .ranks import Ranks, leading
 from .recorder import MetricsRecorder
 from .saving import parameters_sha256, save_model
 from .speaking import Babbler, Speaker
@@ -54,14 +56,20 @@ EPISODES_WITH_TEXT = 3
 class LanguageModels:
     """One run of GRPO or Dr. GRPO."""
 
-    def __init__(self, config: TrainerConfig) -> None:
+    def __init__(self, config: TrainerConfig, ranks: Ranks | None = None) -> None:
         self._config = config
+        self._ranks = ranks
+        """None until the other processes are started, where this one starts them."""
+        self._generators: list[Any] = []
+        """Those of all processes, told at the boundary at which training is."""
         self._settings = settings_of(config)
         self._tally = Tally()
         self._undo = ExitStack()
         self._built: Learning | None = None
         self._recorder = MetricsRecorder(
-            is_dr_grpo=config.algorithm == "DR_GRPO", beta=self._settings["beta"], extra={}
+            is_dr_grpo=config.algorithm == "DR_GRPO",
+            beta=self._settings["beta"],
+            extra=_facts(self._settings["processes"]),
         )
 
     @property
@@ -91,7 +99,11 @@ class LanguageModels:
             training_problems(config.seed, settings["max_prompts"], self._prompts_asked()),
             settings,
         )
+        if self._ranks is None:
+            others = leading(config, settings["processes"])
+            self._ranks = self._undo.enter_context(others)
         arguments = grpo_config(config, device, scratch)
+        self._ranks.check_count(arguments.world_size)
         with without_deprecations():
             self._built = Learning(self._lesson, arguments, self._recorder, self._tally)
         self._tally.count += 1
@@ -102,7 +114,14 @@ class LanguageModels:
             parameters=sum(each.numel() for each in self.learning.model.parameters()),
             planned_timesteps=planned_timesteps(config),
             shortest_row=1,
+            texts={names.ACCELERATE_DEVICE: str(arguments.device)},
         )
+
+    @property
+    def _running(self) -> Ranks:
+        if self._ranks is None:
+            raise RuntimeError("call build() first")
+        return self._ranks
 
     def _prompts_asked(self) -> int:
         """Prompts of the whole run, those that are asked again counted again."""
@@ -118,17 +137,17 @@ class LanguageModels:
         tells_state: bool = False,
     ) -> Trained:
         """Run TRL's `train`, watched."""
-        del tells_state  # nothing has to be prepared for it
-        learning = self.learning
-        learning.at_boundary = self._telling(observer)
-        folder = None if resumption is None else self._prepare(resumption)
+        learning, ranks = self.learning, self._running
+        learning.at_boundary = self._telling(observer, tells_state=ranks.shared(tells_state))
+        state = ranks.shared(None if resumption is None else dict(resumption.state))
+        folder = None if state is None else self._prepare(state, resumption)
         try:
-            with without_deprecations():
-                learning.train(resume_from_checkpoint=folder)
-        except StopTraining:
-            is_complete = False
-        else:
-            is_complete = True
+            is_complete = self._learn(folder)
+            ranks.check_alike(self.parameters_sha256())
+        except (NonFiniteError, NotRestoredError):
+            raise
+        except Exception as error:
+            raise ranks.explained(error) from error
         return Trained(
             step=learning.state.global_step,
             metrics=self._recorder.final(),
@@ -136,31 +155,57 @@ class LanguageModels:
             is_complete=is_complete,
         )
 
-    def _telling(self, observer: Observer) -> Callable[[int], None]:
+    def _learn(self, folder: str | None) -> bool:
+        """Whether training went to its end."""
+        try:
+            with without_deprecations():
+                self.learning.train(resume_from_checkpoint=folder)
+        except StopTraining:
+            return False
+        return True
+
+    def _telling(self, observer: Observer, *, tells_state: bool) -> Callable[[int], None]:
+        """What happens at a boundary: the first process observes, and all do as it says."""
+        ranks = self._running
+
         def at_boundary(step: int) -> None:
-            if step >= observer.next_step:
-                observer.observe(step, self._recorder.collect)
+            if not ranks.shared(step >= observer.next_step):
+                return
+            if tells_state:
+                self._generators = ranks.gathered(states.generators())
+            stops = ranks.is_first and self._is_stopped(observer, step)
+            if ranks.shared(stops):
+                raise StopTraining
 
         return at_boundary
 
-    def _prepare(self, resumption: Resumption) -> str:
+    def _is_stopped(self, observer: Observer, step: int) -> bool:
+        try:
+            observer.observe(step, self._recorder.collect)
+        except StopTraining:
+            return True
+        return False
+
+    def _prepare(self, state: Mapping[str, Any], resumption: Resumption | None) -> str:
         """Have a state taken over before the first batch; the folder that TRL goes on from."""
+        rank = self._running.rank
 
         def take_over() -> None:
             with _restoring():
-                why_inexact = states.restore(resumption.state, self.learning, self._recorder)
-            resumption.on_restored(why_inexact)
+                why_inexact = states.restore(state, self.learning, self._recorder, rank)
+            if resumption is not None:
+                resumption.on_restored(why_inexact)
 
         with _restoring():
             progress = self._scratch / "progress"
-            folder = states.write_progress(resumption.state, self.learning, progress)
+            folder = states.write_progress(state, self.learning, progress)
         self.learning.begin_with(take_over)
         return folder
 
     def capture(self, writer: SegmentWriter) -> dict[str, Any]:
         """The state of model, optimiser, schedule, generators and all that is counted."""
         del writer  # no experience is kept from one batch to the next
-        return states.capture(self.learning, self._recorder)
+        return states.capture(self.learning, self._recorder, self._generators)
 
     @property
     def why_inexact(self) -> str | None:
@@ -236,6 +281,19 @@ class LanguageModels:
         """Compute with as many threads as before, and leave nothing behind."""
         self._built = None
         self._undo.close()
+
+
+def _facts(processes: int) -> dict[str, float]:
+    """What stays the same in every row: gradients are synchronised with every optimiser step."""
+    facts: dict[str, float] = {names.ACCELERATE_SYNC: 1.0}
+    if processes > 1:
+        facts |= {
+            names.DDP["num_processes"]: float(processes),
+            names.DDP["process_index"]: 0.0,
+            names.DDP["local_process_index"]: 0.0,
+            names.DDP["sync_gradients"]: 1.0,
+        }
+    return facts
 
 
 @contextmanager

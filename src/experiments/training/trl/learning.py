@@ -56,7 +56,6 @@ class Learning(GRPOTrainer):  # type: ignore[misc]
         self._recorder = recorder
         self._tally = tally
         self._asked: list[int] = []
-        self._minibatch_losses: list[float] = []
         self._rewards: np.ndarray = np.zeros(0)
         self.at_boundary: Callable[[int], None] = lambda _: None
         """Called between two batches, with the optimiser steps so far."""
@@ -119,7 +118,6 @@ class Learning(GRPOTrainer):  # type: ignore[misc]
         """A minibatch, counted."""
         loss: torch.Tensor = super().training_step(*args, **kwargs)
         self._tally.count += 1
-        self._minibatch_losses.append(float(loss))
         return loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -127,8 +125,7 @@ class Learning(GRPOTrainer):  # type: ignore[misc]
         super().log(logs, start_time)
         if "loss" not in logs:  # the summary at the end of training
             return
-        loss, self._minibatch_losses = sum(self._minibatch_losses), []
-        step = self.state.global_step
+        loss, step = logs["loss"], self.state.global_step
         self._recorder.note_step(step, loss, logs)
         if not math.isfinite(loss):
             raise NonFiniteError("loss", step)

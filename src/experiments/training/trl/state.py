@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,14 @@ from .learning import Learning
 from .recorder import MetricsRecorder
 
 
-def capture(learning: Learning, recorder: MetricsRecorder) -> dict[str, Any]:
+def generators() -> Any:
+    """The generators of this process, as plain data."""
+    return capture_process_generators()
+
+
+def capture(
+    learning: Learning, recorder: MetricsRecorder, generators_of_all: Sequence[Any]
+) -> dict[str, Any]:
     """The state of parameters, optimiser, schedule, generators, and all that is counted."""
     return {
         "step": learning.state.global_step,
@@ -23,19 +30,21 @@ def capture(learning: Learning, recorder: MetricsRecorder) -> dict[str, Any]:
         "model": tensor_bytes(learning.model.state_dict()),
         "optimizer": tensor_bytes(learning.optimizer.state_dict()),
         "schedule": tensor_bytes(learning.lr_scheduler.state_dict()),
-        "generators": capture_process_generators(),
+        "generators": list(generators_of_all),
         "recorder": recorder.capture(),
     }
 
 
-def restore(state: Mapping[str, Any], learning: Learning, recorder: MetricsRecorder) -> str | None:
+def restore(
+    state: Mapping[str, Any], learning: Learning, recorder: MetricsRecorder, rank: int
+) -> str | None:
     """Take it over, once training is set up; why that was not exact, None where it was."""
     device = learning.args.device
     learning.model.load_state_dict(from_tensor_bytes(state["model"], device))
     learning.optimizer.load_state_dict(from_tensor_bytes(state["optimizer"], device))
     learning.lr_scheduler.load_state_dict(from_tensor_bytes(state["schedule"]))
     recorder.restore(state["recorder"])
-    restore_process_generators(state["generators"])
+    restore_process_generators(state["generators"][rank])
     before, now = state["device"], str(device)
     return None if before == now else f"it was saved on {before} and goes on on {now}"
 
