@@ -30,6 +30,6 @@ def newborn(task: str = "arithmetic", width: int = 16) -> str:
     from src.experiments.training.trl import tiny_model
 
     folder = Path(tempfile.mkdtemp(prefix="newborn-")) / "model"
-    recipe = tiny_model.Pretraining(width=width, layers=1, steps=30, batch=16)
+    recipe = tiny_model.Pretraining(width=width, layers=1, steps=5, batch=16)
     tiny_model.make_model(make_task(task, {}), recipe, Tally(), folder)
     return str(folder)

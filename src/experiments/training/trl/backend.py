@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from accelerate.state import AcceleratorState, PartialState
+from transformers.utils.logging import disable_progress_bar
 
 from ...config.environments import import_environment_modules
 from ...config.generations import generation_of
@@ -83,6 +84,7 @@ class LanguageModels:
         """Load the model, draw the problems and set TRL up; nothing is trained yet."""
         config, settings = self._config, self._settings
         logging.getLogger("transformers").setLevel(logging.ERROR)
+        disable_progress_bar()
         device = _device(config.device)
         self._undo.enter_context(torch_threads(config.torch_threads))
         self._undo.callback(_forget_devices)
@@ -109,12 +111,12 @@ class LanguageModels:
         self._tally.count += 1
         return Description(
             policy="CausalLM",
-            device=str(arguments.device),
+            device=states.device_of(self.learning),
             threads=torch.get_num_threads(),
             parameters=sum(each.numel() for each in self.learning.model.parameters()),
             planned_timesteps=planned_timesteps(config),
             shortest_row=1,
-            texts={names.ACCELERATE_DEVICE: str(arguments.device)},
+            texts={names.ACCELERATE_DEVICE: states.device_of(self.learning)},
         )
 
     @property
@@ -143,10 +145,12 @@ class LanguageModels:
         folder = None if state is None else self._prepare(state, resumption)
         try:
             is_complete = self._learn(folder)
+            self._check_parameters()
             ranks.check_alike(self.parameters_sha256())
         except (NonFiniteError, NotRestoredError):
             raise
         except Exception as error:
+            self._check_parameters()  # the library stumbles over a NaN in its own way
             raise ranks.explained(error) from error
         return Trained(
             step=learning.state.global_step,
@@ -171,6 +175,7 @@ class LanguageModels:
         def at_boundary(step: int) -> None:
             if not ranks.shared(step >= observer.next_step):
                 return
+            self._check_parameters()
             if tells_state:
                 self._generators = ranks.gathered(states.generators())
             stops = ranks.is_first and self._is_stopped(observer, step)
@@ -178,6 +183,16 @@ class LanguageModels:
                 raise StopTraining
 
         return at_boundary
+
+    def _check_parameters(self) -> None:
+        """Refuse to go on with a parameter that is no number.
+
+        Raises:
+            NonFiniteError: naming it.
+        """
+        for name, values in self.learning.model.named_parameters():
+            if not bool(torch.isfinite(values).all()):
+                raise NonFiniteError(f"parameter {name}", self.learning.state.global_step)
 
     def _is_stopped(self, observer: Observer, step: int) -> bool:
         try:

@@ -44,7 +44,7 @@ def _read(source: BinaryIO) -> TrainerConfig:
 
 
 def _end_with_the_first(source: BinaryIO) -> None:
-    source.read()
+    os.read(source.fileno(), 1)
     os._exit(1)  # it may be in the middle of a computation, or wait for one who is gone
 
 

@@ -14,6 +14,12 @@ from .learning import Learning
 from .recorder import MetricsRecorder
 
 
+def device_of(learning: Learning) -> str:
+    """Where it trains; of several processes each calls its share of the processor another name."""
+    device = learning.args.device
+    return "cpu" if device.type == "cpu" else str(device)
+
+
 def generators() -> Any:
     """The generators of this process, as plain data."""
     return capture_process_generators()
@@ -26,7 +32,7 @@ def capture(
     return {
         "step": learning.state.global_step,
         "tokens": learning.state.num_input_tokens_seen,
-        "device": str(learning.args.device),
+        "device": device_of(learning),
         "model": tensor_bytes(learning.model.state_dict()),
         "optimizer": tensor_bytes(learning.optimizer.state_dict()),
         "schedule": tensor_bytes(learning.lr_scheduler.state_dict()),
@@ -39,14 +45,14 @@ def restore(
     state: Mapping[str, Any], learning: Learning, recorder: MetricsRecorder, rank: int
 ) -> str | None:
     """Take it over, once training is set up; why that was not exact, None where it was."""
-    device = learning.args.device
+    device = device_of(learning)
     learning.model.load_state_dict(from_tensor_bytes(state["model"], device))
     learning.optimizer.load_state_dict(from_tensor_bytes(state["optimizer"], device))
     learning.lr_scheduler.load_state_dict(from_tensor_bytes(state["schedule"]))
     recorder.restore(state["recorder"])
     restore_process_generators(state["generators"][rank])
-    before, now = state["device"], str(device)
-    return None if before == now else f"it was saved on {before} and goes on on {now}"
+    before = state["device"]
+    return None if before == device else f"it was saved on {before} and goes on on {device}"
 
 
 def write_progress(state: Mapping[str, Any], learning: Learning, folder: Path) -> str:
