@@ -167,6 +167,19 @@ def backend_of(algorithm: str) -> str:
     return "trl" if is_language(algorithm) else "sb3"
 
 
+def check_extra(algorithm: str) -> None:
+    """Refuse an algorithm whose library is optional and missing.
+
+    Raises:
+        MissingExtraError: naming the extra.
+    """
+    if is_language(algorithm) and find_spec("trl") is None:
+        raise MissingExtraError(
+            f"{algorithm} needs TRL, which is not installed",
+            remedy="pip install 'rl-experiments[llm]'",
+        )
+
+
 def create_backend(name: str, config: TrainerConfig) -> Backend:
     """An instance of the backend with this name.
 
@@ -176,11 +189,8 @@ def create_backend(name: str, config: TrainerConfig) -> Backend:
     """
     if name not in BACKENDS:
         raise UsageError(f"unknown backend {name!r}", remedy=f"use one of {', '.join(BACKENDS)}")
-    if name == "trl" and find_spec("trl") is None:
-        raise MissingExtraError(
-            f"{config.algorithm} needs TRL, which is not installed",
-            remedy="pip install 'rl-experiments[llm]'",
-        )
+    if name == "trl":
+        check_extra(config.algorithm)
     module, _, attribute = BACKENDS[name].partition(":")
     backend = getattr(import_module(module, __package__), attribute)
     return cast("Backend", backend(config))

@@ -25,7 +25,7 @@ from ...domain.errors import NonFiniteError, TrainingError, UsageError, describe
 from ...domain.paths import AttemptPaths
 from ...domain.records import TrainerConfig
 from ...durability.segments import SegmentWriter
-from ...tasks import dialogue, make_task
+from ...tasks import make_task
 from ..backend import Description, NotRestoredError, Observer, Resumption, StopTraining, Trained
 from ..determinism import (
     generators_restored,
@@ -39,19 +39,15 @@ from ..heartbeat import Tally
 from ..shortening import planned_timesteps, settings_of
 from . import state as states
 from .arguments import grpo_config
-from .dialogues import Rollout, Speak, lead
+from .episodes import held_out_episodes
 from .learning import Learning, Lesson
 from .loading import source_of
 from .problems import training_problems
 from .ranks import Ranks, leading
 from .recorder import MetricsRecorder
 from .saving import parameters_sha256, save_model
-from .speaking import Babbler, Speaker
+from .speaking import Speaker
 from .speech import Speech
-
-PARALLEL_DIALOGUES = 64
-"""Dialogues that an evaluation leads side by side."""
-EPISODES_WITH_TEXT = 3
 
 
 class LanguageModels:
@@ -237,31 +233,8 @@ class LanguageModels:
             seed_generators(seeds[0] % 2**32)
             model.eval()
             speak = Speaker(model, speech, settings, self._tally, samples=not deterministic)
-            return self._episodes(seeds, speak)
-
-    def floor(self, seeds: Sequence[int]) -> list[Episode]:
-        """The same dialogues led by a policy that draws every token uniformly."""
-        vocabulary = self.learning.model.config.vocab_size
-        return self._episodes(seeds, Babbler(vocabulary, self._lesson.speech, seeds[0]))
-
-    def _episodes(self, seeds: Sequence[int], speak: Speak) -> list[Episode]:
-        task, budget = self._lesson.task, self._settings["max_completion_length"]
-        rollouts: list[Rollout] = []
-        for first in range(0, len(seeds), PARALLEL_DIALOGUES):
-            some = seeds[first : first + PARALLEL_DIALOGUES]
-            dialogues = [dialogue(task, seed, held_out=True) for seed in some]
-            rollouts += lead(dialogues, self._lesson.speech, speak, turns=task.turns, budget=budget)
-        return [
-            Episode(
-                seed,
-                reward_sum=float(rollout.dialogue.reward),
-                length=rollout.length,
-                text=self._lesson.speech.whole(rollout.context)
-                if number < EPISODES_WITH_TEXT
-                else None,
-            )
-            for number, (seed, rollout) in enumerate(zip(seeds, rollouts, strict=True))
-        ]
+            budget = self._settings["max_completion_length"]
+            return held_out_episodes(self._lesson.task, speech, speak, seeds, budget)
 
     def diagnostics(self) -> Mapping[str, Diagnostic]:
         """None: there is no further measurement for language models.
