@@ -6,22 +6,18 @@ of completions is about to be drawn.
 
 from __future__ import annotations
 
-import logging
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.state import AcceleratorState, PartialState
-from transformers.utils.logging import disable_progress_bar
 
 from ...config.environments import import_environment_modules
 from ...config.generations import generation_of
 from ...domain import metric_names as names
-from ...domain.errors import NonFiniteError, TrainingError, UsageError, described
+from ...domain.errors import NonFiniteError, UsageError, described
 from ...domain.paths import AttemptPaths
 from ...domain.records import TrainerConfig
 from ...durability.segments import SegmentWriter
@@ -48,6 +44,7 @@ from .recorder import MetricsRecorder
 from .saving import parameters_sha256, save_model
 from .speaking import Speaker
 from .speech import Speech
+from .surroundings import device_named, forget_devices, hush, without_deprecations
 
 
 class LanguageModels:
@@ -79,11 +76,10 @@ class LanguageModels:
     def build(self) -> Description:
         """Load the model, draw the problems and set TRL up; nothing is trained yet."""
         config, settings = self._config, self._settings
-        logging.getLogger("transformers").setLevel(logging.ERROR)
-        disable_progress_bar()
-        device = _device(config.device)
+        hush()
+        device = device_named(config.device)
         self._undo.enter_context(torch_threads(config.torch_threads))
-        self._undo.callback(_forget_devices)
+        self._undo.callback(forget_devices)
         scratch = self._undo.enter_context(tempfile.TemporaryDirectory(prefix="trl-"))
         import_environment_modules(config.environment_modules)
         modules = config.environment_modules
@@ -297,39 +293,3 @@ def _restoring() -> Iterator[None]:
         raise  # which says nothing of the state
     except Exception as error:
         raise NotRestoredError(described(error)) from error
-
-
-def _device(name: str) -> torch.device:
-    """The device that a name means.
-
-    Raises:
-        TrainingError: when it is not there.
-    """
-    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if name == "auto":
-        return torch.device("cuda" if found else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= found:
-        raise TrainingError(
-            f"device {name} is not there: {found} CUDA devices are visible",
-            remedy="train with --device auto or cpu; `experiments doctor` shows the devices",
-        )
-    if device.index is not None:
-        torch.cuda.set_device(device)
-    return device
-
-
-@contextmanager
-def without_deprecations() -> Iterator[None]:
-    """Leave out what the libraries would tell each other: nothing that a run could change."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=FutureWarning, module=r"trl|transformers")
-        warnings.filterwarnings("ignore", r".*is deprecated and will be removed", FutureWarning)
-        warnings.filterwarnings("ignore", r".*'rollout_func'", UserWarning)
-        yield
-
-
-def _forget_devices() -> None:
-    """Accelerate keeps the device of the first run in the process for all that follow."""
-    AcceleratorState._reset_state()
-    PartialState._reset_state()
