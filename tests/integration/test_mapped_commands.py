@@ -188,7 +188,7 @@ def experiments(folder: Path, words: str, environment: dict[str, str]) -> str:
         env={**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(folder), **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
@@ -214,7 +214,9 @@ RUNNABLE = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mapped", RUNNABLE)
-def test_the_mapped_command_does_what_the_script_did(mapped: Mapped, tmp_path: Path) -> None:
+def test_the_mapped_command_does_what_the_script_did(
+    mapped: Mapped, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     (tmp_path / "exp.json").write_text(json.dumps(EXPERIMENT))
     root = tmp_path / "outputs" / "experiment_name"
     with ClearmlRemote(tmp_path) as clearml, WandbRemote(tmp_path) as wandb:
@@ -224,7 +226,9 @@ def test_the_mapped_command_does_what_the_script_did(mapped: Mapped, tmp_path: P
         removed, kept = clutter(tmp_path / "old")
         if mapped.before:
             experiments(tmp_path, mapped.before, wandb.environment)
-        experiments(tmp_path, mapped.here, wandb.environment)
+        # the tiny models are made once for all
+        models = {"XDG_CACHE_HOME": str(tmp_path_factory.getbasetemp() / "models")}
+        experiments(tmp_path, mapped.here, {**wandb.environment, **models})
 
         for pattern in mapped.leaves:
             assert list(root.glob(pattern)), pattern
