@@ -35,6 +35,7 @@ lint: $(INSTALLED)  ## formatting, lint, types, import contracts
 
 schema: $(INSTALLED)  ## regenerate the committed tables and the JSON Schema
 	$(BIN)/python -m src.experiments.training.signatures
+	-$(BIN)/python -m src.experiments.training.trl.signatures  # where the extra [llm] is installed
 	$(BIN)/python -m src.experiments schema > configs/experiment.schema.json
 
 $(BENCH)/.installed: pyproject.toml constraints.txt

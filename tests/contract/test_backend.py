@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
@@ -29,6 +29,7 @@ from src.experiments.training.backend import (
     Trained,
     create_backend,
 )
+from tests.language import QUICK, needs_trl, newborn
 
 pytestmark = pytest.mark.integration
 
@@ -40,6 +41,45 @@ CONFIG = TrainerConfig(
     hyperparameters={"policy_kwargs": {"net_arch": [8]}},
     evaluation=EvaluationProtocol(30, 1, final_episodes=1),
 )
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A backend, and configurations for it of 60 steps, with a boundary every tenth at least."""
+
+    backend: str
+    policy: str
+    configure: Callable[[int], TrainerConfig]
+    """The configuration of a model that is so wide."""
+    width: int
+
+    def create(self, width: int | None = None) -> Backend:
+        return create_backend(self.backend, self.configure(width or self.width))
+
+
+def a2c(width: int) -> TrainerConfig:
+    return replace(CONFIG, hyperparameters={"policy_kwargs": {"net_arch": [width]}})
+
+
+def grpo(width: int) -> TrainerConfig:
+    own = {"model_name": newborn("arithmetic", width), "num_iterations": 5}
+    return replace(
+        CONFIG,
+        algorithm="GRPO",
+        environment="arithmetic",
+        hyperparameters={**QUICK, **own},
+        device="cpu",
+    )
+
+
+SUBJECTS = {
+    "sb3": Subject("sb3", "MlpPolicy", a2c, 8),
+    "trl": Subject("trl", "CausalLM", grpo, 16),
+}
+ALL = [
+    pytest.param(SUBJECTS[name], id=name, marks=[needs_trl, pytest.mark.slow] * (name == "trl"))
+    for name in BACKENDS
+]
 
 
 class Listening(CartPoleEnv):
@@ -80,18 +120,23 @@ class Watching:
             raise StopTraining
 
 
-@pytest.fixture(params=list(BACKENDS))
-def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
-    with closing(create_backend(request.param, CONFIG)) as created:
+@pytest.fixture(params=ALL)
+def subject(request: pytest.FixtureRequest) -> Subject:
+    return request.param
+
+
+@pytest.fixture
+def backend(subject: Subject) -> Iterator[Backend]:
+    with closing(subject.create()) as created:
         yield created
 
 
-def test_it_describes_what_it_built(backend: Backend) -> None:
+def test_it_describes_what_it_built(subject: Subject, backend: Backend) -> None:
     description = backend.build()
 
     assert description.planned_timesteps == 60
     assert description.parameters > 0
-    assert (description.policy, description.device) == ("MlpPolicy", "cpu")
+    assert (description.policy, description.device) == (subject.policy, "cpu")
 
 
 def test_it_tells_the_observer_at_the_steps_asked_for(backend: Backend) -> None:
@@ -109,13 +154,13 @@ def test_it_stops_when_told_to(backend: Backend) -> None:
     assert backend.train(Watching(10, stop_at=30)).step == 30
 
 
-def test_equal_configurations_give_equal_parameters(backend: Backend) -> None:
+def test_equal_configurations_give_equal_parameters(subject: Subject, backend: Backend) -> None:
     def train(one: Backend) -> str:
         one.build()
         one.train(Watching(1000))
         return one.parameters_sha256()
 
-    with closing(create_backend("sb3", CONFIG)) as other:
+    with closing(subject.create()) as other:
         assert train(backend) == train(other)
 
 
@@ -179,10 +224,10 @@ def saved_states(backend: Backend, directory: Path) -> tuple[Saving, Trained]:
     return observer, backend.train(observer, tells_state=True)
 
 
-@pytest.fixture(params=list(BACKENDS))
-def fresh(request: pytest.FixtureRequest) -> Iterator[Backend]:
+@pytest.fixture
+def fresh(subject: Subject) -> Iterator[Backend]:
     """Another backend with the same configuration, built."""
-    with closing(create_backend(request.param, CONFIG)) as created:
+    with closing(subject.create()) as created:
         created.build()
         yield created
 
@@ -215,11 +260,13 @@ def test_a_state_that_was_taken_over_can_be_told_again(
     assert fresh.why_inexact is backend.why_inexact is None
 
 
-def test_telling_the_state_changes_nothing(backend: Backend, tmp_path: Path) -> None:
+def test_telling_the_state_changes_nothing(
+    subject: Subject, backend: Backend, tmp_path: Path
+) -> None:
     backend.build()
     watching = Watching(20)
     trained = backend.train(watching)
-    with closing(create_backend("sb3", CONFIG)) as other:
+    with closing(subject.create()) as other:
         observer, told = saved_states(other, tmp_path)
 
         assert (observer.seen, told) == (watching.seen, trained)
@@ -238,7 +285,7 @@ def test_a_state_that_is_none_is_not_restored(
 
 
 def test_without_a_part_that_is_needed_a_state_is_not_restored(
-    backend: Backend, tmp_path: Path
+    subject: Subject, backend: Backend, tmp_path: Path
 ) -> None:
     first, _ = saved_states(backend, tmp_path)
     state = unpack(first.states[20], tmp_path)
@@ -246,7 +293,7 @@ def test_without_a_part_that_is_needed_a_state_is_not_restored(
     for part in state:
         rest = {name: value for name, value in state.items() if name != part}
         observer = Restoring(20, pack(rest), tmp_path)
-        with closing(create_backend("sb3", CONFIG)) as other:
+        with closing(subject.create()) as other:
             other.build()
             try:
                 other.train(observer, resumption=observer.resumption)
@@ -258,12 +305,13 @@ def test_without_a_part_that_is_needed_a_state_is_not_restored(
     assert len(refused) > len(state) / 2
 
 
-def test_the_state_of_another_model_is_not_restored(backend: Backend, tmp_path: Path) -> None:
+def test_the_state_of_another_model_is_not_restored(
+    subject: Subject, backend: Backend, tmp_path: Path
+) -> None:
     first, _ = saved_states(backend, tmp_path)
-    larger = replace(CONFIG, hyperparameters={"policy_kwargs": {"net_arch": [9]}})
     observer = Restoring(20, first.states[20], tmp_path)
 
-    with closing(create_backend("sb3", larger)) as other:
+    with closing(subject.create(subject.width + 8)) as other:
         other.build()
         with pytest.raises(NotRestoredError, match="size mismatch"):
             other.train(observer, resumption=observer.resumption)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ..doubles.remotes import ClearmlRemote, WandbRemote
+from ..language import needs_trl
 
 pytestmark = pytest.mark.integration
 
@@ -32,7 +33,10 @@ EXPERIMENT = {
     "evaluation": {"frequency": 200, "episodes": 1, "final_episodes": 2},
 }
 RUN = "run exp.json --output-dir outputs"
-BELONGS_TO_GRPO = "experiments grpo"
+GRPO = (
+    "grpo experiment_id=experiment_name baseline_config.training_steps=2"
+    " evaluation.final_episodes=2 --output-dir outputs"
+)
 
 
 @dataclass(frozen=True)
@@ -116,20 +120,23 @@ MAPPED = (
         "train_multiturn_qa.py",
         "--model-name M --max-prompts N --rollouts-per-step N --wandb-project P --run-name R"
         " --lr X --group-size N --train-batch-size N",
-        f"{RUN} --wandb-project my_qa_experiment --run-name qa_test_run",
+        f"{GRPO} --task multiturn_qa --max-prompts 100 --rollouts-per-step 2"
+        " --wandb-project my_qa_experiment --run-name qa_test_run"
+        " --lr 1e-5 --group-size 8 --train-batch-size 8 --model-name tiny",
         ("results.json",),
     ),
-    Mapped("train_multiturn_qa.py", "--no-wandb", f"{RUN} --no-wandb", ("results.json",)),
+    Mapped("train_multiturn_qa.py", "--no-wandb", f"{GRPO} --no-wandb", ("results.json",)),
     Mapped(
         "train_multiturn_calc_tool_calling.py",
         "--model-name M --no-wandb --wandb-project P --temperature X --max-length N --run-name R"
         " --lr X --group-size N --rollouts-per-step N --max-prompts N",
-        f"{RUN} --no-wandb --log-dir logs",
+        f"{GRPO} --task multiturn_calculator --no-wandb --log-dir logs --temperature 0.8"
+        " --max-length 64",
         ("results.json",),
     ),
-    Mapped("train.py", "", BELONGS_TO_GRPO),
-    Mapped("train_accelerate.py", "", BELONGS_TO_GRPO),
-    Mapped("train_accelerate_ddp.py", "", BELONGS_TO_GRPO),
+    Mapped("train.py", "", f"{GRPO} --wandb-project tiny_grpo", ("results.json",)),
+    Mapped("train_accelerate.py", "", f"{GRPO} --no-wandb --device cpu", ("results.json",)),
+    Mapped("train_accelerate_ddp.py", "", f"{GRPO} --no-wandb --processes 2", ("results.json",)),
 )
 
 
@@ -181,7 +188,7 @@ def experiments(folder: Path, words: str, environment: dict[str, str]) -> str:
         env={**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(folder), **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
@@ -199,12 +206,17 @@ def clutter(folder: Path) -> tuple[list[Path], list[Path]]:
     return [folder / name for name in removed], [folder / name for name in kept]
 
 
-RUNNABLE = [each for each in MAPPED if each.here != BELONGS_TO_GRPO]
+RUNNABLE = [
+    pytest.param(each, id=each.here, marks=[needs_trl] * each.here.startswith("grpo"))
+    for each in MAPPED
+]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mapped", RUNNABLE, ids=lambda each: each.here)
-def test_the_mapped_command_does_what_the_script_did(mapped: Mapped, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mapped", RUNNABLE)
+def test_the_mapped_command_does_what_the_script_did(
+    mapped: Mapped, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     (tmp_path / "exp.json").write_text(json.dumps(EXPERIMENT))
     root = tmp_path / "outputs" / "experiment_name"
     with ClearmlRemote(tmp_path) as clearml, WandbRemote(tmp_path) as wandb:
@@ -214,7 +226,9 @@ def test_the_mapped_command_does_what_the_script_did(mapped: Mapped, tmp_path: P
         removed, kept = clutter(tmp_path / "old")
         if mapped.before:
             experiments(tmp_path, mapped.before, wandb.environment)
-        experiments(tmp_path, mapped.here, wandb.environment)
+        # the tiny models are made once for all
+        models = {"XDG_CACHE_HOME": str(tmp_path_factory.getbasetemp() / "models")}
+        experiments(tmp_path, mapped.here, {**wandb.environment, **models})
 
         for pattern in mapped.leaves:
             assert list(root.glob(pattern)), pattern

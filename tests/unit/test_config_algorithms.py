@@ -21,6 +21,7 @@ from src.experiments.training.signatures import signature_table
 
 NAMES = {"PPO", "A2C", "DQN", "SAC", "TD3", "DDPG"}
 CONTRIB_NAMES = {"TRPO", "TQC", "QRDQN", "RecurrentPPO", "ARS", "CrossQ"}
+LANGUAGE_NAMES = {"GRPO", "DR_GRPO"}
 
 
 def arm(algorithm: str = "PPO", environment: str = "CartPole-v1", **more: Any) -> dict[str, Any]:
@@ -38,7 +39,8 @@ def test_the_committed_table_is_what_the_installed_library_says() -> None:
 
 
 def test_the_table_holds_every_promised_algorithm() -> None:
-    assert set(algorithms()) == NAMES | CONTRIB_NAMES
+    assert set(algorithms()) == NAMES | CONTRIB_NAMES | LANGUAGE_NAMES
+    assert algorithms()["DR_GRPO"].family is Family.LANGUAGE
     assert algorithms()["ARS"].family is Family.EVOLUTION
     assert algorithms()["SAC"].family is Family.OFF_POLICY
     assert algorithms()["DQN"].action_spaces == ("Discrete",)

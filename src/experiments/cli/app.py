@@ -20,6 +20,7 @@ from .clean import clean
 from .compare import compare
 from .doctor import doctor
 from .export import export
+from .grpo import grpo
 from .list_experiments import list_experiments
 from .power import power
 from .report import report
@@ -39,6 +40,7 @@ _SETTINGS = {"token_normalize_func": dashed, "help_option_names": ["--help", "-h
 
 COMMANDS: dict[str, Callable[..., int]] = {
     "run": run,
+    "grpo": grpo,
     "validate": validate,
     "list": list_experiments,
     "show": show,

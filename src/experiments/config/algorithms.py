@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Any
 
 TABLE = Path(__file__).with_name("algorithms.json")
-SPELLINGS = {"QR-DQN": "QRDQN", "PPO-LSTM": "RecurrentPPO"}
+LANGUAGE_TABLE = Path(__file__).with_name("language_algorithms.json")
+"""Of the algorithms that train language models."""
+SPELLINGS = {
+    "QR-DQN": "QRDQN",
+    "PPO-LSTM": "RecurrentPPO",
+    "DR-GRPO": "DR_GRPO",
+    "DrGRPO": "DR_GRPO",
+}
 """Other ways to write a name."""
 
 
@@ -21,6 +28,8 @@ class Family(StrEnum):
     ON_POLICY = "on_policy"
     OFF_POLICY = "off_policy"
     EVOLUTION = "evolution"
+    LANGUAGE = "language"
+    """Completions of a language model; a step is one of the optimiser."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +66,21 @@ def canonical_name(name: str) -> str:
     return SPELLINGS.get(name, name)
 
 
+def is_language(name: str) -> bool:
+    """Whether an algorithm of this name trains language models."""
+    found = algorithms().get(canonical_name(name))
+    return found is not None and found.family is Family.LANGUAGE
+
+
 @cache
 def algorithms() -> Mapping[str, Algorithm]:
     """All algorithms by name."""
-    table = json.loads(TABLE.read_text(encoding="utf-8"))
-    return {name: _algorithm(name, entry) for name, entry in table["algorithms"].items()}
+    tables = [json.loads(path.read_text(encoding="utf-8")) for path in (TABLE, LANGUAGE_TABLE)]
+    return {
+        name: _algorithm(name, entry)
+        for table in tables
+        for name, entry in table["algorithms"].items()
+    }
 
 
 @cache

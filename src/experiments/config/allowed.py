@@ -105,6 +105,13 @@ OWNED_HYPERPARAMETERS = {
     "env_wrapper": "set 'wrappers' beside 'hyperparameters'",
     "total_timesteps": "set 'training_steps' beside 'hyperparameters'",
     "n_timesteps": "set 'training_steps' beside 'hyperparameters'",
+    "max_steps": "set 'training_steps' beside 'hyperparameters'",
+    "num_train_epochs": "set 'training_steps' beside 'hyperparameters'",
+    "save_steps": "set 'checkpoint': {'frequency': …} for the experiment",
+    "loss_type": "the algorithm decides it: GRPO or DR_GRPO",
+    "scale_rewards": "the algorithm decides it: GRPO or DR_GRPO",
+    "report_to": "use 'trackers'",
+    "use_cpu": "set 'device' beside 'hyperparameters'",
 }
 """Arguments that the product sets itself, and where they belong instead."""
 
@@ -141,23 +148,33 @@ POSITIVE_SHARE = Range(0.0, 1.0, open_low=True)
 ANY = Range()
 
 RANGES = {
+    "adam_beta1": Range(0.0, 0.9999),
+    "adam_beta2": Range(0.0, 0.99999),
+    "adam_epsilon": POSITIVE,
     "alive_bonus_offset": ANY,
     "batch_norm_eps": POSITIVE,
     "batch_norm_momentum": SHARE,
     "batch_size": COUNT,
+    "beta": NOT_NEGATIVE,
     "buffer_size": COUNT,
     "cg_damping": NOT_NEGATIVE,
     "cg_max_steps": COUNT,
     "clip_mean": NOT_NEGATIVE,
     "clip_range": POSITIVE,
     "clip_range_vf": POSITIVE,
+    "delta": POSITIVE,
     "delta_std": POSITIVE,
     "ent_coef": NOT_NEGATIVE,
+    "entropy_coef": NOT_NEGATIVE,
+    "epsilon": POSITIVE_SHARE,
+    "epsilon_high": POSITIVE,
     "exploration_final_eps": SHARE,
     "exploration_fraction": POSITIVE_SHARE,
     "exploration_initial_eps": SHARE,
     "gae_lambda": SHARE,
     "gamma": SHARE,
+    "generation_batch_size": Range(2),
+    "gradient_accumulation_steps": COUNT,
     "gradient_steps": Range(-1),
     "learning_rate": Range(0.0, 10.0, open_low=True),
     "learning_starts": NOT_NEGATIVE,
@@ -165,7 +182,10 @@ RANGES = {
     "line_search_shrinking_factor": POSITIVE_SHARE,
     "log_std_init": ANY,
     "lstm_hidden_size": Range(1, 16_384),
+    "max_completion_length": Range(1, 1_000_000),
     "max_grad_norm": POSITIVE,
+    "max_prompts": Range(1, 10_000_000),
+    "min_p": SHARE,
     "n_critic_updates": COUNT,
     "n_critics": Range(1, 100),
     "n_delta": COUNT,
@@ -175,11 +195,17 @@ RANGES = {
     "n_quantiles": Range(1, 10_000),
     "n_steps": COUNT,
     "n_top": COUNT,
+    "num_generations": Range(2, 4096),
+    "num_iterations": Range(1, 100),
+    "per_device_train_batch_size": COUNT,
     "policy_delay": COUNT,
+    "processes": Range(1, 64),
     "renorm_warmup_steps": NOT_NEGATIVE,
+    "repetition_penalty": POSITIVE,
     "rms_prop_eps": POSITIVE,
     "sde_sample_freq": Range(-1),
     "stats_window_size": COUNT,
+    "steps_per_generation": COUNT,
     "sub_sampling_factor": COUNT,
     "target_entropy": ANY,
     "target_kl": POSITIVE,
@@ -187,13 +213,28 @@ RANGES = {
     "target_policy_noise": NOT_NEGATIVE,
     "target_update_interval": COUNT,
     "tau": POSITIVE_SHARE,
+    "temperature": Range(0.0, 100.0, open_low=True),
+    "top_entropy_quantile": POSITIVE_SHARE,
+    "top_k": NOT_NEGATIVE,
+    "top_p": POSITIVE_SHARE,
     "top_quantiles_to_drop_per_net": NOT_NEGATIVE,
     "vf_coef": NOT_NEGATIVE,
+    "warmup_steps": NOT_NEGATIVE,
+    "weight_decay": NOT_NEGATIVE,
 }
 """Where a number makes sense; the library itself takes almost anything silently."""
 
 NEVER_ZERO = {"gradient_steps", "sde_sample_freq"}
 """-1 has a meaning of its own, 0 would silently do nothing."""
+
+CHOICES = {
+    "dtype": ("float32", "bfloat16"),
+    "importance_sampling_level": ("token", "sequence"),
+    "lr_scheduler_type": (
+        "linear", "constant", "constant_with_warmup", "cosine", "polynomial", "inverse_sqrt",
+    ),
+}  # fmt: skip
+"""Hyperparameters that are one of a few words."""
 
 WIDEST_LAYER = 16_384
 MOST_LAYERS = 32

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..domain.errors import Problem
-from .algorithms import Algorithm, algorithms, canonical_name
+from .algorithms import Algorithm, Family, algorithms, canonical_name
 from .allowed import OWNED_ENVIRONMENT_KWARGS, WRAPPERS
 from .environments import EnvironmentRefusedError, Spaces, find_environment, spaces_of
 from .hyperparameters import check_hyperparameters
+from .language import language_problems
 from .models import Configuration, Wrapper
 from .policies import default_policy
 from .problems import at, nearest, shown
@@ -37,8 +38,10 @@ def judge(
     configuration: Configuration, where: Pointer = (), environment_modules: Sequence[str] = ()
 ) -> Judgement:
     """Check one arm as far as its known parts allow; nothing is imported or evaluated for it."""
-    found, problems = _environment(configuration, where, environment_modules)
     algorithm, unknown = _algorithm(configuration, where)
+    if algorithm is not None and algorithm.family is Family.LANGUAGE:
+        return _judge_language(configuration, algorithm, where, environment_modules)
+    found, problems = _environment(configuration, where, environment_modules)
     problems += unknown
     if algorithm is None:
         return Judgement(configuration, tuple(problems), None)
@@ -57,6 +60,21 @@ def judge(
     settings = full_settings(algorithm, accepted)
     arm = Arm(normal, algorithm, settings, where, policy or next(iter(algorithm.policies)), found)
     return Judgement(normal, (*problems, *refused, *arm_problems(arm)), arm)
+
+
+def _judge_language(
+    configuration: Configuration, algorithm: Algorithm, where: Pointer, modules: Sequence[str]
+) -> Judgement:
+    """As `judge`, for a language model and its task."""
+    accepted, refused = check_hyperparameters(
+        algorithm, None, configuration.hyperparameters, (*where, "hyperparameters")
+    )
+    normal = configuration.model_copy(
+        update={"algorithm": algorithm.name, "hyperparameters": accepted}
+    )
+    settings, policy = full_settings(algorithm, accepted), next(iter(algorithm.policies))
+    arm = Arm(normal, algorithm, settings, where, policy, None)
+    return Judgement(normal, (*refused, *language_problems(normal, settings, where, modules)), arm)
 
 
 def _algorithm(

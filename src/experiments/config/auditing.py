@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..domain.records import Difference
-from .algorithms import Family
+from .algorithms import Family, is_language
 from .allowed import DIAGNOSTICS
 from .arms import Judgement, judge
 from .difference import difference_of, resolved_id
@@ -83,7 +83,8 @@ def _unequal_steps(arms: list[Arm]) -> Iterator[str]:
 def _notices(config: ExperimentConfig, judged: list[Judgement]) -> Iterator[str]:
     environments = {}
     for arm in config.arms.values():
-        environments[arm.environment] = resolved_id(arm, config)
+        if not is_language(arm.algorithm):
+            environments[arm.environment] = resolved_id(arm, config)
     for written, real in environments.items():
         if real != written.rpartition(":")[2]:
             yield f"{written} runs as {real}, the newest version"

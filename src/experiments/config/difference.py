@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..domain.records import Difference
+from .algorithms import is_language
 from .allowed import OWNED_HYPERPARAMETERS
 from .arms import Judgement, judge, wrapper_mappings
 from .environments import EnvironmentRefusedError, find_environment
@@ -51,7 +52,9 @@ def difference_of(baseline: Judgement, variant: Judgement) -> tuple[Difference, 
 
 
 def resolved_id(configuration: Configuration, config: ExperimentConfig | None = None) -> str:
-    """The environment that really runs; the id as written where it is unknown."""
+    """The environment that really runs; the id as written where it is unknown, or a task."""
+    if is_language(configuration.algorithm):
+        return configuration.environment
     modules = config.environment_modules if config else ()
     try:
         return find_environment(configuration.environment, modules)

@@ -14,6 +14,7 @@ from ..domain.errors import Problem
 from .algorithms import Algorithm, Parameter
 from .allowed import (
     ACTION_NOISE_KEYS,
+    CHOICES,
     NEVER_ZERO,
     OWNED_HYPERPARAMETERS,
     POSITIVE,
@@ -112,6 +113,15 @@ def _boolean(_name: str, value: Any) -> bool:
     return value
 
 
+def _text(name: str, value: Any) -> str:
+    allowed = CHOICES.get(name)
+    if not isinstance(value, str) or not value.strip():
+        raise RefusedError("must be text")
+    if allowed is not None and value not in allowed:
+        raise RefusedError(f"must be one of {', '.join(allowed)}")
+    return value
+
+
 def _schedule(name: str, value: Any) -> float | dict[str, Any]:
     schedule = parse_schedule(value)
     low, high = bounds_of(schedule)
@@ -194,6 +204,7 @@ _READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "integer": _whole,
     "number": _number,
     "boolean": _boolean,
+    "text": _text,
     "schedule": _schedule,
     "number or text": _automatic,
     "integer or pair": _frequency,

@@ -87,11 +87,11 @@ class Configuration(Section):
     """One arm of an experiment: what is trained, on what, for how long."""
 
     algorithm: Name
-    """PPO, A2C, DQN, SAC, TD3, DDPG, TRPO, TQC, QRDQN, RecurrentPPO, ARS or CrossQ."""
+    """PPO, A2C, DQN, SAC, TD3, DDPG, TRPO, TQC, QRDQN, RecurrentPPO, ARS, CrossQ, GRPO, DR_GRPO."""
     environment: Name
-    """Gymnasium id; one whose version is out of date runs as the newest version."""
+    """Gymnasium id; one whose version is out of date runs as the newest version. GRPO: a task."""
     training_steps: Annotated[Whole, Field(ge=1, le=10**12)]
-    """Environment steps, rounded up to whole rollouts by the algorithm."""
+    """Environment steps (GRPO: of the optimiser), rounded up to whole rollouts by the algorithm."""
     seed: Seed = 0
     """Seed of the run where the experiment names no list of seeds."""
     hyperparameters: dict[str, Any] = Field(default_factory=dict)

@@ -65,13 +65,22 @@ def merged(baseline: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any
     """The baseline with an arm's own settings over it.
 
     Hyperparameters, the settings in `policy_kwargs` and environment arguments are merged name by
-    name, everything else is replaced. Another algorithm inherits no hyperparameters.
+    name, everything else is replaced. Another algorithm inherits no hyperparameters, unless both
+    take the same ones.
     """
     inherited = dict(baseline)
-    if own.get("algorithm", baseline.get("algorithm")) != baseline.get("algorithm"):
+    if not _same_parameters(own.get("algorithm", baseline.get("algorithm")), baseline):
         inherited = {k: v for k, v in baseline.items() if k not in _ALGORITHMS_OWN}
     inherited.pop("experiment_name", None)
     return _merge(inherited, own)
+
+
+def _same_parameters(algorithm: Any, baseline: Mapping[str, Any]) -> bool:
+    if algorithm == baseline.get("algorithm"):
+        return True
+    names = [canonical_name(str(name)) for name in (algorithm, baseline.get("algorithm"))]
+    found = [algorithms()[name] for name in names if name in algorithms()]
+    return len(found) == len(names) and found[0].parameters == found[1].parameters
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

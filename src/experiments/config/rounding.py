@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from .algorithms import Algorithm, Family
+from .generations import generation_of
 from .models import Configuration
 
 
 def rollout_steps(
     algorithm: Algorithm, settings: Mapping[str, Any], configuration: Configuration
 ) -> int | None:
-    """Steps of one rollout over all environments; None where episodes decide."""
+    """Steps of one rollout over all environments; None where episodes decide.
+
+    Of a language model, the optimiser steps that learn from one batch of completions.
+    """
     match algorithm.family:
         case Family.ON_POLICY:
             return int(settings["n_steps"]) * configuration.n_envs
@@ -24,6 +28,8 @@ def rollout_steps(
             return int(count) * configuration.n_envs
         case Family.EVOLUTION:
             return None
+        case Family.LANGUAGE:
+            return generation_of(settings).optimizer_steps
 
 
 def counts_episodes(train_freq: Any) -> bool:

@@ -12,10 +12,11 @@ from ..domain.redaction import looks_secret
 from ..domain.seeds import MAX_SEED
 from ..domain.storage_policy import KEEPERS
 from ..domain.units import MIB
-from .algorithms import Family
+from .algorithms import Family, is_language
 from .allowed import DIAGNOSTICS
 from .arms import Judgement
 from .difference import difference_of, resolved_id
+from .generations import generation_of
 from .memory import in_words
 from .models import ExperimentConfig
 from .problems import at, shown
@@ -43,6 +44,7 @@ def experiment_problems(
             allowed="change the setting that the hypothesis is about",
         )
     yield from _limit_problems(config, baseline, variant)
+    yield from _checkpoint_problems(config, baseline, variant)
     yield from _storage_problems(config)
     yield from _diagnostics_problems(config, baseline, variant)
 
@@ -88,7 +90,10 @@ def _environment_problems(
 ) -> Iterator[Problem]:
     both = [judged.configuration for judged in (baseline, variant)]
     ids = [resolved_id(configuration, config) for configuration in both]
-    known = all(identifier in registry for identifier in ids)
+    known = all(
+        is_language(configuration.algorithm) or identifier in registry
+        for configuration, identifier in zip(both, ids, strict=True)
+    )
     if config.allow_different_environments or not known or ids[0] == ids[1]:
         return
     yield Problem(
@@ -130,6 +135,27 @@ def _limit_problems(
                 shown(arm.settings[name]),
                 "make it smaller, or the limit larger",
             )
+
+
+def _checkpoint_problems(
+    config: ExperimentConfig, baseline: Judgement, variant: Judgement
+) -> Iterator[Problem]:
+    """A language model goes on exactly only from where new completions are drawn."""
+    if "frequency" not in config.checkpoint.model_fields_set:
+        return
+    for judged in (baseline, variant):
+        arm = judged.arm
+        if judged.problems or arm is None or arm.algorithm.family is not Family.LANGUAGE:
+            continue
+        steps = generation_of(arm.settings).optimizer_steps
+        if config.checkpoint.frequency % steps:
+            yield Problem(
+                "/checkpoint/frequency",
+                f"must be a multiple of {steps}: so many optimiser steps learn from one batch of "
+                "completions, and a run goes on exactly only between two batches",
+                shown(config.checkpoint.frequency),
+            )
+            return
 
 
 def _diagnostics_problems(

@@ -40,3 +40,20 @@ EVAL_LENGTH_MEAN = "eval/episode_length_mean"
 
 LIBRARY_PREFIX = "train/"
 """Stable-Baselines3's own values keep the prefix that it gives them."""
+
+BATCH_RETURNS = {
+    statistic: f"batch_returns/{statistic}"
+    for statistic in ("mean", "std", "min", "max", "median", "group_std_mean", "groups_alike")
+}
+"""Of the newest batch of completions; `groups_alike`: share of prompts without any difference."""
+DR_GRPO_ADVANTAGES = {
+    statistic: f"dr_grpo/advantages_{statistic}" for statistic in ("variance", "skewness")
+}
+DR_COMPONENT = {part: f"training_step/dr_component_{part}" for part in ("policy", "kl")}
+ACCELERATE_SYNC = "accelerate/sync_gradients"
+ACCELERATE_DEVICE = "accelerate/device"
+DDP = {
+    fact: f"ddp/{fact}"
+    for fact in ("num_processes", "process_index", "local_process_index", "sync_gradients")
+}
+EXAMPLE_COMPLETION = "examples/completion"

@@ -18,6 +18,7 @@ class SeedStream(IntEnum):
     EVALUATION = 1
     FINAL_EVALUATION = 2
     FLOOR = 3
+    PROMPTS = 4
 
 
 def stream_seeds(seed: int, stream: SeedStream, count: int) -> list[int]:

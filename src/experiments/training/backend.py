@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from ..domain.errors import UsageError
+from ..config.algorithms import is_language
+from ..domain.errors import MissingExtraError, UsageError
 from ..domain.paths import AttemptPaths
 from ..domain.records import TrainerConfig
 from ..durability.segments import SegmentWriter
@@ -17,7 +19,10 @@ from .evaluation import Episode
 
 Metrics = dict[str, float]
 
-BACKENDS: Mapping[str, str] = {"sb3": ".sb3.backend:StableBaselines"}
+BACKENDS: Mapping[str, str] = {
+    "sb3": ".sb3.backend:StableBaselines",
+    "trl": ".trl.backend:LanguageModels",
+}
 """Name to ``module:Class``, relative to this package; imported when asked for."""
 
 
@@ -71,6 +76,10 @@ class Description:
     """Trainable parameters of the policy."""
     planned_timesteps: int
     """Timesteps that will be trained, after rounding to whole rollouts."""
+    shortest_row: int | None = None
+    """Timesteps between two rows of the journal, at least, where they are slow; else the usual."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """What else is known from the start and is no number, by the name of its metric."""
 
 
 @dataclass(frozen=True)
@@ -153,14 +162,35 @@ class Backend(Protocol):
         """Release environments and undo what was changed in the process."""
 
 
+def backend_of(algorithm: str) -> str:
+    """The name of the backend that trains an algorithm."""
+    return "trl" if is_language(algorithm) else "sb3"
+
+
+def check_extra(algorithm: str) -> None:
+    """Refuse an algorithm whose library is optional and missing.
+
+    Raises:
+        MissingExtraError: naming the extra.
+    """
+    if is_language(algorithm) and find_spec("trl") is None:
+        raise MissingExtraError(
+            f"{algorithm} needs TRL, which is not installed",
+            remedy="pip install 'rl-experiments[llm]'",
+        )
+
+
 def create_backend(name: str, config: TrainerConfig) -> Backend:
     """An instance of the backend with this name.
 
     Raises:
         UsageError: when there is none.
+        MissingExtraError: when its library is not installed.
     """
     if name not in BACKENDS:
         raise UsageError(f"unknown backend {name!r}", remedy=f"use one of {', '.join(BACKENDS)}")
+    if name == "trl":
+        check_extra(config.algorithm)
     module, _, attribute = BACKENDS[name].partition(":")
     backend = getattr(import_module(module, __package__), attribute)
     return cast("Backend", backend(config))

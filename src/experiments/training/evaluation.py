@@ -38,6 +38,8 @@ class Episode:
     length: int = 0
     actions: list[Any] | None = None
     """Kept for the first few episodes only."""
+    text: str | None = None
+    """What was said in it, where a language model speaks; of the first few episodes only."""
 
 
 class Policy(Protocol):

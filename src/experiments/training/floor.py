@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from ..config.algorithms import is_language
 from ..domain.errors import NonFiniteError
 from ..domain.records import Floor, TrainerConfig
 from ..domain.seeds import SeedStream, stream_seeds
+from .backend import check_extra
 from .determinism import generators_restored, seed_generators
 from .evaluation import Episode, RecurrentState, play
 from .sb3.environments import evaluation_environment, register_environments
@@ -52,6 +54,8 @@ def measure_floor(config: TrainerConfig) -> Floor:
     Raises:
         NonFiniteError: when a return is a NaN or an infinity.
     """
+    if is_language(config.algorithm):
+        return _floor(_random_dialogues(config))
     register_environments(config)
     make = partial(evaluation_environment, config)
     seeds = stream_seeds(config.seed, SeedStream.FLOOR, MOST_EPISODES)
@@ -67,6 +71,13 @@ def measure_floor(config: TrainerConfig) -> Floor:
             if sum(episode.length for episode in episodes) >= ENOUGH_STEPS:
                 break
     return _floor(episodes)
+
+
+def _random_dialogues(config: TrainerConfig) -> list[Episode]:
+    check_extra(config.algorithm)
+    from .trl.episodes import random_episodes  # needs the extra
+
+    return random_episodes(config, stream_seeds(config.seed, SeedStream.FLOOR, MOST_EPISODES))
 
 
 def _floor(episodes: list[Episode]) -> Floor:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
+from ..domain import metric_names
 from ..domain.records import EvaluationPoint, TrainerConfig
 from ..domain.seeds import SeedStream, stream_seeds
 from .backend import Backend, Description, Metrics, Trained
@@ -21,9 +22,9 @@ SHORTEST_ROW, LONGEST_ROW = 100, 5_000
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def row_interval(planned_timesteps: int) -> int:
-    """Timesteps between two journal rows."""
-    return min(max(SHORTEST_ROW, planned_timesteps // ROWS), LONGEST_ROW)
+def row_interval(planned_timesteps: int, shortest: int | None = None) -> int:
+    """Timesteps between two journal rows; a backend whose steps take longer has shorter ones."""
+    return min(max(shortest or SHORTEST_ROW, planned_timesteps // ROWS), LONGEST_ROW)
 
 
 class Journal(Protocol):
@@ -46,11 +47,11 @@ class RunRecorder:
     Rows and evaluations fall on the first boundary at or after each multiple of their interval.
     """
 
-    def __init__(self, config: TrainerConfig, backend: Backend, planned: int) -> None:
+    def __init__(self, config: TrainerConfig, backend: Backend, description: Description) -> None:
         self._config = config
         self._backend = backend
         self._journal: Journal = SilentJournal()
-        self._row_interval = row_interval(planned)
+        self._row_interval = row_interval(description.planned_timesteps, description.shortest_row)
         self._next_row = self._row_interval
         self._next_evaluation = config.evaluation.frequency
         self._started = time.perf_counter()
@@ -78,6 +79,8 @@ class RunRecorder:
             policy=description.policy,
             parameters=description.parameters,
         )
+        for name, text in description.texts.items():
+            self._journal.append("text", 0, name=name, text=text)
         self._started = time.perf_counter()
 
     def capture(self) -> dict[str, Any]:
@@ -157,6 +160,9 @@ class RunRecorder:
         self.points.append(evaluation_point(episodes, step, final=final))
         seconds = time.perf_counter() - started
         self._journal.append("evaluation", step, **_evaluation_fields(episodes, final, seconds))
+        if episodes[0].text is not None:
+            name = metric_names.EXAMPLE_COMPLETION
+            self._journal.append("text", step, name=name, text=episodes[0].text)
         self.evaluation_time += time.perf_counter() - started
         self._measuring.after_evaluation(step, len(self.points), self._journal.append, final=final)
         return episodes

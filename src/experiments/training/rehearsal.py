@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-from ..config.algorithms import Family
+from ..config.algorithms import Family, is_language
 from ..domain.paths import AttemptPaths
 from ..domain.records import RunEstimate, RunKey, TrainerConfig
 from ..domain.seeds import SeedStream, stream_seeds
@@ -18,6 +18,7 @@ from ..domain.units import MIB
 from . import process_memory
 from .backend import Backend, Description, create_backend
 from .evaluation import Environment, parallel
+from .language_rehearsal import rehearse_language
 from .laps import LapTimer
 from .recording import row_interval
 from .sb3.first_step import warm_up
@@ -82,6 +83,9 @@ def rehearse(run: RunKey, config: TrainerConfig, steps: int | None = None) -> Ru
         steps: timesteps to train; None takes just enough for an update.
     """
 
+    if is_language(config.algorithm):
+        return rehearse_language(run, config, steps)
+
     def evaluate_and_save(backend: Backend, _: Description) -> int:
         backend.evaluate(stream_seeds(config.seed, SeedStream.EVALUATION, 1), deterministic=True)
         return _saved_bytes(backend)
@@ -98,6 +102,9 @@ def probe(run: RunKey, config: TrainerConfig) -> RunEstimate:
 
     It has an update of the real minibatch, unless the environment is too slow to fill one soon.
     """
+
+    if is_language(config.algorithm):
+        return rehearse_language(run, config)
 
     def expect_size(_: Backend, description: Description) -> int:
         return description.parameters * PARAMETER_BYTES

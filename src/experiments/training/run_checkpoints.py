@@ -30,6 +30,9 @@ LIBRARIES = (
     "box2d",
     "mujoco",
     "ale-py",
+    "trl",
+    "transformers",
+    "accelerate",
 )
 """Other versions of these may compute other bits, where they are installed."""
 _COMPARED_BYTES = 1 << 16

@@ -7,10 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..config.algorithms import Family, algorithms, canonical_name
+from ..config.generations import generation_of
 from ..domain.records import TrainerConfig
 
 Settings = Mapping[str, Any]
 
+BATCHES = 3
+"""Batches of completions that a short training of a language model draws."""
 REPLAY_ROWS = 1000
 """Rows of a shortened replay buffer for each environment."""
 
@@ -62,6 +65,8 @@ def shortened(config: TrainerConfig, brevity: Brevity, steps: int | None = None)
         case Family.EVOLUTION:
             changed["n_delta"] = min(settings["n_delta"], brevity.directions)
             enough = 1
+        case Family.LANGUAGE:
+            enough = BATCHES * generation_of(settings).optimizer_steps
     hyperparameters = {**config.hyperparameters, **changed}
     total = min(steps or enough, config.total_timesteps)
     return replace(config, hyperparameters=hyperparameters, total_timesteps=total, run_dir=None)
@@ -73,6 +78,8 @@ def planned_timesteps(config: TrainerConfig) -> int:
     rollout = 1
     if family_of(config) is Family.ON_POLICY:
         rollout = settings["n_steps"] * config.n_envs
+    elif family_of(config) is Family.LANGUAGE:
+        rollout = generation_of(settings).optimizer_steps
     elif family_of(config) is Family.OFF_POLICY:
         rollout = (_frequency(settings) or 1) * config.n_envs
     return -(-config.total_timesteps // rollout) * rollout

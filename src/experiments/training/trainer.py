@@ -16,6 +16,7 @@ from .backend import (
     Description,
     NotRestoredError,
     Trained,
+    backend_of,
     create_backend,
 )
 from .checkpointing import Checkpointing
@@ -31,7 +32,7 @@ class Trainer:
 
     Args:
         config: everything that training depends on.
-        backend: the learning library.
+        backend: the learning library; None takes the one that has the algorithm.
         asked_to_stop: looked at between rollouts; once it is true the run saves what it needs to
             go on, and stops.
     """
@@ -40,11 +41,11 @@ class Trainer:
         self,
         config: TrainerConfig,
         *,
-        backend: str = "sb3",
+        backend: str | None = None,
         asked_to_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self.config = config
-        self._backend_name = backend
+        self._backend_name = backend or backend_of(config.algorithm)
         self._asked_to_stop = asked_to_stop
         self._checkpoints = RunCheckpoints(config) if config.checkpoints else None
 
@@ -73,7 +74,7 @@ class Trainer:
             backend = stack.enter_context(closing(create_backend(self._backend_name, self.config)))
             heartbeat.follow(backend.activity)
             description = backend.build()
-            recorder = RunRecorder(self.config, backend, description.planned_timesteps)
+            recorder = RunRecorder(self.config, backend, description)
             log = stack.enter_context(RunLog(self.config))
             if saved is None:
                 recorder.start(description, log.begin())
@@ -160,4 +161,5 @@ def _prediction(number: int, episode: Episode) -> dict[str, Any]:
         "return": episode.reward_sum,
         "length": episode.length,
     }
-    return record if episode.actions is None else {**record, "actions": episode.actions}
+    more = {"actions": episode.actions, "text": episode.text}
+    return record | {name: value for name, value in more.items() if value is not None}

@@ -1,0 +1,74 @@
+"""Judges an arm that trains a language model: its task, its model, and what it has no use for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..domain.errors import Problem
+from ..tasks import TaskRefusedError, make_task
+from .generations import generation_problems
+from .models import Configuration
+from .problems import at, shown
+
+Pointer = tuple[str | int, ...]
+
+WITHOUT_USE = ("n_envs", "vec_env", "wrappers", "normalize", "policy", "preset")
+"""Settings of arms that act in environments."""
+UNKNOWN_ENVIRONMENT = "?"
+"""Stands for a name that the file got wrong."""
+
+
+def language_problems(
+    configuration: Configuration,
+    settings: Mapping[str, Any],
+    where: Pointer,
+    modules: Sequence[str] = (),
+) -> Iterator[Problem]:
+    """Everything about a language model's arm that training would refuse, or never mean."""
+    here = (*where, "hyperparameters")
+    yield from _without_use(configuration, where)
+    yield from _task_problems(configuration, where, modules)
+    yield from generation_problems(settings, here)
+    yield from _model_problems(settings["model_name"], here)
+
+
+def is_local(model_name: str) -> bool:
+    """Whether a model's name is a path, and not that of a hub."""
+    return model_name.startswith((".", "/", "~"))
+
+
+def _without_use(configuration: Configuration, where: Pointer) -> Iterator[Problem]:
+    defaults = type(configuration).model_fields
+    for name in WITHOUT_USE:
+        value = getattr(configuration, name)
+        if value != defaults[name].default:
+            message = f"{configuration.algorithm} trains a language model and has no use for it"
+            yield Problem(at(*where, name), message, shown(value), "leave it out")
+
+
+def _task_problems(
+    configuration: Configuration, where: Pointer, modules: Sequence[str]
+) -> Iterator[Problem]:
+    name = configuration.environment
+    if name == UNKNOWN_ENVIRONMENT:
+        return
+    try:
+        make_task(name, configuration.environment_kwargs, modules)
+    except TaskRefusedError as error:
+        pointer: Pointer = (*where, "environment")
+        value: Any = name
+        if error.is_of_settings:
+            pointer, value = (*where, "environment_kwargs"), configuration.environment_kwargs
+        yield Problem(at(*pointer), error.message, shown(value), error.allowed, error.suggestion)
+
+
+def _model_problems(name: str, here: Pointer) -> Iterator[Problem]:
+    if is_local(name) and not (Path(name).expanduser() / "config.json").is_file():
+        yield Problem(
+            at(*here, "model_name"),
+            "no model lies there: a folder with config.json, weights and tokenizer is needed",
+            shown(name),
+            'give another folder, the id of a model on a hub, or "tiny"',
+        )

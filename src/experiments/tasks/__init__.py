@@ -1,0 +1,19 @@
+"""Language tasks with a reward that can be checked: what is asked, how a dialogue goes on.
+
+Plain Python: nothing here knows of models or tokens, so that checking an experiment file needs no
+learning library.
+"""
+
+from .registry import TASKS, TaskRefusedError, find_task, make_task
+from .task import Dialogue, Task, dialogue, generator
+
+__all__ = [
+    "TASKS",
+    "Dialogue",
+    "Task",
+    "TaskRefusedError",
+    "dialogue",
+    "find_task",
+    "generator",
+    "make_task",
+]

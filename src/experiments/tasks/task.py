@@ -1,0 +1,85 @@
+"""What a language task must offer, and how its problems are drawn by seed."""
+
+from __future__ import annotations
+
+import random
+import zlib
+from collections.abc import Callable, Iterator
+from typing import ClassVar, Protocol, TypeVar
+
+HELD_OUT_SHARE = 5
+"""One problem in so many is kept for evaluation."""
+MOST_DRAWS = 10_000
+"""A task whose problems are all on one side is refused instead of drawn from for ever."""
+
+Problem = TypeVar("Problem")
+
+
+class Dialogue(Protocol):
+    """One problem while it is being solved; used by one rollout, in the order of its turns."""
+
+    @property
+    def opening(self) -> str:
+        """What the model is asked first."""
+
+    def reply(self, said: str) -> str | None:
+        """Take what the model said; what it hears next, None where the dialogue has ended."""
+
+    @property
+    def reward(self) -> float:
+        """What the dialogue was worth so far, 0 to 1."""
+
+
+class Task(Protocol):
+    """A family of problems; instances hold settings alone and can be shared."""
+
+    turns: int
+    """Turns of the model in one dialogue, at most."""
+    instructions: ClassVar[str]
+    """What a model with a chat template is told before the opening."""
+    alphabet: ClassVar[str]
+    """Every character that openings, replies and demonstrations are made of."""
+
+    def begin(self, rng: random.Random, *, held_out: bool) -> Dialogue:
+        """Draw a problem of the training side, or of the side that evaluation keeps."""
+
+    def demonstrate(self, rng: random.Random) -> list[str]:
+        """A dialogue as a poor pupil leads it: opening, what is said, the reply, and so on.
+
+        The tiny model is trained on such dialogues before reinforcement learning begins; most of
+        them end badly, so that there is something to learn. Both sides' problems occur.
+        """
+
+
+def dialogue(task: Task, seed: int, *, held_out: bool) -> Dialogue:
+    """The problem that a seed stands for."""
+    return task.begin(generator(seed), held_out=held_out)
+
+
+def generator(seed: int) -> random.Random:
+    """What problems are drawn from."""
+    return random.Random(seed)  # noqa: S311 - problems are no secrets
+
+
+def is_held_out(problem: str) -> bool:
+    """Whether a problem is kept for evaluation: decided by its text alone, for every seed."""
+    return zlib.crc32(problem.encode()) % HELD_OUT_SHARE == 0
+
+
+def drawn(
+    draw: Callable[[], Problem], *, held_out: bool, text: Callable[[Problem], str] = str
+) -> Problem:
+    """The first problem drawn that lies on the side that is asked for.
+
+    Raises:
+        LookupError: when there seems to be none.
+    """
+    for problem in _draws(draw):
+        if is_held_out(text(problem)) is held_out:
+            return problem
+    raise LookupError("the task has too few problems: some must be left for evaluation")
+
+
+def _draws(draw: Callable[[], Problem]) -> Iterator[Problem]:
+    for _ in range(MOST_DRAWS):
+        yield draw()

@@ -1,0 +1,253 @@
+"""GRPO and Dr. GRPO through the trainer: their journal, going on, several processes, learning."""
+
+from __future__ import annotations
+
+import json
+import sys
+import zipfile
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from src.experiments.domain.errors import NonFiniteError, RunStoppedError, TrainingError
+from src.experiments.domain.paths import RunPaths
+from src.experiments.domain.records import CheckpointProtocol, EvaluationProtocol, TrainerConfig
+from src.experiments.durability.journal import read_journal, without_wall_clock
+from src.experiments.tasks.arithmetic import Question
+from src.experiments.training import Trainer
+from src.experiments.training.backend import Metrics, create_backend
+from src.experiments.training.floor import measure_floor
+from tests.language import QUICK, needs_trl, newborn
+
+pytestmark = [pytest.mark.integration, needs_trl]
+
+SHARED = {
+    f"rollouts/{name}"
+    for name in (
+        "returns_sum", "returns_mean", "returns_std", "returns_max", "returns_min",
+        "returns_best_mean", "advantages_mean", "advantages_std", "total_rollouts", "batch_step",
+    )
+} | {
+    "training_step/loss", "training_step/grad_norm", "training_step/learning_rate",
+    "training_epoch/loss_mean", "training_epoch/loss_std", "training_epoch/grad_norm_mean",
+    "training_epoch/grad_norm_max", "training/invalid_loss_count", "accelerate/sync_gradients",
+    "batch_returns/mean", "batch_returns/groups_alike", "trl/entropy",
+}  # fmt: skip
+OF_KL = {
+    "rollouts/kl_mean", "rollouts/kl_std", "rollouts/kl_max", "training_step/kl",
+    "training_epoch/kl_mean", "training_epoch/kl_std",
+}  # fmt: skip
+OF_DR_GRPO = {
+    "dr_grpo/advantages_variance", "dr_grpo/advantages_skewness",
+    "training_step/dr_component_policy",
+}  # fmt: skip
+
+
+def run_config(folder: Path, algorithm: str = "GRPO", **settings: Any) -> TrainerConfig:
+    return TrainerConfig(
+        algorithm,
+        "arithmetic",
+        8,
+        seed=3,
+        hyperparameters={**QUICK, "model_name": newborn(), "num_iterations": 2, **settings},
+        evaluation=EvaluationProtocol(4, 8, deterministic=False, final_episodes=8),
+        device="cpu",
+        run_dir=folder / "runs" / "baseline_seed3",
+        checkpoints=folder / "checkpoints" / "baseline_seed3",
+        checkpoint=CheckpointProtocol(frequency=2, keep=2),
+    )
+
+
+def journal(config: TrainerConfig) -> list[Any]:
+    assert config.run_dir is not None
+    records = read_journal(RunPaths(config.run_dir).journal)
+    return [without_wall_clock(each) for each in records]
+
+
+def metrics(config: TrainerConfig) -> Metrics:
+    return [each["metrics"] for each in journal(config) if each["kind"] == "metrics"][-1]
+
+
+def test_a_run_tells_every_metric_and_leaves_a_model_that_loads(tmp_path: Path) -> None:
+    config = run_config(tmp_path, "DR_GRPO", beta=0.1)
+    result = Trainer(config).train()
+
+    told = metrics(config)
+    assert SHARED | OF_KL | OF_DR_GRPO | {"training_step/dr_component_kl"} <= set(told)
+    assert told["rollouts/total_rollouts"] == 8 * told["rollouts/batch_step"] == 32
+    texts = [each for each in journal(config) if each["kind"] == "text"]
+    assert {each["name"] for each in texts} == {"accelerate/device", "examples/completion"}
+    assert result.total_timesteps == 8
+    assert 0 <= result.final_mean_reward <= 1
+    assert json.loads((tmp_path / "runs/baseline_seed3/attempt-1/predictions.json").read_text())
+    check_model(Path(str(result.model_path)), tmp_path / "unpacked")
+
+
+def check_model(archive: Path, folder: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    with zipfile.ZipFile(archive) as file:
+        file.extractall(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    tokens = AutoTokenizer.from_pretrained(folder)("1+2=", return_tensors="pt")
+    assert model(**tokens).logits.shape[:2] == (1, 4)
+
+
+@pytest.mark.slow
+def test_what_grpo_lacks_is_absent(tmp_path: Path) -> None:
+    config = run_config(tmp_path)
+    Trainer(config).train()
+
+    told = set(metrics(config))
+    assert told >= SHARED
+    assert not told & (OF_KL | OF_DR_GRPO)
+    assert not [name for name in told if name.startswith(("dr_grpo/", "ddp/", "system/gpu"))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_run_that_was_stopped_goes_on_as_if_it_never_had_been(
+    tmp_path: Path, processes: int
+) -> None:
+    settings = {"processes": processes, "per_device_train_batch_size": 8 // processes, "beta": 0.1}
+    whole = run_config(tmp_path / "whole", **settings)
+    expected = Trainer(whole).train()
+    config = run_config(tmp_path / "stopped", **settings)
+    for attempt in (1, 2):
+        asked = asks_after(2 * attempt, config)
+        with pytest.raises(RunStoppedError):
+            Trainer(replace(config, attempt=attempt), asked_to_stop=asked).train()
+    result = Trainer(replace(config, attempt=3)).train()
+
+    assert result.parameters_sha256 == expected.parameters_sha256
+    assert journal(config) == journal(whole)
+
+
+def asks_after(step: int, config: TrainerConfig) -> Callable[[], bool]:
+    assert config.run_dir is not None
+    path = RunPaths(config.run_dir).journal
+    return lambda: path.exists() and any(each["step"] >= step for each in read_journal(path))
+
+
+@pytest.mark.slow
+def test_two_processes_learn_from_one_batch_and_come_to_equal_parameters(tmp_path: Path) -> None:
+    config = run_config(tmp_path, processes=2, per_device_train_batch_size=4)
+    Trainer(config).train()
+
+    told = metrics(config)
+    assert told["ddp/num_processes"] == 2
+    assert told["rollouts/total_rollouts"] == 32
+    assert not followers()
+
+
+@pytest.mark.slow
+def test_the_end_of_one_process_fails_the_run_by_name(tmp_path: Path) -> None:
+    config = run_config(tmp_path, processes=2, per_device_train_batch_size=4)
+
+    class Ending:
+        next_step = 2
+
+        def observe(self, step: int, collect: Callable[[], Metrics]) -> None:
+            self.next_step = 1000
+            followers()[0].kill()
+
+    with closing(create_backend("trl", config)) as backend:
+        backend.build()
+        with pytest.raises(TrainingError, match="process 2 of 2 ended with code -9"):
+            backend.train(Ending())
+
+
+def followers() -> list[psutil.Process]:
+    found = psutil.Process().children(recursive=True)
+    return [each for each in found if any("follower" in word for word in each.cmdline())]
+
+
+@pytest.mark.slow
+def test_the_launcher_of_somebody_else_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0")):
+        monkeypatch.setenv(name, value)
+    from src.experiments.training.trl.ranks import Ranks
+
+    with pytest.raises(TrainingError, match="2 processes were asked for, and 1 would train"):
+        Ranks(0, 2).check_count(1)
+
+
+@pytest.mark.slow
+def test_a_parameter_that_is_no_number_ends_the_run_by_name(tmp_path: Path) -> None:
+    import torch
+
+    class Spoiling:
+        next_step = 2
+
+        def observe(self, step: int, collect: Callable[[], Metrics]) -> None:
+            values = next(backend.learning.model.parameters())  # type: ignore[attr-defined]
+            with torch.no_grad():
+                values.fill_(float("nan"))
+
+    with closing(create_backend("trl", run_config(tmp_path))) as backend:
+        backend.build()
+        with pytest.raises(
+            NonFiniteError, match=r"parameter model\.embed_tokens\.weight at step 2"
+        ):
+            backend.train(Spoiling())
+
+
+@pytest.mark.slow
+def test_a_reward_that_is_no_number_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = property(lambda _: float("nan"), lambda *_: None)
+    monkeypatch.setattr(Question, "reward", nothing, raising=False)
+    with pytest.raises(NonFiniteError, match="return of a completion at step 0"):
+        Trainer(run_config(tmp_path)).train()
+
+
+@pytest.mark.slow
+def test_the_floor_of_a_task_is_next_to_nothing(tmp_path: Path) -> None:
+    floor = measure_floor(run_config(tmp_path))
+
+    assert 0 <= floor.return_mean < 0.2
+    assert floor == measure_floor(run_config(tmp_path))
+
+
+@pytest.mark.slow
+def test_the_reward_of_the_calculator_rises(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    settings = {
+        "model_name": "tiny",
+        "learning_rate": 5e-4,
+        "warmup_steps": 10,
+        "num_generations": 16,
+        "per_device_train_batch_size": 64,
+        "max_completion_length": 48,
+        "gradient_checkpointing": False,
+    }
+    config = TrainerConfig(
+        "GRPO", "multiturn_calculator", 60, seed=1, hyperparameters=settings, device="cpu"
+    )
+    with closing(create_backend("trl", config)) as backend:
+        backend.build()
+        before, after = [], []
+        before += backend.evaluate(range(200), deterministic=False)
+        backend.train(Unobserved())
+        after += backend.evaluate(range(200), deterministic=False)
+
+    assert 0.15 < sum(each.reward_sum for each in before) / 200 < 0.5
+    assert sum(each.reward_sum for each in after) / 200 > 0.5
+    assert "calc(" in str(after[0].text)
+
+
+class Unobserved:
+    next_step = sys.maxsize
+
+    def observe(self, step: int, collect: Callable[[], Metrics]) -> None:
+        raise AssertionError(step)

@@ -1,0 +1,35 @@
+"""A language model that knows nothing, for tests that need one; made once a process."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+HAS_TRL = find_spec("trl") is not None
+needs_trl = pytest.mark.skipif(not HAS_TRL, reason="the extra [llm] is not installed")
+
+QUICK = {
+    "learning_rate": 1e-3,
+    "num_generations": 4,
+    "per_device_train_batch_size": 8,
+    "max_completion_length": 4,
+    "gradient_checkpointing": False,
+}
+"""Hyperparameters under which a step takes some hundredths of a second."""
+
+
+@cache
+def newborn(task: str = "arithmetic", width: int = 16) -> str:
+    """The folder of a model that was hardly trained."""
+    from src.experiments.tasks import make_task
+    from src.experiments.training.heartbeat import Tally
+    from src.experiments.training.trl import tiny_model
+
+    folder = Path(tempfile.mkdtemp(prefix="newborn-")) / "model"
+    recipe = tiny_model.Pretraining(width=width, layers=1, steps=5, batch=16)
+    tiny_model.make_model(make_task(task, {}), recipe, Tally(), folder)
+    return str(folder)

@@ -1,0 +1,188 @@
+"""What a file may say of GRPO, and what is refused before anything is written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from src.experiments.cli.grpo import OURS
+from src.experiments.cli.grpo_flags import GrpoFlags, overrides_of
+from src.experiments.config import (
+    audit,
+    load_experiment_file,
+    parse_experiment,
+    planned_timesteps,
+    trainer_config,
+)
+from src.experiments.config.algorithms import LANGUAGE_TABLE
+from src.experiments.domain.errors import ConfigurationError, MissingExtraError
+from src.experiments.training.backend import backend_of, create_backend
+from tests.language import HAS_TRL, needs_trl
+
+ARM: dict[str, Any] = {
+    "algorithm": "GRPO",
+    "environment": "arithmetic",
+    "hyperparameters": {"num_generations": 4, "per_device_train_batch_size": 8},
+    "training_steps": 10,
+    "seed": 1,
+}
+VARIANT = {"extends": "baseline", "algorithm": "DR_GRPO"}
+
+
+def problems(change: dict[str, Any], **more: Any) -> dict[str, str]:
+    document = {"baseline_config": {**ARM, **change}, "variant_config": VARIANT, **more}
+    with pytest.raises(ConfigurationError) as caught:
+        parse_experiment(document)
+    return {problem.pointer: str(problem) for problem in caught.value.problems}
+
+
+def with_settings(**settings: Any) -> dict[str, Any]:
+    return {"hyperparameters": {**ARM["hyperparameters"], **settings}}
+
+
+def test_a_variant_that_extends_the_other_algorithm_inherits_its_hyperparameters() -> None:
+    config = parse_experiment({"baseline_config": ARM, "variant_config": VARIANT})
+
+    assert config.variant_config.hyperparameters == ARM["hyperparameters"]
+    assert [each.pointer for each in audit(config).differences] == ["/algorithm"]
+    assert audit(config).warnings[:1] != ("the arms differ in 2 settings",)
+
+
+@pytest.mark.parametrize(
+    ("settings", "steps", "planned"),
+    [
+        ({}, 10, 10),
+        ({"num_iterations": 4}, 10, 12),
+        ({"generation_batch_size": 32}, 10, 12),
+        ({"steps_per_generation": 6, "gradient_accumulation_steps": 2}, 10, 12),
+        ({"generation_batch_size": 32, "processes": 2}, 9, 10),
+    ],
+)
+def test_steps_are_rounded_up_to_whole_batches_of_completions(
+    settings: dict[str, Any], steps: int, planned: int
+) -> None:
+    arm = {**ARM, **with_settings(**settings), "training_steps": steps}
+
+    assert planned_timesteps(arm) == planned
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer", "message"),
+    [
+        ({"environment": "arithmetics"}, "environment", "did you mean 'arithmetic'"),
+        ({"environment": "CartPole-v1"}, "environment", "unknown task"),
+        ({"environment": "os:path"}, "environment", "no module is imported"),
+        ({"environment_kwargs": {"largest": 1}}, "environment_kwargs", "largest must be"),
+        ({"n_envs": 2}, "n_envs", "has no use for it"),
+        ({"normalize": True}, "normalize", "has no use for it"),
+        ({"policy": "MlpPolicy"}, "policy", "has no use for it"),
+        (with_settings(loss_type="dapo"), "hyperparameters/loss_type", "GRPO or DR_GRPO"),
+        (with_settings(learning_rate=0), "hyperparameters/learning_rate", "greater than 0"),
+        (with_settings(dtype="float8"), "hyperparameters/dtype", "must be one of float32"),
+        (with_settings(groups=3), "hyperparameters/groups", "no such hyperparameter"),
+        (with_settings(model_name="./nowhere"), "hyperparameters/model_name", "no model lies"),
+        (with_settings(num_generations=3), "hyperparameters/num_generations", "must divide the 8"),
+        (
+            with_settings(generation_batch_size=12),
+            "hyperparameters/generation_batch_size",
+            "must be a multiple of per_device_train_batch_size × processes (8)",
+        ),
+        (
+            with_settings(generation_batch_size=16, steps_per_generation=2),
+            "hyperparameters/steps_per_generation",
+            "contradicts",
+        ),
+        (
+            with_settings(steps_per_generation=3, gradient_accumulation_steps=2),
+            "hyperparameters/gradient_accumulation_steps",
+            "must divide the 3 minibatches",
+        ),
+    ],
+)
+def test_what_could_not_be_trained_is_refused_at_its_place(
+    change: dict[str, Any], pointer: str, message: str
+) -> None:
+    assert message in problems(change)[f"/baseline_config/{pointer}"]
+
+
+def test_checkpoints_between_batches_alone_are_accepted() -> None:
+    change = with_settings(num_iterations=4)
+
+    found = problems(change, checkpoint={"frequency": 6})
+    assert "must be a multiple of 4" in found["/checkpoint/frequency"]
+    document = {"baseline_config": {**ARM, **change}, "variant_config": VARIANT}
+    assert parse_experiment({**document, "checkpoint": {"frequency": 8}}).checkpoint.frequency == 8
+    assert parse_experiment(document).checkpoint.frequency == 10_000
+
+
+def test_arms_on_different_tasks_are_refused() -> None:
+    variant = {**VARIANT, "environment": "multiturn_qa"}
+    with pytest.raises(ConfigurationError, match="the baseline trains on arithmetic"):
+        parse_experiment({"baseline_config": ARM, "variant_config": variant})
+
+
+@pytest.mark.skipif(HAS_TRL, reason="TRL is installed")
+def test_without_the_extra_the_remedy_is_named() -> None:
+    config = trainer_config(ARM, seed=1)
+
+    assert backend_of(config.algorithm) == "trl"
+    with pytest.raises(MissingExtraError, match="GRPO needs TRL"):
+        create_backend("trl", config)
+
+
+@needs_trl
+def test_the_committed_table_is_what_the_installed_trl_says() -> None:
+    from src.experiments.training.trl.signatures import signature_table
+
+    assert json.loads(LANGUAGE_TABLE.read_text(encoding="utf-8")) == signature_table()
+
+
+def meant(flags: GrpoFlags, path: Path = OURS, *, is_ours: bool = True) -> dict[str, Any]:
+    """The baseline's hyperparameters that flags come to."""
+    told = overrides_of(flags, json.loads(path.read_text(encoding="utf-8")), is_ours=is_ours)
+    config = load_experiment_file(path, told)
+    assert config.baseline_config.hyperparameters == config.variant_config.hyperparameters
+    return dict(config.baseline_config.hyperparameters)
+
+
+def test_the_flags_of_the_older_scripts_are_hyperparameters() -> None:
+    flags = GrpoFlags(
+        lr=1e-5, group_size=8, rollouts_per_step=8, train_batch_size=8, temperature=0.8,
+        max_length=1024, max_prompts=100,
+    )  # fmt: skip
+    settings = meant(flags)
+
+    assert settings["learning_rate"] == 1e-5
+    assert (settings["num_generations"], settings["generation_batch_size"]) == (8, 64)
+    assert settings["per_device_train_batch_size"] == 8
+    assert (settings["temperature"], settings["max_completion_length"]) == (0.8, 1024)
+    assert settings["max_prompts"] == 100
+
+
+def test_a_larger_model_is_not_trained_at_the_tiny_one_s_rate() -> None:
+    settings = meant(GrpoFlags(model_name="Qwen/Qwen2.5-3B-Instruct"))
+
+    assert settings["learning_rate"] < 1e-5
+    assert settings["per_device_train_batch_size"] == settings["num_generations"] == 8
+    assert settings["gradient_checkpointing"] is True
+
+
+def test_a_named_file_keeps_what_no_flag_changes(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps({"baseline_config": ARM, "variant_config": VARIANT}))
+
+    assert meant(GrpoFlags(), path, is_ours=False) == ARM["hyperparameters"]
+    assert meant(GrpoFlags(lr=0.1), path, is_ours=False)["learning_rate"] == 0.1
+
+
+def test_seed_task_and_checkpoints_of_the_flags_are_the_experiment_s() -> None:
+    flags = GrpoFlags(seed=7, task="multiturn_calculator", checkpoint_interval=30)
+    told = overrides_of(flags, json.loads(OURS.read_text(encoding="utf-8")), is_ours=True)
+    config = load_experiment_file(OURS, told)
+
+    assert config.seed_list == [7]
+    assert config.variant_config.environment == "multiturn_calculator"
+    assert config.checkpoint.frequency == 30

@@ -1,0 +1,184 @@
+"""The language tasks: what they ask, what they pay, and what a pupil makes of them."""
+
+from __future__ import annotations
+
+import sys
+from fractions import Fraction
+from types import ModuleType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from src.experiments.tasks import TASKS, TaskRefusedError, dialogue, generator, make_task
+from src.experiments.tasks.arithmetic import Arithmetic, last_number
+from src.experiments.tasks.calculator import LONGEST, CalculationError, calculate, written
+from src.experiments.tasks.quiz import Quiz
+from src.experiments.tasks.tool_use import Calculation, calculator_says, called_with
+
+ALL = list(TASKS)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_equal_seeds_ask_equal_problems_and_others_ask_others(name: str) -> None:
+    task = make_task(name, {})
+    openings = [dialogue(task, seed, held_out=False).opening for seed in range(50)]
+
+    assert openings == [dialogue(task, seed, held_out=False).opening for seed in range(50)]
+    assert len(set(openings)) > 10
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_problem_of_training_is_one_of_evaluation(name: str) -> None:
+    task = make_task(name, {"largest": 9})
+    sides = [
+        {str(getattr(problem, "_problem", problem)) for problem in side}
+        for side in (
+            [dialogue(task, seed, held_out=held_out) for seed in range(2000)]
+            for held_out in (False, True)
+        )
+    ]
+
+    assert all(len(side) > 20 for side in sides)
+    assert not sides[0] & sides[1]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_pupil_speaks_the_task_s_alphabet_within_its_turns(name: str) -> None:
+    task, rng = make_task(name, {}), generator(3)
+    told = [task.demonstrate(rng) for _ in range(500)]
+
+    assert set("".join("".join(each) for each in told)) <= set(task.alphabet)
+    assert all(len(each) % 2 == 0 and len(each) // 2 <= task.turns for each in told)
+
+
+def test_the_last_number_of_an_answer_counts() -> None:
+    task = Arithmetic()
+    problem = dialogue(task, 1, held_out=False)
+    left_and_right = problem.opening.rstrip("=")
+    value = calculate(left_and_right)
+
+    assert problem.reply(f"{left_and_right} makes {value}.") is None
+    assert problem.reward == 1.0
+    problem.reply(f"{value + 1}")
+    assert problem.reward == 0.0
+    assert [last_number(text) for text in ("", "no", "3 or -4")] == [None, None, -4]
+
+
+def test_a_quiz_goes_on_from_the_right_total_and_pays_the_share_of_right_answers() -> None:
+    quiz = Quiz([3, 4, -5, 2])
+
+    assert quiz.opening == "3+4="
+    assert quiz.reply("7") == "-5="
+    assert quiz.reply("1") == "+2="
+    assert quiz.reply("(2+2=4)") is None
+    assert quiz.reward == pytest.approx(2 / 3)
+
+
+def test_a_call_is_answered_and_what_is_no_call_is_the_answer() -> None:
+    problem = Calculation("17*23", calls=1)
+
+    assert problem.reply("calc(17*23)") == "=391;"
+    assert problem.reply("391") is None
+    assert (problem.reward, problem.calls) == (1.0, 1)
+
+
+def test_a_call_too_many_is_no_answer_even_where_it_holds_the_right_number() -> None:
+    problem = Calculation("2*3", calls=1)
+    problem.reply("calc(2*3)")
+
+    assert problem.reply("calc(6)") is None
+    assert problem.reward == 0.0
+
+
+@pytest.mark.parametrize(
+    ("said", "expression"),
+    [
+        ("calc(2*(3+4))", "2*(3+4)"),
+        ("I use calculator(2*3).", "2*3"),
+        ('<tool_call>{"name": "c", "arguments": {"expression": "1/3"}}</tool_call>', "1/3"),
+        ("<tool_call>{broken</tool_call>", ""),
+        ("42", None),
+    ],
+)
+def test_calls_are_understood_in_each_of_their_forms(said: str, expression: str | None) -> None:
+    assert called_with(said) == expression
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("2+3*4", "14"),
+        ("(2+3)*4", "20"),
+        ("-3--4", "1"),
+        (" 7 / 2 ", "3.5"),
+        ("1/3", "0.333333"),
+        ("-1/3", "-0.333333"),
+        ("0.1+0.2", "0.3"),
+        ("2/3/4", "0.166667"),
+    ],
+)
+def test_the_calculator_works_out_sums_and_products(expression: str, value: str) -> None:
+    assert written(calculate(expression)) == value
+
+
+@pytest.mark.parametrize(
+    ("expression", "why"),
+    [
+        ("", "a number is missing"),
+        ("2+", "a number is missing"),
+        ("1/0", "division by zero"),
+        ("(1", "not closed"),
+        ("1)", "unexpected"),
+        ("2**9", "a number is missing"),
+        ("__import__('os')", "unexpected '_'"),
+        ("1e9", "unexpected 'e'"),
+        ("9" * (LONGEST + 1), "longer"),
+        ("(" * 50 + "1" + ")" * 50, "brackets"),
+        ("-" * 100 + "1", "brackets"),
+    ],
+)
+def test_the_calculator_refuses_everything_else_and_says_why(expression: str, why: str) -> None:
+    with pytest.raises(CalculationError, match=why.replace("(", r"\(")):
+        calculate(expression)
+    assert calculator_says(expression) == "=error;"
+
+
+@given(st.integers(0, 10**6), st.integers(1, 10**6), st.integers(1, 10**6))
+def test_the_calculator_is_exact(first: int, second: int, third: int) -> None:
+    assert calculate(f"{first}-{second}*({third}+{first})") == first - second * (third + first)
+    assert calculate(f"{first}/{second}/{third}") == Fraction(first, second * third)
+
+
+@given(st.text(max_size=60))
+def test_any_text_whatever_is_worked_out_or_refused(text: str) -> None:
+    assert calculator_says(text).startswith("=")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("arithmetics", {}, "unknown task"),
+        ("os:path", {}, "names a module"),
+        ("arithmetic", {"biggest": 4}, "arithmetic has no setting 'biggest', only largest, oper"),
+        ("arithmetic", {"largest": 2}, "largest must be"),
+        ("arithmetic", {"operations": "+*"}, "operations must be"),
+        ("multiturn_qa", {"turns": 1}, "turns must be"),
+        ("multiturn_calculator", {"calls": 0}, "calls must be"),
+    ],
+)
+def test_what_is_no_task_is_refused(name: str, settings: dict[str, object], message: str) -> None:
+    with pytest.raises(TaskRefusedError, match=message):
+        make_task(name, settings)
+
+
+def test_a_task_of_an_allowed_module_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("counting_tasks")
+    module.Counting = type("Counting", (Arithmetic,), {})  # type: ignore[attr-defined]
+    module.nothing = 1  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "counting_tasks", module)
+
+    made = make_task("counting_tasks:Counting", {"largest": 5}, ("counting_tasks",))
+    assert type(made).__name__ == "Counting"
+    with pytest.raises(TaskRefusedError, match="is no language task"):
+        make_task("counting_tasks:nothing", {}, ("counting_tasks",))
