@@ -133,8 +133,9 @@ def derive(records: int, folder: Path) -> float:
     from src.experiments.experiment import Experiment
 
     arm = {"algorithm": "PPO", "environment": "CartPole-v1", "training_steps": records}
+    variant = {"extends": "baseline", "hyperparameters": {"learning_rate": 0.001}}
     experiment = Experiment(
-        arm, arm, "a journal may be long", output_dir=folder, seeds=1, experiment_id="long"
+        arm, variant, "a journal may be long", output_dir=folder, seeds=1, experiment_id="long"
     )
     experiment.begin()
     journal = experiment.paths.run(experiment.runs()[0]).journal

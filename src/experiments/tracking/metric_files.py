@@ -29,6 +29,8 @@ EVALUATION_COLUMNS = ("arm", "seed", "step", "final", "episodes")
 
 MOST_WAITING_CHARACTERS = 4_000_000
 """Rows wait for each other up to this size, so that a file is not opened again for each run."""
+ROWS_AT_ONCE = 4_096
+"""Points that are written together."""
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _LONGEST_STEM = 120
@@ -113,8 +115,7 @@ class MetricFiles:
             rows = csv.reader(file)
             next(rows)
             for run, count in self._counts[metric]:
-                points = [_point(step, value) for _, _, step, value in islice(rows, count)]
-                yield run, ["[\n", ",\n".join(points), f"\n{INDENT * 2}]"]
+                yield run, _point_chunks(islice(rows, count))
 
     def _add_evaluations(self, stream: RunStreams) -> None:
         rows = evaluation_rows(stream)
@@ -180,6 +181,15 @@ def _csv_start(run: RunKey) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="").writerow((csv_cell(run.arm), run.seed))
     return text.getvalue()
+
+
+def _point_chunks(rows: Iterator[list[str]]) -> Iterator[str]:
+    """The points of a run as an array, some thousand at a time."""
+    before = "[\n"
+    while some := list(islice(rows, ROWS_AT_ONCE)):
+        yield before + ",\n".join(_point(step, value) for _, _, step, value in some)
+        before = ",\n"
+    yield f"\n{INDENT * 2}]"
 
 
 def _point(step: str, value: str) -> str:
