@@ -578,6 +578,8 @@ def test_files_are_written_run_by_run_as_if_all_runs_were_held_at_once(
     several, monkeypatch, waiting
 ):
     monkeypatch.setattr(metric_files, "MOST_WAITING_CHARACTERS", waiting)
+    monkeypatch.setattr(metric_files, "ROWS_AT_ONCE", 3)
+    monkeypatch.setattr(spool, "_PIECE_BYTES", 7)
     write_whole_store(several)
 
     expected = all_at_once(several)
