@@ -13,7 +13,7 @@ from src.experiments.domain.paths import ExperimentPaths
 from src.experiments.domain.records import RunKey
 from src.experiments.durability.files import json_text, read_json, write_json
 from src.experiments.durability.journal import JournalWriter, read_journal
-from src.experiments.tracking import log_lines, metric_files
+from src.experiments.tracking import log_lines, metric_files, spool
 from src.experiments.tracking.local_store import StoreInput, write_store_files
 from src.experiments.tracking.manifest import write_manifest
 from src.experiments.tracking.metric_files import csv_name
