@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import tempfile
 from functools import cache
 from importlib.util import find_spec
@@ -29,7 +31,9 @@ def newborn(task: str = "arithmetic", width: int = 16) -> str:
     from src.experiments.training.heartbeat import Tally
     from src.experiments.training.trl import tiny_model
 
-    folder = Path(tempfile.mkdtemp(prefix="newborn-")) / "model"
+    parent = tempfile.mkdtemp(prefix="newborn-")
+    atexit.register(shutil.rmtree, parent, ignore_errors=True)
+    folder = Path(parent) / "model"
     recipe = tiny_model.Pretraining(width=width, layers=1, steps=5, batch=16)
     tiny_model.make_model(make_task(task, {}), recipe, Tally(), folder)
     return str(folder)
