@@ -11,6 +11,7 @@ import typer
 
 from ..domain.records import ExecutionMode
 from . import options
+from .ahead import WARM_UP
 from .arguments import chosen_recovery, command_line, described, file_and_overrides
 
 
@@ -20,10 +21,6 @@ class Recovery(StrEnum):
     ABORT = "abort"
     RETRY = "retry"
     SKIP = "skip"
-
-
-WARM_UP = f"{__package__.rpartition('.')[0]}.training.warmup"
-"""`training.WARM_UP`, without the wait for `training`."""
 
 
 def run(

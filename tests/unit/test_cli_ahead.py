@@ -1,0 +1,60 @@
+"""What is begun before the command line is understood, and for which command lines."""
+
+from __future__ import annotations
+
+import pytest
+
+from src.experiments.cli.ahead import WARM_UP, warm_up_for
+from src.experiments.execution import process_pool
+from src.experiments.training import WARM_UP as TRAININGS
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left():
+    process_pool.discard_spare()
+    yield
+    process_pool.discard_spare()
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "exp.json"
+    path.write_text("{}")
+    return str(path)
+
+
+def begun():
+    return process_pool._spare and process_pool._spare[0]
+
+
+@pytest.mark.parametrize("words", [["{}"], ["--config", "{}"], ["--config={}", "--json"]])
+def test_an_experiment_file_lets_the_imports_of_training_begin(words, file):
+    warm_up_for([word.format(file) for word in words])
+
+    assert begun() == (WARM_UP,) == (TRAININGS,)
+
+
+@pytest.mark.parametrize("words", [["--experiment-id", "first"], ["--experiment-id=first"]])
+def test_so_does_an_experiment_that_goes_on(words):
+    warm_up_for(words)
+
+    assert begun() == (WARM_UP,)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--help"],
+        ["absent.json"],
+        ["a\0b", "x" * 5_000],
+        ["--experiment-id", "first", "--executor", "ray"],
+        ["--experiment-id", "first", "--executor=in_process"],
+        ["--experiment-id", "first", "--ray-address", "auto"],
+        ["--experiment-id", "first", "-h"],
+    ],
+)
+def test_nothing_begins_where_no_run_on_this_machine_is_asked_for(words):
+    warm_up_for(words)
+
+    assert begun() is None
