@@ -15,6 +15,7 @@ import yaml
 
 from .analysis import aggregate, over_seeds
 from .analysis.content import ReportContent
+from .analysis.evidence import worth
 from .analysis.streams import StreamFacts
 from .domain.paths import AttemptPaths, RunPaths
 from .domain.records import (
@@ -50,6 +51,7 @@ _RUN_FIELDS = (
     "deviations",
     "parameters_sha256",
     "error",
+    "fault",
 )
 
 
@@ -87,6 +89,7 @@ def report_content(experiment: Experiment, conditions: Conditions) -> ReportCont
         rule=experiment.rule,
         plan=experiment.design.plan,
         abort_looks=experiment.looks.in_training,
+        design_changes=experiment.design_changes,
         unused=_unused(experiment),
         status=experiment.status,
         comment=experiment.config.comment or None,
@@ -173,6 +176,7 @@ def results_document(experiment: Experiment) -> dict[str, Any]:
             {
                 **run_document(_result_so_far(experiment, run)),
                 "analysed": experiment.is_needed(run),
+                "imputed": _imputed(experiment, run),
             }
             for run in experiment.runs()
         ],
@@ -181,8 +185,17 @@ def results_document(experiment: Experiment) -> dict[str, Any]:
             for arm, result in _arm_results(experiment).items()
         },
         "comparison": experiment.compare_results(),
+        "design_changes": list(experiment.design_changes),
         "early_abort": [look.to_dict() for look in experiment.looks.in_training],
     }
+
+
+def _imputed(experiment: Experiment, run: RunKey) -> float | None:
+    """The score that a run which was given up counts with; None for any other."""
+    result = experiment.results.get(run)
+    if result is None or result.status is not RunStatus.SKIPPED:
+        return None
+    return worth(run.arm, result, experiment.rule)
 
 
 def _result_so_far(experiment: Experiment, run: RunKey) -> TrainingResult:
@@ -251,11 +264,20 @@ def _arm_document(experiment: Experiment, arm: TrainingResult) -> dict[str, Any]
 
 def _arm_results(experiment: Experiment) -> dict[str, TrainingResult]:
     """The aggregates of the arms that have begun; runs that are still to come count as queued."""
+    was_ended = experiment.looks.aborted_by is not None
     return {
-        arm: aggregate(arm, experiment.needed_results_of(arm))
+        arm: aggregate(arm, [_so_far(experiment, each) for each in needed])
         for arm in experiment.config.arms
-        if experiment.results_of(arm)
+        if (needed := experiment.needed_results_of(arm))
+        and (was_ended or experiment.results_of(arm))
     }
+
+
+def _so_far(experiment: Experiment, result: TrainingResult) -> TrainingResult:
+    """A needed result; of a run that was ended with the others, how far it is."""
+    if result.status is not RunStatus.CANCELLED:
+        return result
+    return _result_so_far(experiment, RunKey(result.arm or "", result.seed or 0))
 
 
 def _unused(experiment: Experiment) -> dict[RunKey, TrainingResult]:

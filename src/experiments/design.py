@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 from .analysis.early_abort import LEAST_SEEDS, AbortRule, cost_of
@@ -47,19 +50,37 @@ class Design:
         """The largest number of seeds of an arm."""
         return len(next(iter(self.seeds.values())))
 
+    @property
+    def goes_by_order(self) -> bool:
+        """Whether the answer depends on which seeds come first."""
+        return self.plan is not None or self.abort is not None
+
     def stages(self) -> list[range]:
         """The positions of the seeds up to each look; all at once where there is none."""
         ends = self.plan.points if self.plan is not None else (self.seeds_per_arm,)
         return [range(first, last) for first, last in zip((0, *ends), ends, strict=False)]
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """The same for designs under which the same looks are taken."""
+        content = json.dumps(self._fixed(), sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
     def to_dict(self) -> dict[str, Any]:
         """The design as plain JSON data."""
+        return {
+            "fingerprint": self.fingerprint,
+            **self._fixed(),
+            "floors": {arm: asdict(floor) for arm, floor in self.floors.items()},
+        }
+
+    def _fixed(self) -> dict[str, Any]:
+        """What is known before anything is measured."""
         return {
             "rule": {k: v for k, v in asdict(self.rule).items() if k != "floors"},
             "plan": None if self.plan is None else self.plan.to_dict(),
             "early_abort": None if self.abort is None else asdict(self.abort),
             "seeds": {arm: list(seeds) for arm, seeds in self.seeds.items()},
-            "floors": {arm: asdict(floor) for arm, floor in self.floors.items()},
         }
 
 
@@ -154,7 +175,7 @@ def _told_looks(plan: LookPlan) -> Iterator[str]:
     levels = [f"{look.n_per_arm} (p ≤ {look.nominal_level:.2g})" for look in plan.looks]
     yield (
         f"looks after {_shortened(levels)} seeds per arm: the experiment ends at the first that "
-        f"shows a difference, or promises none; alpha {plan.alpha:g} holds over all of them"
+        f"shows a difference, or promises none; alpha {plan.alpha:g} over all of them"
     )
     if plan.futility_only:
         points = listed([str(n) for n in plan.futility_only], ", ")

@@ -62,6 +62,8 @@ CONDITIONS = (
 """Keys of the file that may change while an experiment exists: they change no bit of any run."""
 DESIGN = ("comparison", "early_abort", "seeds", "hypothesis", "comment", "tags")
 """Keys that decide about the question; a change after the first run weakens the answer."""
+WORDS = ("/hypothesis", "/comment", "/tags")
+"""Where a change weakens nothing."""
 
 
 class Experiment(PlannedRuns):
@@ -169,7 +171,7 @@ class Experiment(PlannedRuns):
         self.paths = ExperimentPaths.under(self.output_dir, self.experiment_id)
         self.seed_offsets = seed_offsets
         self._design_for(config)
-        self.looks = LooksTaken(self.paths.events)
+        self.looks = LooksTaken(self.paths.events, self.design.fingerprint)
         self.design_changes: tuple[str, ...] = ()
         """Changes of the decision rule or the seeds since the experiment began, in words."""
         self._unsaved_changes: tuple[str, ...] = ()
@@ -261,6 +263,12 @@ class Experiment(PlannedRuns):
         """
         planned = self.config.seed_list
         left_out = [seed for seed in planned if seed not in config.seed_list]
+        goes_by_order = self.design.goes_by_order or design_of(config, {}).goes_by_order
+        if not left_out and goes_by_order and config.seed_list[: len(planned)] != planned:
+            raise UsageError(
+                "the seeds that are planned would stand in another order",
+                remedy="looks go by their order: add seeds behind those that are planned",
+            )
         if left_out:
             raise UsageError(
                 f"seeds {left_out} are planned and would be left out",
@@ -271,13 +279,12 @@ class Experiment(PlannedRuns):
         )
         before = self.design
         self._design_for(self.config)
-        if replace(before, seeds=self.design.seeds) != self.design:
+        if before.fingerprint != self.design.fingerprint:
             self._unsaved_changes += tuple(changes)
-            self.looks.forget()
+            self.looks.follow(self.design.fingerprint)
         self._comparison = None
         self.is_altered = True
-        when = datetime.now(UTC).isoformat(timespec="seconds")
-        self.design_changes += tuple(f"{change} ({when})" for change in changes)
+        self.design_changes += tuple(f"{change} ({_now()})" for change in changes)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -396,7 +403,21 @@ class Experiment(PlannedRuns):
             else compare_in_looks(results, self.rule, plan)
         )
         aborted = self.looks.aborted_by
-        return found if aborted is None else with_abort(found, aborted)
+        if aborted is not None:
+            found = with_abort(found, aborted, self._complete_per_arm(), self.design.seeds_per_arm)
+        if self._has_other_rule:
+            sentence = f"{found.sentence} The design was changed after the experiment began."
+            return replace(found, sentence=sentence)
+        return found
+
+    def _complete_per_arm(self) -> dict[str, int]:
+        complete = self.complete_runs()
+        return {arm: sum(run.arm == arm for run in complete) for arm in self.config.arms}
+
+    @property
+    def _has_other_rule(self) -> bool:
+        """Whether more was changed than words, the number of seeds included."""
+        return any(not change.startswith(WORDS) for change in self.design_changes)
 
     def compare_results(self) -> dict[str, Any]:
         """The verdict on the results so far, as `results.json` holds it."""
@@ -422,7 +443,7 @@ class Experiment(PlannedRuns):
         self._write_results(self.paths)
         self._unsaved.clear()
         if self._unsaved_changes:
-            self.looks.begin_anew(self._unsaved_changes)
+            self.looks.tell_of_change(self._unsaved_changes)
             self._unsaved_changes = ()
         write_json(self.paths.experiment, self._saved_form())
         self.is_altered = False
@@ -503,6 +524,7 @@ class Experiment(PlannedRuns):
         self.life = Life.from_dict(saved)
         floors = saved.get("design", {}).get("floors", {})
         self.take_floors({arm: Floor(**floor) for arm, floor in floors.items()})
+        self._note_edited_design(saved)
         self.looks.read()
         self.design_changes = tuple(
             dict.fromkeys((*saved.get("design_changes", ()), *self.design_changes))
@@ -520,6 +542,15 @@ class Experiment(PlannedRuns):
         self._comparison = None
         self._is_saved = True
 
+    def _note_edited_design(self, saved: Mapping[str, Any]) -> None:
+        """Record that what was fixed before the first run is not what the file asks for now."""
+        fixed = saved.get("design", {}).get("fingerprint", self.design.fingerprint)
+        if fixed != self.design.fingerprint and not self._unsaved_changes:
+            change = "the file was edited, or another version plans its looks in another way"
+            self._unsaved_changes += (change,)
+            self.design_changes += (f"{change} ({_now()})",)
+            self.is_altered = True
+
     def _as_result(self, arm: str, results: TrainingResult | Mapping[str, Any]) -> TrainingResult:
         if isinstance(results, TrainingResult):
             return results if results.arm == arm else replace(results, arm=arm)
@@ -528,6 +559,10 @@ class Experiment(PlannedRuns):
             return TrainingResult.from_dict({**blank.to_dict(), **results, "arm": arm})
         except TypeError as error:
             raise UsageError(f"results of {arm}: {error}") from error
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _as_mapping(config: Configuration | Mapping[str, Any]) -> Mapping[str, Any]:

@@ -20,22 +20,28 @@ class Kind(StrEnum):
 
 
 class LooksTaken:
-    """Reads and appends to the experiment's `events.jsonl`; nothing is read before `read`."""
+    """Reads and appends to the experiment's `events.jsonl`; nothing is read before `read`.
 
-    def __init__(self, events: Path) -> None:
+    Args:
+        events: the file.
+        design: fingerprint of the design; looks that were taken under another one do not count.
+    """
+
+    def __init__(self, events: Path, design: str) -> None:
         self._events = events
+        self._design = design
         self.planned: tuple[LookTaken, ...] = ()
         """Looks of the sequential design, in their order."""
         self.in_training: tuple[AbortLook, ...] = ()
         """Looks at a variant in mid-training, in their order."""
 
     def read(self) -> None:
-        """Take over what the events tell since the design was last changed.
+        """Take over what the events tell of looks under this design.
 
         Raises:
             StorageError: when they are damaged.
         """
-        self.forget()
+        self.planned, self.in_training = (), ()
         try:
             for event in read_journal(self._events):
                 self._learn(event)
@@ -47,13 +53,13 @@ class LooksTaken:
             ) from error
 
     def _learn(self, event: Record) -> None:
+        if event.get("design") != self._design:
+            return
         match event["kind"]:
             case Kind.LOOK:
                 self.planned += (LookTaken.from_dict(event["look"]),)
             case Kind.ABORT_LOOK:
                 self.in_training += (AbortLook.from_dict(event["look"]),)
-            case Kind.DESIGN_CHANGED:
-                self.forget()
 
     def take(self, look: LookTaken | AbortLook, step: int) -> None:
         """Record a look that was taken after so many timesteps of all runs together.
@@ -68,18 +74,24 @@ class LooksTaken:
         else:
             self.in_training += (look,)
 
-    def begin_anew(self, changes: tuple[str, ...]) -> None:
-        """Say that the design has changed: the looks before stay in the file and count no more.
+    def follow(self, design: str) -> None:
+        """Take over, and from now on record, the looks under another design.
+
+        Those before stay in the file.
+
+        Raises:
+            StorageError: when the events are damaged.
+        """
+        self._design = design
+        self.read()
+
+    def tell_of_change(self, changes: tuple[str, ...]) -> None:
+        """Say in the events that the design has changed, and how.
 
         Raises:
             StorageError: when the disk refuses.
         """
         self._append(Kind.DESIGN_CHANGED, 0, changes=list(changes))
-        self.forget()
-
-    def forget(self) -> None:
-        """Looks that were taken under another design count no more."""
-        self.planned, self.in_training = (), ()
 
     @property
     def decided_at(self) -> int | None:
@@ -99,4 +111,4 @@ class LooksTaken:
 
     def _append(self, kind: Kind, step: int, **fields: object) -> None:
         with JournalWriter(self._events) as events:
-            events.append(kind.value, step, **fields)
+            events.append(kind.value, step, design=self._design, **fields)

@@ -49,7 +49,7 @@ class PlannedRuns:
     def is_needed(self, run: RunKey) -> bool:
         """Whether the answer rests on a run: a rule may have ended the experiment without it."""
         if self.looks.aborted_by is not None:
-            return run in self.results
+            return self._was_looked_at_in_training(run) or self._has_ended(run)
         last = self.looks.decided_at
         return last is None or run.seed in self.design.seeds[run.arm][:last]
 
@@ -59,10 +59,20 @@ class PlannedRuns:
 
     def unfinished_runs(self) -> list[RunKey]:
         """The needed runs that have no successful result."""
-        return [run for run in self.runs() if self.is_needed(run) and not self._is_complete(run)]
+        unfinished = [
+            run for run in self.runs() if self.is_needed(run) and not self._is_complete(run)
+        ]
+        if self.looks.aborted_by is None:
+            return unfinished
+        return [run for run in unfinished if self._has_ended(run)]  # the others were ended with it
 
     def runs_to_train(self) -> list[RunKey]:
-        """The unfinished runs, but for those that failed and were looked at with their floor."""
+        """The unfinished runs, but for those that failed and were looked at with their floor.
+
+        None after an end in mid-training.
+        """
+        if self.looks.aborted_by is not None:
+            return []
         settled = {arm: seeds[: self.looks.settled] for arm, seeds in self.design.seeds.items()}
         return [run for run in self.unfinished_runs() if run.seed not in settled[run.arm]]
 
@@ -75,9 +85,23 @@ class PlannedRuns:
         """So many of the first seeds of every arm have runs that ended, whichever way."""
         for index in range(self.design.seeds_per_arm):
             runs = [RunKey(arm, seeds[index]) for arm, seeds in self.design.seeds.items()]
-            if any(run in self._open or run not in self.results for run in runs):
+            if not all(self._has_ended(run) for run in runs):
                 return index
         return self.design.seeds_per_arm
+
+    def is_open(self, run: RunKey) -> bool:
+        """Whether a run that has a result is being trained again."""
+        return run in self._open
+
+    def _has_ended(self, run: RunKey) -> bool:
+        """Whether a run is complete or was given up; one that failed may be tried again."""
+        result = self.results.get(run)
+        ended = (RunStatus.COMPLETED, RunStatus.SKIPPED)
+        return run not in self._open and result is not None and result.status in ended
+
+    def _was_looked_at_in_training(self, run: RunKey) -> bool:
+        abort = self.design.abort
+        return abort is not None and run.seed in self.design.seeds[run.arm][: abort.seeds]
 
     def reopen(self, run: RunKey) -> None:
         """A run is trained (again): until it ends it counts as one that is still to come."""
@@ -107,7 +131,7 @@ class PlannedRuns:
         return self.results.get(run) or self._missing_result(run)
 
     def _missing_result(self, run: RunKey) -> TrainingResult:
-        if not self.is_needed(run):
+        if not self.is_needed(run) or self.looks.aborted_by is not None:
             failed = self.failed_result(run, "", 0)
             return replace(failed, status=RunStatus.CANCELLED, attempts=0, error=None)
         failed = self.failed_result(run, "not trained yet", 0)
@@ -131,7 +155,11 @@ class PlannedRuns:
         return [self._standing_of(run) for run in runs if self.is_needed(run)]
 
     def _standing_of(self, run: RunKey) -> TrainingResult:
-        return self._missing_result(run) if run in self._open else self.result_of(run)
+        """What counts in the comparison: a run that failed and was not given up is still a gap."""
+        if run in self._open:
+            return self._missing_result(run)
+        result = self.result_of(run)
+        return replace(result, fault=None) if result.status is RunStatus.FAILED else result
 
     def _blank_result(self, run: RunKey) -> TrainingResult:
         config = self.config.arms[run.arm]

@@ -108,12 +108,13 @@ class StoppingRules:
                 yield value
 
     def _value(self, run: RunKey, threshold: float, *, is_running: bool) -> float | None:
-        result = None if is_running else self._experiment.results.get(run)
+        is_open = is_running or self._experiment.is_open(run)
+        result = None if is_open else self._experiment.results.get(run)
         if result is not None and result.success:
             return next((p.return_mean for p in result.evaluations if p.step >= threshold), None)
         curve = self._curves.setdefault(run, _EvaluationCurve(self._experiment.paths.run(run)))
         reached = curve.value_at(threshold)
-        failed = reached is None and result is not None and _failed_for_its_own_sake(result)
+        failed = reached is None and result is not None and _was_given_up(result)
         return self._experiment.rule.floors.get(run.arm) if failed else reached
 
 
@@ -140,8 +141,8 @@ class _EvaluationCurve:
                 self._points.append((record["step"], mean))
 
 
-def _failed_for_its_own_sake(result: TrainingResult) -> bool:
-    return result.fault == Fault.RUN and result.status in (RunStatus.FAILED, RunStatus.SKIPPED)
+def _was_given_up(result: TrainingResult) -> bool:
+    return result.fault == Fault.RUN and result.status is RunStatus.SKIPPED
 
 
 def _told(look: LookTaken) -> str:

@@ -29,12 +29,12 @@ FLAT = [5.0, -3.0, 2.0, 1.0, -4.0, 0.5, 3.0, -1.0, 2.5, -2.0]
 def test_the_line_tells_what_was_seen_and_what_comes_next(
     tmp_path: Path, shift: float, seeds: int, line: str
 ) -> None:
-    looks = LooksTaken(tmp_path / "events.jsonl")
+    looks = LooksTaken(tmp_path / "events.jsonl", "design")
     variant = [value + shift for value in FLAT[::-1]]
     for look in follow(FLAT[:seeds], variant[:seeds], PLAN, seed=1):
         looks.take(look, 0)
 
-    assert looks_line(PLAN.to_dict(), recorded_looks(tmp_path / "events.jsonl")) == line
+    assert looks_line(PLAN.to_dict(), recorded_looks(tmp_path / "events.jsonl", "design")) == line
 
 
 def test_without_a_plan_there_is_no_line() -> None:

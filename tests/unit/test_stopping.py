@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from src.experiments.analysis.sequential import Decision, LookTaken
+from src.experiments.derived import results_document
+from src.experiments.domain.errors import UsageError
 from src.experiments.domain.records import Floor, RunKey, RunStatus, Verdict
 from src.experiments.durability.journal import JournalWriter, read_journal
 from src.experiments.experiment import Experiment
@@ -52,6 +55,17 @@ def complete_seeds(experiment: Experiment, seeds: range, *, better_by: float) ->
         noise = (seed * 7) % 5
         complete(experiment, RunKey("baseline", seed), 100.0 + noise)
         complete(experiment, RunKey("variant", seed), 100.0 + better_by + (seed * 3) % 5)
+
+
+def fail(experiment: Experiment, run: RunKey, status: RunStatus) -> None:
+    result = replace(experiment.failed_result(run, "it exploded", 100), fault="run", status=status)
+    experiment.add_result(run.arm, result)
+    experiment.save_result(run)
+
+
+def take_floors(experiment: Experiment, floor: float = 20.0) -> None:
+    experiment.take_floors(dict.fromkeys(("baseline", "variant"), Floor(floor, 1.0, 100, 2000)))
+    experiment.save()
 
 
 def evaluate(experiment: Experiment, run: RunKey, step: int, mean: float) -> None:
@@ -122,6 +136,50 @@ def test_a_run_that_is_trained_again_keeps_the_look_back(experiment: Experiment)
     rules_of(experiment).look_at_results()
 
     assert decisions(experiment) == [(4, Decision.GO_ON)]
+
+
+def test_a_failure_that_was_not_given_up_keeps_the_look_back_also_after_a_kill(
+    experiment: Experiment,
+) -> None:
+    take_floors(experiment)
+    complete_seeds(experiment, range(4), better_by=50.0)
+    fail(experiment, RunKey("variant", 2), RunStatus.FAILED)  # killed before it was tried again
+    loaded = Experiment.load(experiment.paths.root)
+    rules_of(loaded).look_at_results()
+
+    assert decisions(loaded) == []
+    assert RunKey("variant", 2) in loaded.runs_to_train()
+    assert loaded.comparison.looks == ()
+
+    fail(loaded, RunKey("variant", 2), RunStatus.SKIPPED)
+    rules_of(loaded).look_at_results()
+
+    assert [n_per_arm for n_per_arm, _ in decisions(loaded)] == [4]
+    assert RunKey("variant", 2) not in loaded.runs_to_train()
+    assert loaded.comparison.failed_per_arm == {"baseline": 0, "variant": 1}
+
+
+def test_seeds_in_another_order_are_refused_where_looks_go_by_it(experiment: Experiment) -> None:
+    turned = experiment.config.model_copy(update={"seeds": tuple(range(7, -1, -1))})
+
+    with pytest.raises(UsageError, match="in another order"):
+        experiment.override_design(turned, ["/seeds turned round"])
+
+
+def test_a_design_that_was_edited_in_the_file_is_told_and_its_looks_do_not_count(
+    experiment: Experiment,
+) -> None:
+    complete_seeds(experiment, range(4), better_by=50.0)
+    rules_of(experiment).look_at_results()
+    document = json.loads(experiment.paths.experiment.read_text())
+    document["config"]["comparison"]["alpha"] = 0.4
+    experiment.paths.experiment.write_text(json.dumps(document))
+
+    loaded = Experiment.load(experiment.paths.root)
+
+    assert loaded.looks.planned == ()
+    assert any("the file was edited" in warning for warning in loaded.warnings)
+    assert "The design was changed" in loaded.comparison.sentence
 
 
 def test_a_changed_rule_makes_the_looks_anew_and_keeps_the_old_ones_in_the_file(
@@ -201,15 +259,54 @@ def test_four_seeds_are_too_few_to_end_a_variant(tmp_path: Path) -> None:
 
 def test_a_run_that_failed_on_its_own_before_the_look_counts_with_the_floor(tmp_path: Path) -> None:
     experiment = half_trained(tmp_path, worse_by=50.0, seeds=4)
-    experiment.take_floors(dict.fromkeys(("baseline", "variant"), Floor(20.0, 1.0, 100, 2000)))
+    take_floors(experiment)
     failed = RunKey("variant", 4)
     evaluate(experiment, RunKey("baseline", 4), 10_240, 101.0)
-    result = replace(experiment.failed_result(failed, "it exploded", 100), fault="run")
-    experiment.add_result("variant", result)
+    fail(experiment, failed, RunStatus.SKIPPED)
     rules_of(experiment).look_at_training([run for run in experiment.runs() if run != failed])
 
     (look,) = experiment.looks.in_training
     assert look.effect == pytest.approx((4 * -50.0 - 83.0) / 5, abs=2.0)
+
+
+def test_a_run_that_waits_to_be_tried_again_keeps_the_look_in_mid_training_back(
+    tmp_path: Path,
+) -> None:
+    experiment = half_trained(tmp_path, worse_by=50.0, seeds=4)
+    take_floors(experiment)
+    evaluate(experiment, RunKey("baseline", 4), 10_240, 101.0)
+    fail(experiment, RunKey("variant", 4), RunStatus.FAILED)
+    rules_of(experiment).look_at_training(())
+
+    assert experiment.looks.in_training == ()
+
+
+def test_after_an_end_in_mid_training_nothing_is_trained_and_what_was_seen_is_told(
+    tmp_path: Path,
+) -> None:
+    experiment = half_trained(tmp_path, worse_by=50.0)
+    fail(experiment, RunKey("variant", 5), RunStatus.SKIPPED)
+    rules_of(experiment).look_at_training(experiment.runs())
+
+    assert experiment.runs_to_train() == []
+    assert experiment.unfinished_runs() == [RunKey("variant", 5)]
+    assert (
+        "Of 8 planned seeds 0 of the variant and 0 of the baseline"
+        in experiment.comparison.sentence
+    )
+    arms = results_document(experiment)["arms"]
+    assert arms["variant"]["seeds"] == [0, 1, 2, 3, 4, 5]
+    assert arms["variant"]["total_timesteps"] > 0
+
+
+def test_arms_that_are_complete_are_judged_by_their_scores(tmp_path: Path) -> None:
+    experiment = half_trained(tmp_path, worse_by=50.0)
+    rules_of(experiment).look_at_training(experiment.runs())
+    for seed in range(8):
+        complete(experiment, RunKey("baseline", seed), 100.0 + seed)
+        complete(experiment, RunKey("variant", seed), 50.0 + seed)
+
+    assert experiment.comparison.verdict is Verdict.VARIANT_WORSE
 
 
 def test_nothing_is_looked_at_where_nothing_can_be_spared(tmp_path: Path) -> None:

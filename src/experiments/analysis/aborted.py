@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from ..domain.records import Comparison, Verdict
@@ -12,28 +13,42 @@ STRONGER = (Verdict.VARIANT_BETTER, Verdict.VARIANT_WORSE, Verdict.EQUIVALENT)
 """Answers that complete runs gave before; an early end takes none of them back."""
 
 
-def with_abort(comparison: Comparison, look: AbortLook) -> Comparison:
-    """The comparison of an experiment that a look in mid-training has ended."""
-    if comparison.verdict in STRONGER:
+def with_abort(
+    comparison: Comparison, look: AbortLook, complete: Mapping[str, int], planned: int
+) -> Comparison:
+    """The comparison of an experiment that a look in mid-training has ended.
+
+    Args:
+        comparison: of the runs as they are.
+        look: the one that ended it.
+        complete: complete runs by arm.
+        planned: seeds per arm.
+    """
+    is_whole = all(count == planned for count in complete.values())
+    if is_whole or comparison.verdict in STRONGER:
         return comparison
-    sentence = _told(look, tuple(comparison.n_per_arm))
+    sentence = _told(look, complete, planned)
     return replace(comparison, verdict=Verdict.STOPPED_FOR_FUTILITY, sentence=sentence)
 
 
-def _told(look: AbortLook, arms: tuple[str, ...]) -> str:
-    baseline, variant = arms
+def _told(look: AbortLook, complete: Mapping[str, int], planned: int) -> str:
+    baseline, variant = complete
     seeds = plural(look.n_variant, "seed")
-    why = f"the {variant}'s evaluations differ from the {baseline}'s by a mean of " + (
-        number(look.effect, signed=True)
+    effect = number(look.effect, signed=True)
+    return (
+        f"The {variant} was ended after {percent(look.fraction)} of training, for little promise: "
+        f"with {seeds} per arm the {variant}'s evaluations differ from the {baseline}'s by a mean "
+        f"of {effect} there ({_asked(look)}). Of {plural(planned, 'planned seed')} "
+        f"{complete[variant]} of the {variant} and {complete[baseline]} of the {baseline} are "
+        "complete, so this does not say what the others would have come to; without early_abort "
+        "all are trained whole."
     )
+
+
+def _asked(look: AbortLook) -> str:
     match look.rule:
         case AbortRule.WELCH:
             test = p_value_equation(look.p_value) if look.p_value is not None else "p unknown"
-            rule = f"one-sided Welch test {test}, asked < {ABORT_LEVEL:g}"
+            return f"one-sided Welch test {test}, asked < {ABORT_LEVEL:g}"
         case AbortRule.WORSE_THAN_BASELINE:
-            rule = "the rule asks for no more than a lower mean"
-    return (
-        f"The {variant} was ended after {percent(look.fraction)} of training, for little promise: "
-        f"with {seeds} per arm {why} there ({rule}). Its runs are not complete, so this does not "
-        f"say what it would have come to at the end; without early_abort it is trained whole."
-    )
+            return "the rule asks for no more than a worse mean"

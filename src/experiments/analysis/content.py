@@ -45,6 +45,8 @@ class ReportContent:
     notices: Sequence[str] = ()
     plan: LookPlan | None = None
     """Of a group-sequential design."""
+    design_changes: Sequence[str] = ()
+    """Since the experiment began, in words."""
     abort_looks: Sequence[AbortLook] = ()
     """Looks at the variant in mid-training."""
     unused: Mapping[RunKey, TrainingResult] = field(default_factory=dict)

@@ -49,12 +49,17 @@ def key_figures(content: ReportContent) -> tuple[KeyFigure, ...]:
         KeyFigure(
             "Error rate α",
             percent(comparison.alpha),
-            "two-sided, over all looks"
-            if content.plan
-            else "two-sided, fixed before the first run",
+            _alpha_told(content),
         )
     )
     return tuple(figures)
+
+
+def _alpha_told(content: ReportContent) -> str:
+    looks = ", over all looks" if content.plan else ""
+    if content.design_changes:
+        return f"two-sided{looks}; the design was changed after the start"
+    return f"two-sided{looks or ', fixed before the first run'}"
 
 
 def _asked(content: ReportContent) -> str:

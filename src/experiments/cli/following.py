@@ -72,7 +72,7 @@ class Follower:
         experiment = _readable(paths)
         self.session = Session(_moment(experiment.experiment.get("started_at")))
         self._has_begun = True
-        self._plan = experiment.look_plan
+        self._design = experiment.design
         self._latest = {
             run: RunProgress(run, RunStatus.QUEUED, 0, steps)
             for run, steps in experiment.planned_timesteps.items()
@@ -189,10 +189,13 @@ class Follower:
         return None if self.end is not None else seconds_remaining(runs, slots=max(1, running))
 
     def _looks_so_far(self) -> str | None:
-        if self._plan is None:
+        plan = self._design.get("plan")
+        if not isinstance(plan, Mapping):
             return None
         try:
-            return looks_line(self._plan, recorded_looks(self.paths.events))
+            return looks_line(
+                plan, recorded_looks(self.paths.events, self._design.get("fingerprint"))
+            )
         except (StorageError, OSError, KeyError, TypeError, ValueError):
             return None  # the runs are shown all the same
 

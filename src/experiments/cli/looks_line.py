@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..durability.journal import read_journal
+from ..durability.journal import Records
 from . import wording
 
 MOST_TAKEN = 4
@@ -28,22 +28,18 @@ def looks_line(plan: Data | None, taken: Sequence[Data]) -> str | None:
     return f"looks: {' · '.join([*told, _following(plan, taken)])}"
 
 
-def recorded_looks(events: Path) -> list[Data]:
-    """The looks that an experiment's events tell of since its design was last changed.
+def recorded_looks(events: Path, design: object) -> list[Data]:
+    """The looks that an experiment's events tell of.
+
+    `design`: fingerprint of the design; looks that were taken under another one do not count.
 
     Read as data, because what makes records of them imports the statistics.
 
     Raises:
         StorageError: when a line is damaged.
     """
-    looks: list[Data] = []
-    for event in read_journal(events):
-        match event["kind"]:
-            case "look":
-                looks.append(event["look"])
-            case "design_changed":
-                looks.clear()
-    return looks
+    told = (event for event in Records(events) if event["kind"] == "look")
+    return [event["look"] for event in told if event.get("design") == design]
 
 
 def _following(plan: Data, taken: Sequence[Data]) -> str:

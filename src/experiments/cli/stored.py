@@ -124,10 +124,9 @@ class StoredExperiment:
         return [difference for difference in found if isinstance(difference, Mapping)]
 
     @property
-    def look_plan(self) -> Data | None:
-        """The looks of a sequential design, as they were fixed before the first run."""
-        plan = _mapping(self.experiment.get("design")).get("plan")
-        return plan if isinstance(plan, Mapping) else None
+    def design(self) -> Data:
+        """What was fixed before the first run; empty where the file does not say."""
+        return _mapping(self.experiment.get("design"))
 
     @property
     def runs_planned(self) -> int | None:
@@ -146,7 +145,7 @@ class StoredExperiment:
 
     def _seeds_of(self, arm: str) -> Sequence[int] | None:
         """The planned seeds; None where the files do not say."""
-        told = _mapping(_mapping(self.experiment.get("design")).get("seeds")).get(arm)
+        told = _mapping(self.design.get("seeds")).get(arm)
         if isinstance(told, list):
             return [_whole(seed) for seed in told]
         config = self.experiment.get("config")
