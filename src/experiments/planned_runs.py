@@ -49,7 +49,7 @@ class PlannedRuns:
     def is_needed(self, run: RunKey) -> bool:
         """Whether the answer rests on a run: a rule may have ended the experiment without it."""
         if self.looks.aborted_by is not None:
-            return self._was_looked_at_in_training(run) or self._has_ended(run)
+            return self._was_looked_at_in_training(run) or self.has_ended(run)
         last = self.looks.decided_at
         return last is None or run.seed in self.design.seeds[run.arm][:last]
 
@@ -64,7 +64,7 @@ class PlannedRuns:
         ]
         if self.looks.aborted_by is None:
             return unfinished
-        return [run for run in unfinished if self._has_ended(run)]  # the others were ended with it
+        return [run for run in unfinished if self.has_ended(run)]  # the others were ended with it
 
     def runs_to_train(self) -> list[RunKey]:
         """The unfinished runs, but for those that failed and were looked at with their floor.
@@ -85,7 +85,7 @@ class PlannedRuns:
         """So many of the first seeds of every arm have runs that ended, whichever way."""
         for index in range(self.design.seeds_per_arm):
             runs = [RunKey(arm, seeds[index]) for arm, seeds in self.design.seeds.items()]
-            if not all(self._has_ended(run) for run in runs):
+            if not all(self.has_ended(run) for run in runs):
                 return index
         return self.design.seeds_per_arm
 
@@ -93,7 +93,7 @@ class PlannedRuns:
         """Whether a run that has a result is being trained again."""
         return run in self._open
 
-    def _has_ended(self, run: RunKey) -> bool:
+    def has_ended(self, run: RunKey) -> bool:
         """Whether a run is complete or was given up; one that failed may be tried again."""
         result = self.results.get(run)
         ended = (RunStatus.COMPLETED, RunStatus.SKIPPED)

@@ -94,7 +94,8 @@ class StoppingRules:
         if looks.aborted_by is not None or looks.decided_at is not None:
             return True
         baseline = next(iter(self._experiment.design.seeds))
-        return all(run.arm == baseline for run in self._experiment.runs_to_train())
+        variants = (run for run in self._experiment.runs() if run.arm != baseline)
+        return all(self._experiment.has_ended(run) for run in variants)
 
     def _seen(self, arm: str, fraction: float, running: Collection[RunKey]) -> Iterator[float]:
         """What each of the arm's first runs reached there; those that are not so far are absent."""
