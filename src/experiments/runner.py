@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 if __name__ == "__main__":  # before the imports, which the command line does only when it must
-    import sys
-
-    from .cli.ahead import warm_up_for
-
-    warm_up_for(sys.argv[1:])  # it goes on beside the imports that understand the command line
-    from .cli.app import runner_main
+    from .cli.entry import runner_main
 
     runner_main()
 
