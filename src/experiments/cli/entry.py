@@ -1,4 +1,4 @@
-"""Where a process begins: what a run needs longest is begun first, then the words are understood."""
+"""Where a process begins: what a run needs longest is begun before the words are understood."""
 
 from __future__ import annotations
 
