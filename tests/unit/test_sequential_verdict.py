@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from src.experiments.analysis import compare
 from src.experiments.analysis.looks import plan_looks
 from src.experiments.analysis.sequential_verdict import compare_in_looks
 from src.experiments.domain.records import (
@@ -115,3 +116,21 @@ def test_less_is_better_where_the_rule_says_so() -> None:
 
     assert found.verdict is Verdict.VARIANT_WORSE
     assert found.p_value == pytest.approx(found.looks[-1]["p_value"])
+
+
+def test_what_a_paired_plan_can_show_is_measured_by_the_differences() -> None:
+    baseline = [10.0, -8.0, 6.0, -4.0, 2.0, -1.0, 9.0, -7.0, 5.0, -3.0]
+    # nearly the same seed by seed: the differences vary far less than the arms
+    close = [value + noise for value, noise in zip(baseline, [0.3, -0.3] * 5, strict=True)]
+    opposite = [-value for value in baseline]
+    plan = plan_looks(8, 2, 10, paired=True)
+
+    def verdict(variant: list[float], minimum_effect: float) -> Verdict:
+        results = {"baseline": runs("baseline", baseline), "variant": runs("variant", variant)}
+        rule = DecisionRule(paired=True, minimum_effect=minimum_effect)
+        assert compare(results, rule).verdict is compare_in_looks(results, rule, plan).verdict
+        return compare_in_looks(results, rule, plan).verdict
+
+    # pooled, either pair of arms would show no less than about six
+    assert verdict(close, 1.0) is Verdict.NO_DIFFERENCE_SHOWN
+    assert verdict(opposite, 9.0) is Verdict.INSUFFICIENT_EVIDENCE

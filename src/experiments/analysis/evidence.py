@@ -69,9 +69,7 @@ class Evidence:
         """One standard deviation: over seeds, or of the differences by seed when paired."""
         if self.n < 2:
             return None
-        if self.rule.paired:
-            return float(np.std(self.variant_scores - self.baseline_scores, ddof=1))
-        return statistics.pooled_sd(self.baseline_scores, self.variant_scores)
+        return spread_of(self.baseline_scores, self.variant_scores, paired=self.rule.paired)
 
 
 def gather(results: Results, rule: DecisionRule) -> Evidence:
@@ -105,6 +103,15 @@ def scored(results: Results, rule: DecisionRule) -> Evidence:
         imputed_per_arm={arm: imputed(arm, runs, rule) for arm, runs in results.items()},
         gap=_gap(results, rule),
     )
+
+
+def spread_of(
+    baseline: NDArray[np.float64], variant: NDArray[np.float64], *, paired: bool
+) -> float | None:
+    """One standard deviation: over seeds, or of the differences by seed when paired."""
+    if paired:
+        return float(np.std(variant - baseline, ddof=1))
+    return statistics.pooled_sd(baseline, variant)
 
 
 def score(result: TrainingResult, metric: str) -> float | None:

@@ -24,6 +24,7 @@ from .evidence import (
     imputed,
     reason,
     scored,
+    spread_of,
     was_tried,
     worth,
 )
@@ -151,7 +152,7 @@ class _Sequence:
     def _detectable(self) -> float | None:
         """The difference that the whole plan shows with 80 % power, in units of the metric."""
         n, rule = self.last.n_per_arm, self.rule
-        spread = statistics.pooled_sd(self.baseline[:n], self.variant[:n]) or 0.0
+        spread = spread_of(self.baseline[:n], self.variant[:n], paired=rule.paired) or 0.0
         most = self.plan.max_seeds
         in_sd = statistics.minimum_detectable_effect(most, rule.alpha, paired=rule.paired)
         return None if in_sd is None else in_sd * spread
