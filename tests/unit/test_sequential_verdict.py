@@ -134,3 +134,17 @@ def test_what_a_paired_plan_can_show_is_measured_by_the_differences() -> None:
     # pooled, either pair of arms would show no less than about six
     assert verdict(close, 1.0) is Verdict.NO_DIFFERENCE_SHOWN
     assert verdict(opposite, 9.0) is Verdict.INSUFFICIENT_EVIDENCE
+
+
+@pytest.mark.parametrize("seeds", [[50, 51, 52, 53, 54, 55, 56, 57], [0, 1, 3, 2, 4, 5, 6, 7]])
+def test_a_paired_plan_pairs_no_runs_of_different_seeds(seeds: list[int]) -> None:
+    low = [float(value) for value in range(8)]
+    pairs = {"baseline": runs("baseline", low), "variant": runs("variant", [v + 50 for v in low])}
+    strangers = [replace(run, seed=seed) for run, seed in zip(pairs["variant"], seeds, strict=True)]
+    rule, plan = DecisionRule(paired=True), plan_looks(8, 2, 10, paired=True)
+
+    found = compare_in_looks({**pairs, "variant": strangers}, rule, plan)
+
+    assert compare_in_looks(pairs, rule, plan).verdict is Verdict.VARIANT_BETTER
+    assert (found.verdict, found.looks) == (Verdict.INSUFFICIENT_EVIDENCE, ())
+    assert "needs the same seeds in both arms" in found.sentence

@@ -19,6 +19,7 @@ METRICS = ("final_return", "final_mean_reward", "auc")
 DIRECTIONS = ("maximize", "minimize")
 RUN_FAULT = "run"
 """`TrainingResult.fault` of a run that nothing but itself has failed."""
+SEEDS_DIFFER = "a paired comparison needs the same seeds in both arms"
 FLOOR_UNKNOWN = (
     "what a failed run is worth is not known, because the floor, a random policy's return, was not "
     "measured"
@@ -212,7 +213,7 @@ def _gap(results: Results, rule: DecisionRule) -> str | None:
             return f"{told}; {FLOOR_UNKNOWN}" if lacks else told
     seeds = [{run.seed for run in runs} for runs in results.values()]
     if rule.paired and seeds[0] != seeds[1]:
-        return "a paired comparison needs the same seeds in both arms"
+        return SEEDS_DIFFER
     return None
 
 

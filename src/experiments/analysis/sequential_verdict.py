@@ -6,8 +6,8 @@ was fixed before; what lies beyond the look that ends it is spent, reported, and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import takewhile
 
@@ -19,6 +19,7 @@ from . import statistics
 from .evidence import (
     FLOOR_UNKNOWN,
     PERMUTATION_SEED,
+    SEEDS_DIFFER,
     Results,
     failed_for_its_own_sake,
     imputed,
@@ -56,6 +57,8 @@ def judge_in_looks(results: Results, rule: DecisionRule, plan: LookPlan) -> Comp
         UsageError: as `compare_in_looks`.
     """
     failed = scored(results, rule).failed_per_arm
+    if rule.paired and not _are_pairs(*results.values()):
+        return _undecided(_unpaired(), results, rule, failed)
     baseline, variant = (_unbroken(arm, runs, rule) for arm, runs in results.items())
     taken = follow(baseline, variant, plan, PERMUTATION_SEED)
     looks = tuple(look.to_dict() for look in taken)
@@ -63,11 +66,7 @@ def judge_in_looks(results: Results, rule: DecisionRule, plan: LookPlan) -> Comp
     if not taken or not plan.can_reject:
         counted = (len(baseline), len(variant))
         sentence = _waits(*counted, plan) + held_back if plan.can_reject else _cannot(plan)
-        verdict = Verdict.INSUFFICIENT_EVIDENCE
-        n_per_arm = dict.fromkeys(results, 0)
-        return Comparison(
-            verdict, sentence, rule.metric, None, None, rule.alpha, None, looks, n_per_arm, failed
-        )
+        return replace(_undecided(sentence, results, rule, failed), looks=looks)
     verdict, sentence = _Sequence(tuple(results), baseline, variant, rule, plan, taken).answer()
     last = taken[-1]
     sentence += _floor_note(results, rule, last.n_per_arm)
@@ -85,6 +84,28 @@ def judge_in_looks(results: Results, rule: DecisionRule, plan: LookPlan) -> Comp
         n_per_arm=dict.fromkeys(results, last.n_per_arm),
         failed_per_arm=failed,
     )
+
+
+def _undecided(
+    sentence: str, results: Results, rule: DecisionRule, failed: Mapping[str, int]
+) -> Comparison:
+    """The answer where no look could be taken."""
+    return Comparison(
+        verdict=Verdict.INSUFFICIENT_EVIDENCE,
+        sentence=sentence,
+        metric=rule.metric,
+        effect=None,
+        interval=None,
+        alpha=rule.alpha,
+        p_value=None,
+        n_per_arm=dict.fromkeys(results, 0),
+        failed_per_arm=failed,
+    )
+
+
+def _are_pairs(baseline: Sequence[TrainingResult], variant: Sequence[TrainingResult]) -> bool:
+    """Whether the arms' runs have the same seeds, one by one in the planned order."""
+    return all(one.seed == other.seed for one, other in zip(baseline, variant, strict=False))
 
 
 def _unbroken(arm: str, runs: Sequence[TrainingResult], rule: DecisionRule) -> NDArray[np.float64]:
@@ -219,6 +240,13 @@ class _Sequence:
             f"The evidence is insufficient so far: {self._measured()}. The plan goes on to "
             f"{following} seeds per arm before the next look."
         )
+
+
+def _unpaired() -> str:
+    return (
+        f"The evidence is insufficient: {SEEDS_DIFFER}, one by one in the planned order. "
+        "Give each seed a run of either arm, or compare the arms unpaired."
+    )
 
 
 def _waits(n_baseline: int, n_variant: int, plan: LookPlan) -> str:
