@@ -58,7 +58,30 @@ def test_equal_arms_are_given_up_early_and_not_called_equal() -> None:
 def test_a_margin_can_make_them_equivalent() -> None:
     values = [1.0, 1.1, 0.9, 1.05, 0.95, 1.0, 1.02, 0.98, 1.01, 0.99]
 
-    assert judged(values, values[::-1], equivalence_margin=5.0).verdict is Verdict.EQUIVALENT
+    found = judged(values, values[::-1], equivalence_margin=5.0)
+
+    assert found.verdict is Verdict.EQUIVALENT
+    assert [look["n_per_arm"] for look in found.looks] == [4, 6]
+    assert found.interval == found.looks[-1]["interval"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.integers(6, 15))
+def test_equivalence_is_told_of_a_look_that_ends_the_experiment_and_never_taken_back(
+    seed: int, so_far: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    arms = {"baseline": rng.normal(size=15).tolist(), "variant": rng.normal(0.5, 1, 15).tolist()}
+    rule, plan = DecisionRule(equivalence_margin=2.0), plan_looks(6, 3, 15)
+
+    early, late = (
+        compare_in_looks({arm: runs(arm, values[:n]) for arm, values in arms.items()}, rule, plan)
+        for n in (so_far, 15)
+    )
+
+    if early.verdict is Verdict.EQUIVALENT:
+        assert early.looks[-1]["decision"] == "equivalent"
+        assert (late.verdict, late.looks) == (early.verdict, early.looks)
 
 
 def test_a_run_without_a_score_keeps_later_looks_back() -> None:

@@ -60,7 +60,8 @@ def judge_in_looks(results: Results, rule: DecisionRule, plan: LookPlan) -> Comp
     if rule.paired and not _are_pairs(*results.values()):
         return _undecided(_unpaired(), results, rule, failed)
     baseline, variant = (_unbroken(arm, runs, rule) for arm, runs in results.items())
-    taken = follow(baseline, variant, plan, PERMUTATION_SEED)
+    margin = rule.equivalence_margin
+    taken = follow(baseline, variant, plan, PERMUTATION_SEED, margin=margin)
     looks = tuple(look.to_dict() for look in taken)
     held_back = _held_back(results, rule)
     if not taken or not plan.can_reject:
@@ -153,7 +154,7 @@ class _Sequence:
     def answer(self) -> Answer:
         if self.last.decision is Decision.REJECT:
             return self._rejected()
-        if self._is_equivalent():
+        if self.last.decision is Decision.EQUIVALENT:
             margin = f"±{self.rule.equivalence_margin:g}"
             told = f"The arms are equivalent within {margin}: {self._measured()}.{self._unused()}"
             return Verdict.EQUIVALENT, told
@@ -163,12 +164,6 @@ class _Sequence:
         if wanted is not None and shown is not None and shown > wanted:
             return Verdict.INSUFFICIENT_EVIDENCE, self._too_weak(shown, wanted)
         return Verdict.NO_DIFFERENCE_SHOWN, self._no_difference()
-
-    def _is_equivalent(self) -> bool:
-        margin, interval = self.rule.equivalence_margin, self.last.interval
-        if margin is None or interval is None:
-            return False
-        return -margin < interval[0] and interval[1] < margin
 
     def _detectable(self) -> float | None:
         """The difference that the whole plan shows with 80 % power, in units of the metric."""

@@ -12,6 +12,7 @@ from ..domain.records import Comparison, DecisionRule, Verdict
 from . import statistics
 from .evidence import Evidence, Results, gather
 from .failed_runs import floor_note, with_sensitivity
+from .sequential import is_inside
 from .text import interval_text, metric_label, number, p_value_equation, percent
 
 Answer = tuple[Verdict, str]
@@ -69,7 +70,7 @@ def _decide(evidence: Evidence) -> Answer:
         return Verdict.INSUFFICIENT_EVIDENCE, _incomplete(evidence.gap)
     if evidence.p_value is not None and evidence.p_value <= evidence.rule.alpha:
         return _rejected(evidence)
-    if _is_equivalent(evidence):
+    if is_inside(evidence.interval, evidence.rule.equivalence_margin):
         return Verdict.EQUIVALENT, _equivalent(evidence)
     if evidence.without_spread and evidence.effect == 0:
         return Verdict.NO_DIFFERENCE_SHOWN, _identical(evidence)
@@ -90,13 +91,6 @@ def _rejected(evidence: Evidence) -> Answer:
     )
     verdict = Verdict.VARIANT_BETTER if better else Verdict.VARIANT_WORSE
     return verdict, f"The {evidence.variant} is {word}: {_measured(evidence, 'its')}. {advice}"
-
-
-def _is_equivalent(evidence: Evidence) -> bool:
-    margin, interval = evidence.rule.equivalence_margin, evidence.interval
-    if margin is None or interval is None:
-        return False
-    return -margin < interval[0] and interval[1] < margin
 
 
 def _not_rejected(evidence: Evidence) -> Answer:
