@@ -171,3 +171,40 @@ def test_a_paired_plan_pairs_no_runs_of_different_seeds(seeds: list[int]) -> Non
     assert compare_in_looks(pairs, rule, plan).verdict is Verdict.VARIANT_BETTER
     assert (found.verdict, found.looks) == (Verdict.INSUFFICIENT_EVIDENCE, ())
     assert "needs the same seeds in both arms" in found.sentence
+
+
+def judged_without_hope(variant: list[float], **rule: float) -> Comparison:
+    results = {"a": runs("a", [1.0, 2.0, 3.0]), "b": runs("b", variant)}
+    return compare_in_looks(results, DecisionRule(**rule), plan_looks(2, 1, 3))
+
+
+def test_a_plan_that_cannot_reject_tells_what_its_last_look_has_measured() -> None:
+    found = judged_without_hope([9.0, 8.0, 10.0])
+
+    assert found.verdict is Verdict.INSUFFICIENT_EVIDENCE
+    last = found.looks[-1]
+    assert (found.effect, found.p_value) == (7.0, last["p_value"])
+    assert found.n_per_arm == dict.fromkeys(("a", "b"), last["n_per_arm"])
+    assert "a difference of +7" in found.sentence
+    assert "plan at least" in found.sentence
+
+
+def test_a_plan_that_cannot_reject_can_still_find_the_arms_equivalent() -> None:
+    assert judged_without_hope([3.0, 2.0, 1.0], equivalence_margin=50.0).verdict is (
+        Verdict.EQUIVALENT
+    )
+
+
+def test_a_plan_that_cannot_reject_shows_no_difference_between_runs_that_are_all_the_same() -> None:
+    same = {arm: runs(arm, [500.0] * 3) for arm in ("a", "b")}
+    apart = {"a": runs("a", [500.0] * 3), "b": runs("b", [400.0] * 3)}
+
+    found = {
+        name: compare_in_looks(results, DecisionRule(), plan_looks(2, 1, 3)).verdict
+        for name, results in (("same", same), ("apart", apart))
+    }
+
+    assert found == {
+        "same": Verdict.NO_DIFFERENCE_SHOWN,
+        "apart": Verdict.INSUFFICIENT_EVIDENCE,
+    }

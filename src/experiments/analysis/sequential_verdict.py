@@ -64,10 +64,10 @@ def judge_in_looks(results: Results, rule: DecisionRule, plan: LookPlan) -> Comp
     taken = follow(baseline, variant, plan, PERMUTATION_SEED, margin=margin)
     looks = tuple(look.to_dict() for look in taken)
     held_back = _held_back(results, rule)
-    if not taken or not plan.can_reject:
+    if not taken:
         counted = (len(baseline), len(variant))
-        sentence = _waits(*counted, plan) + held_back if plan.can_reject else _cannot(plan)
-        return replace(_undecided(sentence, results, rule, failed), looks=looks)
+        told = _waits(*counted, plan) + held_back if plan.can_reject else _cannot(plan)
+        return _undecided(f"The evidence is insufficient: {told}", results, rule, failed)
     verdict, sentence = _Sequence(tuple(results), baseline, variant, rule, plan, taken).answer()
     last = taken[-1]
     sentence += _floor_note(results, rule, last.n_per_arm)
@@ -158,12 +158,20 @@ class _Sequence:
             margin = f"±{self.rule.equivalence_margin:g}"
             told = f"The arms are equivalent within {margin}: {self._measured()}.{self._unused()}"
             return Verdict.EQUIVALENT, told
+        if not self.plan.can_reject and not self._are_the_same():
+            told = f"{self._measured()}; {_cannot(self.plan)}"
+            return Verdict.INSUFFICIENT_EVIDENCE, f"The evidence is insufficient: {told}"
         if self.last.decision is Decision.GO_ON:
             return Verdict.INSUFFICIENT_EVIDENCE, self._goes_on()
         shown, wanted = self._detectable(), self.rule.minimum_effect
         if wanted is not None and shown is not None and shown > wanted:
             return Verdict.INSUFFICIENT_EVIDENCE, self._too_weak(shown, wanted)
         return Verdict.NO_DIFFERENCE_SHOWN, self._no_difference()
+
+    def _are_the_same(self) -> bool:
+        """Whether every run of both arms has the same score."""
+        n = self.last.n_per_arm
+        return statistics.is_constant(np.concatenate([self.baseline[:n], self.variant[:n]]))
 
     def _detectable(self) -> float | None:
         """The difference that the whole plan shows with 80 % power, in units of the metric."""
@@ -257,6 +265,6 @@ def _cannot(plan: LookPlan) -> str:
     batch = plan.points[1] - first if len(plan.points) > 1 else 1
     needed = fewest_max_seeds(first, batch, plan.alpha, paired=plan.paired)
     return (
-        f"The evidence is insufficient: with at most {plan.max_seeds} seeds per arm no look can "
-        f"reach its level; plan at least {needed}."
+        f"with at most {plan.max_seeds} seeds per arm no look can reach its level; plan at least "
+        f"{needed}."
     )
