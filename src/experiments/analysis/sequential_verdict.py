@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import takewhile
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +48,15 @@ def compare_in_looks(results: Results, rule: DecisionRule, plan: LookPlan) -> Co
         UsageError: (a ValueError) as `verdict.compare`.
     """
     judge = partial(judge_in_looks, plan=plan)
-    return with_sensitivity(judge(results, rule), results, rule, judge)
+    comparison = judge(results, rule)
+    return with_sensitivity(comparison, analysed(results, comparison.looks), rule, judge)
+
+
+def analysed(results: Results, looks: Sequence[Mapping[str, Any]]) -> Results:
+    """The runs up to the look that ended it; all of them where none did."""
+    if not looks or not Decision(looks[-1]["decision"]).ends:
+        return results
+    return {arm: runs[: looks[-1]["n_per_arm"]] for arm, runs in results.items()}
 
 
 def judge_in_looks(results: Results, rule: DecisionRule, plan: LookPlan) -> Comparison:
@@ -83,7 +92,7 @@ def judge_in_looks(results: Results, rule: DecisionRule, plan: LookPlan) -> Comp
         p_value=last.p_value,
         looks=looks,
         n_per_arm=dict.fromkeys(results, last.n_per_arm),
-        failed_per_arm=failed,
+        failed_per_arm=scored(analysed(results, looks), rule).failed_per_arm,
     )
 
 
