@@ -74,10 +74,14 @@ def _decide(evidence: Evidence) -> Answer:
         return Verdict.EQUIVALENT, _equivalent(evidence)
     if evidence.without_spread and evidence.effect == 0:
         return Verdict.NO_DIFFERENCE_SHOWN, _identical(evidence)
-    needed = statistics.seeds_needed(evidence.rule.alpha, paired=evidence.rule.paired)
-    if evidence.n < needed:
-        return Verdict.INSUFFICIENT_EVIDENCE, _too_few(evidence, needed)
+    if _smallest_p(evidence) > evidence.rule.alpha:
+        return Verdict.INSUFFICIENT_EVIDENCE, _too_few(evidence)
     return _not_rejected(evidence)
+
+
+def _smallest_p(evidence: Evidence) -> float:
+    n_baseline, n_variant = len(evidence.baseline_scores), len(evidence.variant_scores)
+    return statistics.smallest_attainable_p(n_baseline, n_variant, paired=evidence.rule.paired)
 
 
 def _rejected(evidence: Evidence) -> Answer:
@@ -124,12 +128,15 @@ def _identical(evidence: Evidence) -> str:
     )
 
 
-def _too_few(evidence: Evidence, needed: int) -> str:
+def _too_few(evidence: Evidence) -> str:
     rule = evidence.rule
+    needed = statistics.seeds_needed(rule.alpha, paired=rule.paired)
+    baseline, variant = evidence.n_per_arm[evidence.baseline], evidence.n_per_arm[evidence.variant]
+    seeds = f"{baseline} seeds per arm" if baseline == variant else f"{baseline} and {variant} seeds"
     runs = (
         "One run per arm says nothing about the algorithms"
-        if evidence.n == 1
-        else f"{evidence.n} seeds per arm are too few to decide"
+        if baseline == variant == 1
+        else f"{seeds} are too few to decide"
     )
     reverses = ", which another seed may reverse" if evidence.effect else ""
     return (
