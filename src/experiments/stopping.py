@@ -152,6 +152,8 @@ def _told(look: LookTaken) -> str:
     match look.decision:
         case Decision.REJECT:
             return f"{seen}, the arms differ; no further run is needed"
+        case Decision.EQUIVALENT:
+            return f"{seen}, the arms are equivalent; no further run is needed"
         case Decision.FUTILITY:
             promise = percent(round(look.predictive_power or 0.0, 3))
             return f"{seen}; a difference is unlikely to be shown ({promise}), no run more is spent"

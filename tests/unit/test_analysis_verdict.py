@@ -81,6 +81,24 @@ def test_three_seeds_cannot_reach_alpha_however_far_apart_they_are():
     assert "3 seeds per arm are too few" in comparison.sentence
 
 
+def test_few_seeds_of_one_arm_can_decide_where_the_other_has_many():
+    many = [10, 14, 9, 15, 12, 11, 13, 8, 16, 12.5]
+
+    apart = compare(arms([101, 103, 102], many), DecisionRule())
+    alike = compare(arms([11, 12.2, 13.3], many), DecisionRule())
+
+    assert apart.verdict is Verdict.VARIANT_WORSE
+    assert alike.verdict is Verdict.NO_DIFFERENCE_SHOWN
+    assert "cannot reach" not in alike.sentence
+
+
+def test_unequal_arms_that_cannot_decide_are_told_with_both_their_numbers():
+    comparison = compare(arms([1, 2], [5, 6, 7, 8]), DecisionRule())
+
+    assert comparison.verdict is Verdict.INSUFFICIENT_EVIDENCE
+    assert "2 and 4 seeds are too few to decide" in comparison.sentence
+
+
 # --- the order of the cases --------------------------------------------------------------------
 
 

@@ -39,3 +39,11 @@ def test_the_line_tells_what_was_seen_and_what_comes_next(
 
 def test_without_a_plan_there_is_no_line() -> None:
     assert looks_line(None, []) is None
+
+
+def test_equivalent_arms_are_told() -> None:
+    taken = follow(FLAT, FLAT[::-1], PLAN, seed=1, margin=50.0)
+
+    line = looks_line(PLAN.to_dict(), [look.to_dict() for look in taken])
+
+    assert line == f"looks: after 4 p 0.8 · after 6 p {taken[-1].p_value:.2g} · the arms are equivalent"

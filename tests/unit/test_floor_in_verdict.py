@@ -159,14 +159,24 @@ def test_a_look_counts_a_failed_run_as_present():
     assert "floor: 1 of 6 variant runs with 99.00." in found.sentence
 
 
-def test_failures_beyond_the_look_that_ends_it_are_counted_and_not_analysed():
-    runs = ten()
-    runs["variant"][8] = failed(runs["variant"][8])
+def test_failures_and_scores_beyond_the_look_that_ends_it_are_no_part_of_anything():
+    beyond = ten()
+    beyond["variant"][7], beyond["variant"][8] = map(failed, beyond["variant"][7:9])
+    beyond["baseline"][9] = replace(beyond["baseline"][9], final_return=1e6)
 
-    found = compare_in_looks(runs, RULE, PLAN)
+    found = compare_in_looks(beyond, RULE, PLAN)
 
-    assert found.failed_per_arm == {"baseline": 0, "variant": 1}
+    assert [look["n_per_arm"] for look in found.looks] == [4, 6]
+    assert found.failed_per_arm == {"baseline": 0, "variant": 0}
     assert "floor" not in found.sentence
+    assert sensitivity(beyond, RULE, PLAN) is None
+
+    within = {arm: list(runs) for arm, runs in beyond.items()}
+    within["variant"][2] = failed(within["variant"][2])
+    first = {arm: runs[:6] for arm, runs in within.items()}
+    rule = DecisionRule(floors={"variant": 99.0})
+    assert sensitivity(within, rule, PLAN) == sensitivity(first, rule, PLAN)
+    assert sensitivity(within, rule, PLAN).runs_per_arm == {"baseline": 6, "variant": 6}
 
 
 @pytest.mark.parametrize(("fault", "told"), [("run", "was not measured"), ("machine", "failed).")])

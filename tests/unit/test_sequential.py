@@ -23,6 +23,7 @@ from src.experiments.analysis.sequential import (
     stopped_early,
     take_look,
 )
+from src.experiments.analysis.spending import two_sided_value
 
 PLAN = plan_looks(4, 2, 10)
 
@@ -47,6 +48,28 @@ def test_a_look_reports_effect_p_boundary_and_repeated_interval(generator):
     assert taken.level == pytest.approx(1 - look.nominal_level)
     assert taken.interval == statistics.welch_interval(baseline, variant, 1 - look.nominal_level)
     assert json.loads(json.dumps(taken.to_dict()))["n_per_arm"] == 6
+
+
+def test_where_the_test_does_not_look_there_is_no_interval(generator):
+    rng = np.random.default_rng(1)
+    baseline, variant = rng.normal(size=4), rng.normal(0.8, 1, 4)
+
+    taken = take_look(baseline, variant, PLAN, generator)
+
+    assert (taken.nominal_level, taken.interval) == (None, None)
+
+
+@pytest.mark.parametrize("asked", [(4, 2, 10), (2, 2, 10), (4, 1, 20)])
+def test_the_intervals_of_all_looks_together_hold_as_often_as_was_promised(asked):
+    plan = plan_looks(*asked)
+    draws = np.random.default_rng(1).normal(size=(100_000, plan.max_seeds)).cumsum(axis=1)
+    missed = np.zeros(len(draws), bool)
+    for n in plan.points:
+        example = take_look(np.arange(n) * 1.0, np.arange(n) + 0.5, plan, np.random.default_rng(0))
+        if example.interval is not None:
+            missed |= abs(draws[:, n - 1]) > math.sqrt(n) * two_sided_value(1 - example.level)
+
+    assert missed.mean() == pytest.approx(plan.alpha, abs=0.0015)
 
 
 def test_separated_arms_are_told_apart_by_the_first_look_that_can(generator):
@@ -121,6 +144,26 @@ def test_no_look_is_taken_where_none_is_planned(generator):
 )
 def test_the_decision_follows_from_level_and_promise(p, level, promise, decision):
     assert decide(p, level, promise) is decision
+
+
+def test_a_rejection_comes_before_equivalence_and_equivalence_before_all_else():
+    assert decide(0.01, 0.01, 0.9, is_equivalent=True) is Decision.REJECT
+    for promise in (0.9, 0.01, None):
+        assert decide(0.9, 0.01, promise, is_equivalent=True) is Decision.EQUIVALENT
+    assert Decision.EQUIVALENT.ends
+
+
+def test_an_interval_inside_the_margin_ends_the_looks():
+    values = np.array([1.0, 1.1, 0.9, 1.05, 0.95, 1.0, 1.02, 0.98, 1.01, 0.99])
+    other = values[::-1] + 0.05
+
+    wide, narrow = (follow(values, other, PLAN, 1, margin=margin) for margin in (1.0, 0.01))
+
+    # where the test does not look there is no interval, and nothing is given up
+    assert [look.decision for look in wide] == [Decision.GO_ON, Decision.EQUIVALENT]
+    assert narrow[0].decision is Decision.GO_ON
+    assert all(look.decision is not Decision.EQUIVALENT for look in narrow)
+    assert follow(values, other, PLAN, 1)[-1].decision is not Decision.EQUIVALENT
 
 
 def test_futility_need_not_be_followed():

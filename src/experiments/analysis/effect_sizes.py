@@ -28,7 +28,11 @@ def effect_sizes(
         p_value=comparison.p_value,
     )
     if comparison.looks:
-        return _differences(measured, float(comparison.looks[-1]["level"]))
+        last = comparison.looks[-1]
+        figures = _differences(measured, float(last["level"]))
+        if last["nominal_level"] is None:
+            figures = {name: value for name, value in figures.items() if "repeated" not in name}
+        return figures
     return _differences(measured) | _sensitivity(measured)
 
 

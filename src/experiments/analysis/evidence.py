@@ -19,6 +19,7 @@ METRICS = ("final_return", "final_mean_reward", "auc")
 DIRECTIONS = ("maximize", "minimize")
 RUN_FAULT = "run"
 """`TrainingResult.fault` of a run that nothing but itself has failed."""
+SEEDS_DIFFER = "a paired comparison needs the same seeds in both arms"
 FLOOR_UNKNOWN = (
     "what a failed run is worth is not known, because the floor, a random policy's return, was not "
     "measured"
@@ -69,9 +70,7 @@ class Evidence:
         """One standard deviation: over seeds, or of the differences by seed when paired."""
         if self.n < 2:
             return None
-        if self.rule.paired:
-            return float(np.std(self.variant_scores - self.baseline_scores, ddof=1))
-        return statistics.pooled_sd(self.baseline_scores, self.variant_scores)
+        return spread_of(self.baseline_scores, self.variant_scores, paired=self.rule.paired)
 
 
 def gather(results: Results, rule: DecisionRule) -> Evidence:
@@ -105,6 +104,15 @@ def scored(results: Results, rule: DecisionRule) -> Evidence:
         imputed_per_arm={arm: imputed(arm, runs, rule) for arm, runs in results.items()},
         gap=_gap(results, rule),
     )
+
+
+def spread_of(
+    baseline: NDArray[np.float64], variant: NDArray[np.float64], *, paired: bool
+) -> float | None:
+    """One standard deviation: over seeds, or of the differences by seed when paired."""
+    if paired:
+        return float(np.std(variant - baseline, ddof=1))
+    return statistics.pooled_sd(baseline, variant)
 
 
 def score(result: TrainingResult, metric: str) -> float | None:
@@ -205,7 +213,7 @@ def _gap(results: Results, rule: DecisionRule) -> str | None:
             return f"{told}; {FLOOR_UNKNOWN}" if lacks else told
     seeds = [{run.seed for run in runs} for runs in results.values()]
     if rule.paired and seeds[0] != seeds[1]:
-        return "a paired comparison needs the same seeds in both arms"
+        return SEEDS_DIFFER
     return None
 
 

@@ -24,6 +24,7 @@ COLUMNS = (
 )
 DECISIONS = {
     Decision.REJECT: "rejected: stopped",
+    Decision.EQUIVALENT: "equivalent: stopped",
     Decision.FUTILITY: "stopped for futility",
     Decision.GO_ON: "went on",
     Decision.LAST_LOOK: "ended, nothing rejected",
@@ -77,7 +78,7 @@ def _taken(look: Mapping[str, Any]) -> tuple[str, ...]:
         p_value_text(look["nominal_level"]),
         number(look["effect"], signed=True),
         ABSENT if interval is None else interval_text((interval[0], interval[1])),
-        percent(round(look["level"], 4)),
+        ABSENT if interval is None else percent(round(look["level"], 4)),
         ABSENT if promise is None else percent(round(promise, 3)),
     )
 

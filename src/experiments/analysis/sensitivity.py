@@ -18,11 +18,13 @@ def sensitivity(
 ) -> Sensitivity | None:
     """Counts of failed runs, Fisher's test on them, and the verdict with the worst and the best.
 
-    `plan` is that of a group-sequential design, whose results stand in planned order. None where no
-    run failed for its own sake.
+    `plan` is that of a group-sequential design, whose results stand in planned order; runs beyond
+    the look that ended it are no part of this. None where no run failed for its own sake.
 
     Raises:
         UsageError: (a ValueError) as `verdict.compare`.
     """
     judge = verdict.judge if plan is None else partial(sequential_verdict.judge_in_looks, plan=plan)
-    return sensitivity_of(judge(results, rule).verdict, results, rule, judge)
+    judged = judge(results, rule)
+    analysed = sequential_verdict.analysed(results, judged.looks)
+    return sensitivity_of(judged.verdict, analysed, rule, judge)

@@ -7,7 +7,7 @@ of the metric; effects are variant minus baseline.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any
@@ -30,6 +30,8 @@ class Decision(StrEnum):
 
     REJECT = "reject"
     """The arms differ; the sign of the effect says how."""
+    EQUIVALENT = "equivalent"
+    """The repeated interval lies inside the margin: the arms differ by less than matters."""
     FUTILITY = "futility"
     """A difference is unlikely to be shown by the planned end."""
     GO_ON = "go_on"
@@ -57,11 +59,15 @@ class LookTaken:
     critical_value: float | None
     """The boundary on the absolute statistic; None as above."""
     interval: Interval | None
-    """Repeated interval; None where the runs do not vary and the arms differ."""
+    """Repeated interval; None where the runs do not vary and the arms differ.
+
+    None too where the test does not look: the looks that test share all of α among them, and an
+    interval more would miss the difference more often than that.
+    """
     level: float
     """Of the interval: one minus the nominal level.
 
-    Where the test does not look it is one minus the α that could have been spent.
+    Where the test does not look it is one minus the α that could have been spent, of no interval.
     """
     predictive_power: float | None
     """The chance of a rejection at the last look, given the data; None at the last look."""
@@ -90,7 +96,13 @@ class LookTaken:
 
 
 def follow(
-    baseline: Scores, variant: Scores, plan: LookPlan, seed: int, *, use_futility: bool = True
+    baseline: Scores,
+    variant: Scores,
+    plan: LookPlan,
+    seed: int,
+    *,
+    margin: float | None = None,
+    use_futility: bool = True,
 ) -> tuple[LookTaken, ...]:
     """The looks that the seeds so far allow, in order, up to the first that ends the experiment.
 
@@ -98,14 +110,33 @@ def follow(
     taken when both have its seeds. A look draws from a generator of its own, made of `seed` and
     its number of seeds, so that it gives the same p when it is taken again.
     """
+    return follow_first(
+        lambda n: (baseline[:n], variant[:n]),
+        min(len(baseline), len(variant)),
+        plan,
+        seed,
+        margin=margin,
+        use_futility=use_futility,
+    )
+
+
+def follow_first(
+    first: Callable[[int], tuple[Scores, Scores]],
+    available: int,
+    plan: LookPlan,
+    seed: int,
+    *,
+    margin: float | None = None,
+    use_futility: bool = True,
+) -> tuple[LookTaken, ...]:
+    """`follow`, where `first` tells what both arms' first seeds count with at a look of so many."""
     taken: list[LookTaken] = []
     for n in plan.points:
-        if n > min(len(baseline), len(variant)) or (taken and taken[-1].decision.ends):
+        if n > available or (taken and taken[-1].decision.ends):
             break
         generator = np.random.default_rng((seed, n))
-        taken.append(
-            take_look(baseline[:n], variant[:n], plan, generator, use_futility=use_futility)
-        )
+        look = take_look(*first(n), plan, generator, margin=margin, use_futility=use_futility)
+        taken.append(look)
     return tuple(taken)
 
 
@@ -115,9 +146,13 @@ def take_look(
     plan: LookPlan,
     generator: np.random.Generator,
     *,
+    margin: float | None = None,
     use_futility: bool = True,
 ) -> LookTaken:
     """What the first seeds of both arms say at one of the plan's looks.
+
+    With a margin the arms may be found equivalent. A look that has no interval cannot tell, and
+    gives nothing up then.
 
     Raises:
         ValueError: for different numbers of scores, or a number at which no look is planned.
@@ -129,7 +164,8 @@ def take_look(
     z = two_sided_value(p)
     level = 1.0 - (look.nominal_level if look else power_family(fraction, plan.alpha))
     promise = predictive_power(z, fraction, plan.looks[-1].critical_value) if fraction < 1 else None
-    interval = statistics.paired_interval if plan.paired else statistics.welch_interval
+    repeated = statistics.paired_interval if plan.paired else statistics.welch_interval
+    interval = repeated(baseline, variant, level) if look else None
     return LookTaken(
         n_per_arm=n,
         effect=effect,
@@ -137,11 +173,15 @@ def take_look(
         statistic=math.copysign(z, effect) if effect else z,
         nominal_level=look.nominal_level if look else None,
         critical_value=look.critical_value if look else None,
-        interval=interval(baseline, variant, level),
+        interval=interval,
         level=level,
         predictive_power=promise,
         decision=decide(
-            p, look.nominal_level if look else None, promise, use_futility=use_futility
+            p,
+            look.nominal_level if look else None,
+            promise,
+            is_equivalent=is_inside(interval, margin),
+            use_futility=use_futility and (look is not None or margin is None),
         ),
     )
 
@@ -151,6 +191,7 @@ def decide(
     nominal_level: float | None,
     promise: float | None,
     *,
+    is_equivalent: bool = False,
     use_futility: bool = True,
 ) -> Decision:
     """What follows from a look's p, its nominal level and the predictive power.
@@ -159,11 +200,20 @@ def decide(
     """
     if nominal_level is not None and p_value <= nominal_level:
         return Decision.REJECT
+    if is_equivalent:
+        return Decision.EQUIVALENT
     if promise is None:
         return Decision.LAST_LOOK
     if use_futility and promise < FUTILITY_BELOW:
         return Decision.FUTILITY
     return Decision.GO_ON
+
+
+def is_inside(interval: Interval | None, margin: float | None) -> bool:
+    """Whether an interval lies inside ±margin; not where there is either none."""
+    if interval is None or margin is None:
+        return False
+    return -margin < interval[0] and interval[1] < margin
 
 
 def predictive_power(statistic: float, fraction: float, last_critical_value: float) -> float:

@@ -6,10 +6,11 @@ was fixed before; what lies beyond the look that ends it is spent, reported, and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import takewhile
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +20,13 @@ from . import statistics
 from .evidence import (
     FLOOR_UNKNOWN,
     PERMUTATION_SEED,
+    SEEDS_DIFFER,
     Results,
     failed_for_its_own_sake,
     imputed,
     reason,
     scored,
+    spread_of,
     was_tried,
     worth,
 )
@@ -45,7 +48,15 @@ def compare_in_looks(results: Results, rule: DecisionRule, plan: LookPlan) -> Co
         UsageError: (a ValueError) as `verdict.compare`.
     """
     judge = partial(judge_in_looks, plan=plan)
-    return with_sensitivity(judge(results, rule), results, rule, judge)
+    comparison = judge(results, rule)
+    return with_sensitivity(comparison, analysed(results, comparison.looks), rule, judge)
+
+
+def analysed(results: Results, looks: Sequence[Mapping[str, Any]]) -> Results:
+    """The runs up to the look that ended it; all of them where none did."""
+    if not looks or not Decision(looks[-1]["decision"]).ends:
+        return results
+    return {arm: runs[: looks[-1]["n_per_arm"]] for arm, runs in results.items()}
 
 
 def judge_in_looks(results: Results, rule: DecisionRule, plan: LookPlan) -> Comparison:
@@ -55,18 +66,17 @@ def judge_in_looks(results: Results, rule: DecisionRule, plan: LookPlan) -> Comp
         UsageError: as `compare_in_looks`.
     """
     failed = scored(results, rule).failed_per_arm
+    if rule.paired and not _are_pairs(*results.values()):
+        return _undecided(_unpaired(), results, rule, failed)
     baseline, variant = (_unbroken(arm, runs, rule) for arm, runs in results.items())
-    taken = follow(baseline, variant, plan, PERMUTATION_SEED)
+    margin = rule.equivalence_margin
+    taken = follow(baseline, variant, plan, PERMUTATION_SEED, margin=margin)
     looks = tuple(look.to_dict() for look in taken)
     held_back = _held_back(results, rule)
-    if not taken or not plan.can_reject:
+    if not taken:
         counted = (len(baseline), len(variant))
-        sentence = _waits(*counted, plan) + held_back if plan.can_reject else _cannot(plan)
-        verdict = Verdict.INSUFFICIENT_EVIDENCE
-        n_per_arm = dict.fromkeys(results, 0)
-        return Comparison(
-            verdict, sentence, rule.metric, None, None, rule.alpha, None, looks, n_per_arm, failed
-        )
+        told = _waits(*counted, plan) + held_back if plan.can_reject else _cannot(plan)
+        return _undecided(f"The evidence is insufficient: {told}", results, rule, failed)
     verdict, sentence = _Sequence(tuple(results), baseline, variant, rule, plan, taken).answer()
     last = taken[-1]
     sentence += _floor_note(results, rule, last.n_per_arm)
@@ -82,8 +92,30 @@ def judge_in_looks(results: Results, rule: DecisionRule, plan: LookPlan) -> Comp
         p_value=last.p_value,
         looks=looks,
         n_per_arm=dict.fromkeys(results, last.n_per_arm),
+        failed_per_arm=scored(analysed(results, looks), rule).failed_per_arm,
+    )
+
+
+def _undecided(
+    sentence: str, results: Results, rule: DecisionRule, failed: Mapping[str, int]
+) -> Comparison:
+    """The answer where no look could be taken."""
+    return Comparison(
+        verdict=Verdict.INSUFFICIENT_EVIDENCE,
+        sentence=sentence,
+        metric=rule.metric,
+        effect=None,
+        interval=None,
+        alpha=rule.alpha,
+        p_value=None,
+        n_per_arm=dict.fromkeys(results, 0),
         failed_per_arm=failed,
     )
+
+
+def _are_pairs(baseline: Sequence[TrainingResult], variant: Sequence[TrainingResult]) -> bool:
+    """Whether the arms' runs have the same seeds, one by one in the planned order."""
+    return all(one.seed == other.seed for one, other in zip(baseline, variant, strict=False))
 
 
 def _unbroken(arm: str, runs: Sequence[TrainingResult], rule: DecisionRule) -> NDArray[np.float64]:
@@ -131,10 +163,13 @@ class _Sequence:
     def answer(self) -> Answer:
         if self.last.decision is Decision.REJECT:
             return self._rejected()
-        if self._is_equivalent():
+        if self.last.decision is Decision.EQUIVALENT:
             margin = f"±{self.rule.equivalence_margin:g}"
             told = f"The arms are equivalent within {margin}: {self._measured()}.{self._unused()}"
             return Verdict.EQUIVALENT, told
+        if not self.plan.can_reject and not self._are_the_same():
+            told = f"{self._measured()}; {_cannot(self.plan)}"
+            return Verdict.INSUFFICIENT_EVIDENCE, f"The evidence is insufficient: {told}"
         if self.last.decision is Decision.GO_ON:
             return Verdict.INSUFFICIENT_EVIDENCE, self._goes_on()
         shown, wanted = self._detectable(), self.rule.minimum_effect
@@ -142,16 +177,15 @@ class _Sequence:
             return Verdict.INSUFFICIENT_EVIDENCE, self._too_weak(shown, wanted)
         return Verdict.NO_DIFFERENCE_SHOWN, self._no_difference()
 
-    def _is_equivalent(self) -> bool:
-        margin, interval = self.rule.equivalence_margin, self.last.interval
-        if margin is None or interval is None:
-            return False
-        return -margin < interval[0] and interval[1] < margin
+    def _are_the_same(self) -> bool:
+        """Whether every run of both arms has the same score."""
+        n = self.last.n_per_arm
+        return statistics.is_constant(np.concatenate([self.baseline[:n], self.variant[:n]]))
 
     def _detectable(self) -> float | None:
         """The difference that the whole plan shows with 80 % power, in units of the metric."""
         n, rule = self.last.n_per_arm, self.rule
-        spread = statistics.pooled_sd(self.baseline[:n], self.variant[:n]) or 0.0
+        spread = spread_of(self.baseline[:n], self.variant[:n], paired=rule.paired) or 0.0
         most = self.plan.max_seeds
         in_sd = statistics.minimum_detectable_effect(most, rule.alpha, paired=rule.paired)
         return None if in_sd is None else in_sd * spread
@@ -220,6 +254,13 @@ class _Sequence:
         )
 
 
+def _unpaired() -> str:
+    return (
+        f"The evidence is insufficient: {SEEDS_DIFFER}, one by one in the planned order. "
+        "Give each seed a run of either arm, or compare the arms unpaired."
+    )
+
+
 def _waits(n_baseline: int, n_variant: int, plan: LookPlan) -> str:
     return (
         f"The evidence is insufficient: the first look is planned after {plan.points[0]} seeds per "
@@ -233,6 +274,6 @@ def _cannot(plan: LookPlan) -> str:
     batch = plan.points[1] - first if len(plan.points) > 1 else 1
     needed = fewest_max_seeds(first, batch, plan.alpha, paired=plan.paired)
     return (
-        f"The evidence is insufficient: with at most {plan.max_seeds} seeds per arm no look can "
-        f"reach its level; plan at least {needed}."
+        f"with at most {plan.max_seeds} seeds per arm no look can reach its level; plan at least "
+        f"{needed}."
     )

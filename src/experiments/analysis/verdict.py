@@ -12,6 +12,7 @@ from ..domain.records import Comparison, DecisionRule, Verdict
 from . import statistics
 from .evidence import Evidence, Results, gather
 from .failed_runs import floor_note, with_sensitivity
+from .sequential import is_inside
 from .text import interval_text, metric_label, number, p_value_equation, percent
 
 Answer = tuple[Verdict, str]
@@ -69,14 +70,18 @@ def _decide(evidence: Evidence) -> Answer:
         return Verdict.INSUFFICIENT_EVIDENCE, _incomplete(evidence.gap)
     if evidence.p_value is not None and evidence.p_value <= evidence.rule.alpha:
         return _rejected(evidence)
-    if _is_equivalent(evidence):
+    if is_inside(evidence.interval, evidence.rule.equivalence_margin):
         return Verdict.EQUIVALENT, _equivalent(evidence)
     if evidence.without_spread and evidence.effect == 0:
         return Verdict.NO_DIFFERENCE_SHOWN, _identical(evidence)
-    needed = statistics.seeds_needed(evidence.rule.alpha, paired=evidence.rule.paired)
-    if evidence.n < needed:
-        return Verdict.INSUFFICIENT_EVIDENCE, _too_few(evidence, needed)
+    if _smallest_p(evidence) > evidence.rule.alpha:
+        return Verdict.INSUFFICIENT_EVIDENCE, _too_few(evidence)
     return _not_rejected(evidence)
+
+
+def _smallest_p(evidence: Evidence) -> float:
+    n_baseline, n_variant = len(evidence.baseline_scores), len(evidence.variant_scores)
+    return statistics.smallest_attainable_p(n_baseline, n_variant, paired=evidence.rule.paired)
 
 
 def _rejected(evidence: Evidence) -> Answer:
@@ -90,13 +95,6 @@ def _rejected(evidence: Evidence) -> Answer:
     )
     verdict = Verdict.VARIANT_BETTER if better else Verdict.VARIANT_WORSE
     return verdict, f"The {evidence.variant} is {word}: {_measured(evidence, 'its')}. {advice}"
-
-
-def _is_equivalent(evidence: Evidence) -> bool:
-    margin, interval = evidence.rule.equivalence_margin, evidence.interval
-    if margin is None or interval is None:
-        return False
-    return -margin < interval[0] and interval[1] < margin
 
 
 def _not_rejected(evidence: Evidence) -> Answer:
@@ -130,12 +128,15 @@ def _identical(evidence: Evidence) -> str:
     )
 
 
-def _too_few(evidence: Evidence, needed: int) -> str:
+def _too_few(evidence: Evidence) -> str:
     rule = evidence.rule
+    needed = statistics.seeds_needed(rule.alpha, paired=rule.paired)
+    baseline, variant = evidence.n_per_arm[evidence.baseline], evidence.n_per_arm[evidence.variant]
+    seeds = f"{baseline} seeds per arm" if baseline == variant else f"{baseline} and {variant} seeds"
     runs = (
         "One run per arm says nothing about the algorithms"
-        if evidence.n == 1
-        else f"{evidence.n} seeds per arm are too few to decide"
+        if baseline == variant == 1
+        else f"{seeds} are too few to decide"
     )
     reverses = ", which another seed may reverse" if evidence.effect else ""
     return (

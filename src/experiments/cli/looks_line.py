@@ -44,9 +44,12 @@ def recorded_looks(events: Path, design: object) -> list[Data]:
 
 def _following(plan: Data, taken: Sequence[Data]) -> str:
     if taken and taken[-1]["decision"] != "go_on":
-        return {"reject": "the arms differ", "futility": "little promise"}.get(
-            str(taken[-1]["decision"]), "that was the last one"
-        )
+        told = {
+            "reject": "the arms differ",
+            "equivalent": "the arms are equivalent",
+            "futility": "little promise",
+        }
+        return told.get(str(taken[-1]["decision"]), "that was the last one")
     done = taken[-1]["n_per_arm"] if taken else 0
     levels = {look["n_per_arm"]: look["nominal_level"] for look in plan["looks"]}
     points = sorted({*levels, *plan["futility_only"]})
