@@ -46,4 +46,7 @@ def test_equivalent_arms_are_told() -> None:
 
     line = looks_line(PLAN.to_dict(), [look.to_dict() for look in taken])
 
-    assert line == f"looks: after 4 p 0.8 · after 6 p {taken[-1].p_value:.2g} · the arms are equivalent"
+    assert (
+        line
+        == f"looks: after 4 p 0.8 · after 6 p {taken[-1].p_value:.2g} · the arms are equivalent"
+    )

@@ -7,7 +7,7 @@ was fixed before; what lies beyond the look that ends it is spent, reported, and
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
 from typing import Any

@@ -132,7 +132,9 @@ def _too_few(evidence: Evidence) -> str:
     rule = evidence.rule
     needed = statistics.seeds_needed(rule.alpha, paired=rule.paired)
     baseline, variant = evidence.n_per_arm[evidence.baseline], evidence.n_per_arm[evidence.variant]
-    seeds = f"{baseline} seeds per arm" if baseline == variant else f"{baseline} and {variant} seeds"
+    seeds = (
+        f"{baseline} seeds per arm" if baseline == variant else f"{baseline} and {variant} seeds"
+    )
     runs = (
         "One run per arm says nothing about the algorithms"
         if baseline == variant == 1
