@@ -137,6 +137,44 @@ def test_an_arm_that_fails_a_lot_is_worse_although_its_survivors_are_better():
     assert compare(runs, RULE).effect < 0
 
 
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_chance_that_does_well_by_the_metric_lets_no_arm_win_by_failing(direction):
+    sign = 1.0 if direction == "maximize" else -1.0
+    scores = [sign * value for value in (-100.0, -110.0, -95.0, -105.0, -90.0, -102.0)]
+    runs = results(scores, scores)
+    runs["variant"] = [failed(run) for run in runs["variant"]]
+    floor = -22.0 * sign
+    rule = DecisionRule(direction=direction, floors={"baseline": floor, "variant": floor})
+
+    found = compare(runs, rule)
+
+    assert found.verdict is Verdict.VARIANT_WORSE
+    assert found.effect == pytest.approx(sign * (-110 + 602 / 6))
+    assert "poorest score of both arms where that is poorer: 6 of 6 variant runs with" in (
+        found.sentence
+    )
+    assert "110.0 (the poorest score; the floor is" in found.sentence
+
+
+def test_where_nothing_has_completed_a_failed_run_counts_with_the_floor():
+    runs = {arm: [failed(run) for run in each] for arm, each in pair().items()}
+
+    assert compare(runs, RULE).effect == pytest.approx(10.0)
+
+
+def test_a_look_knows_no_later_run_when_it_tells_what_a_failure_is_worth():
+    runs = ten()
+    runs["variant"][1] = failed(runs["variant"][1])
+    poor_later = {arm: list(each) for arm, each in runs.items()}
+    poor_later["baseline"][7] = replace(poor_later["baseline"][7], final_return=-500.0)
+    rule = DecisionRule(floors={"variant": 99.0})
+
+    found, then = (compare_in_looks(each, rule, PLAN) for each in (runs, poor_later))
+
+    assert found.looks[0]["effect"] == pytest.approx((100 + 0 + 102 + 103) / 4 - 1.5)
+    assert then.looks[:2] == found.looks[:2]
+
+
 # --- in looks ----------------------------------------------------------------------------------
 
 
@@ -147,16 +185,16 @@ def ten() -> dict[str, list[TrainingResult]]:
 
 def test_a_look_counts_a_failed_run_as_present():
     runs = ten()
-    runs["variant"][4] = failed(runs["variant"][4])
+    runs["baseline"][4] = failed(runs["baseline"][4])
 
-    found = compare_in_looks(runs, DecisionRule(floors={"variant": 99.0}), PLAN)
+    found = compare_in_looks(runs, DecisionRule(floors={"baseline": -9.0}), PLAN)
 
     assert found.verdict is Verdict.VARIANT_BETTER
     assert [look["n_per_arm"] for look in found.looks] == [4, 6]
-    assert found.looks[1]["effect"] == pytest.approx((100 + 101 + 102 + 103 + 99 + 105) / 6 - 2.5)
+    assert found.looks[1]["effect"] == pytest.approx(102.5 - (0 + 1 + 2 + 3 - 9 + 5) / 6)
     assert found.n_per_arm == {"baseline": 6, "variant": 6}
-    assert found.failed_per_arm == {"baseline": 0, "variant": 1}
-    assert "floor: 1 of 6 variant runs with 99.00." in found.sentence
+    assert found.failed_per_arm == {"baseline": 1, "variant": 0}
+    assert "floor: 1 of 6 baseline runs with −9.00." in found.sentence
 
 
 def test_failures_and_scores_beyond_the_look_that_ends_it_are_no_part_of_anything():
@@ -172,9 +210,9 @@ def test_failures_and_scores_beyond_the_look_that_ends_it_are_no_part_of_anythin
     assert sensitivity(beyond, RULE, PLAN) is None
 
     within = {arm: list(runs) for arm, runs in beyond.items()}
-    within["variant"][2] = failed(within["variant"][2])
+    within["baseline"][2] = failed(within["baseline"][2])
     first = {arm: runs[:6] for arm, runs in within.items()}
-    rule = DecisionRule(floors={"variant": 99.0})
+    rule = DecisionRule(floors={"baseline": -9.0})
     assert sensitivity(within, rule, PLAN) == sensitivity(first, rule, PLAN)
     assert sensitivity(within, rule, PLAN).runs_per_arm == {"baseline": 6, "variant": 6}
 

@@ -256,7 +256,10 @@ def test_failing_never_makes_an_arm_look_better(case, data):
     if not scored:
         return
     lowest = min(end for end in case.variant if not isinstance(end, str))
-    rule = replace(case.rule, floors={**case.rule.floors, "variant": lowest - 1.0})
+    worst = min(end for end in [lowest, *case.baseline] if not isinstance(end, str))
+    rule = replace(
+        case.rule, direction="maximize", floors=dict.fromkeys(case.rule.floors, worst - 1.0)
+    )
     failing = list(case.variant)
     failing[data.draw(st.sampled_from(scored))] = FAILED
 
@@ -292,7 +295,10 @@ def test_what_is_worst_turns_with_the_direction(case):
 
 
 def with_floors(case: Case, arm: str) -> list[End]:
-    floor = case.rule.floors[arm]
+    """Failed runs as scores of the floor, or of the poorest score where that is poorer."""
+    poorer = min if case.rule.direction == "maximize" else max
+    scores = [end for end in case.baseline + case.variant if not isinstance(end, str)]
+    floor = poorer([case.rule.floors[arm], *scores])
     return [floor if end == FAILED else end for end in getattr(case, arm)]
 
 
@@ -361,6 +367,9 @@ def test_a_look_tests_both_directions(case):
 @settings(max_examples=25, deadline=None)
 @given(planned_cases())
 def test_a_look_takes_a_failed_run_as_one_that_scored_the_floor(case):
+    # poorer than any score, so that it is worth the same at every look
+    floor = -100.0 if case.rule.direction == "maximize" else 100.0
+    case = replace(case, rule=replace(case.rule, floors=dict.fromkeys(ARMS, floor)))
     plain = Case(*(with_floors(case, arm) for arm in ("baseline", "variant")), case.rule)
 
     found, expected = in_looks(case), in_looks(plain)

@@ -21,7 +21,7 @@ from ..domain.records import (
 from .curve_evidence import CurveEvidence, compared, curve_evidence
 from .curves import RunCurve, Source
 from .early_abort import AbortLook
-from .evidence import failed_for_its_own_sake, worth
+from .evidence import failed_for_its_own_sake, with_failure_worth, worth
 from .looks import LookPlan
 
 
@@ -93,7 +93,7 @@ class ReportContent:
 
     @cached_property
     def scores(self) -> dict[str, dict[int, float]]:
-        """What each run counts with, by arm and seed: its metric, or the floor (`imputed`)."""
+        """What each run counts with, by arm and seed: its metric, or a failure's (`imputed`)."""
         scores: dict[str, dict[int, float]] = {arm: {} for arm in self.arms}
         for key, run in self.runs.items():
             value = worth(key.arm, run, self._scoring)
@@ -103,7 +103,7 @@ class ReportContent:
 
     @cached_property
     def imputed(self) -> frozenset[RunKey]:
-        """The runs that failed for their own sake and count with the floor."""
+        """The runs that failed for their own sake and count nevertheless."""
         metric = self.comparison.metric
         return frozenset(
             key
@@ -111,9 +111,10 @@ class ReportContent:
             if key.seed in self.scores[key.arm] and failed_for_its_own_sake(run, metric)
         )
 
-    @property
+    @cached_property
     def _scoring(self) -> DecisionRule:
-        return replace(self.rule, metric=self.comparison.metric)
+        runs = {arm: result.runs or (result,) for arm, result in self.arms.items()}
+        return with_failure_worth(runs, replace(self.rule, metric=self.comparison.metric))
 
     @cached_property
     def lost(self) -> frozenset[RunKey]:

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from ..domain.errors import UsageError
 from ..domain.records import DecisionRule, RunStatus, TrainingResult
 from . import statistics
+from .crossover import MAXIMIZE, MINIMIZE
 from .text import listed, plural
 
 METRICS = ("final_return", "final_mean_reward", "auc")
-DIRECTIONS = ("maximize", "minimize")
+DIRECTIONS = (MAXIMIZE, MINIMIZE)
 RUN_FAULT = "run"
 """`TrainingResult.fault` of a run that nothing but itself has failed."""
 SEEDS_DIFFER = "a paired comparison needs the same seeds in both arms"
@@ -36,6 +37,7 @@ class Evidence:
     """The scores of two arms and what they measure; effects are variant minus baseline."""
 
     rule: DecisionRule
+    """With what a failed run of either arm is worth in place of its floor."""
     baseline: str
     variant: str
     baseline_scores: NDArray[np.float64]
@@ -47,7 +49,7 @@ class Evidence:
     failed_per_arm: Mapping[str, int]
     """Runs that have none of their own: failed, skipped, or not finite."""
     imputed_per_arm: Mapping[str, int]
-    """Those of them that count with their arm's floor."""
+    """Those of them that count with what a failed run is worth."""
     gap: str | None
     """Why the arms cannot be compared; None where they can."""
     effect: float | None = None
@@ -91,6 +93,7 @@ def scored(results: Results, rule: DecisionRule) -> Evidence:
         UsageError: as `gather`.
     """
     _check(results, rule)
+    rule = with_failure_worth(results, rule)
     baseline, variant = results
     scores = {arm: _scores_by_seed(arm, runs, rule) for arm, runs in results.items()}
     return Evidence(
@@ -122,10 +125,25 @@ def score(result: TrainingResult, metric: str) -> float | None:
     return value if complete and value is not None and math.isfinite(value) else None
 
 
+def with_failure_worth(results: Results, rule: DecisionRule) -> DecisionRule:
+    """The rule with what failed runs of these results are worth in place of the floors.
+
+    That is the floor, or the poorest score of either arm where the floor is better than that:
+    chance may do well by a metric, and no run shall gain by failing.
+    """
+    each = (score(run, rule.metric) for runs in results.values() for run in runs)
+    scores = [value for value in each if value is not None]
+    poorer = min if rule.direction == MAXIMIZE else max
+    known = {arm: floor for arm in rule.floors if (floor := floor_of(arm, rule)) is not None}
+    floors = {arm: poorer([floor, *scores]) for arm, floor in known.items()}
+    return replace(rule, floors=floors)
+
+
 def worth(arm: str, run: TrainingResult, rule: DecisionRule) -> float | None:
     """What a run of an arm counts with: its score, or the floor where it failed for its own sake.
 
-    None for a run that leaves a gap: still to come, failed by the machine, or without a floor.
+    None for a run that leaves a gap: still to come, failed by the machine, or without a floor. The
+    rule is that of `with_failure_worth`.
     """
     if failed_for_its_own_sake(run, rule.metric):
         return floor_of(arm, rule)

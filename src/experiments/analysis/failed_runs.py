@@ -1,6 +1,6 @@
 """What runs that failed for their own sake do to the verdict, and what they could do.
 
-They count with the floor. How far the verdict hangs on that is told by judging twice more: once
+They count with the floor, or with the poorest score where that is poorer. How far the verdict hangs on that is told by judging twice more: once
 with the worst that the failed runs could be worth for the variant, once with the best.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ..domain.records import Comparison, DecisionRule, Verdict
+from ..domain.records import Comparison, DecisionRule, RunStatus, TrainingResult, Verdict
 from .evidence import Results, failed_for_its_own_sake, floor_of, score
 from .imputation import extremes, failures_p
 from .text import number, p_value_equation, plural
@@ -65,8 +65,8 @@ def sensitivity_of(
     poorest, best = extremes(known, [], None, rule.direction)
     baseline, variant = results
     worst_case, best_case = (
-        judge(results, replace(rule, floors=floors)).verdict
-        for floors in ({baseline: best, variant: poorest}, {baseline: poorest, variant: best})
+        judge(_as_scored(results, rule, worth), rule).verdict
+        for worth in ({baseline: best, variant: poorest}, {baseline: poorest, variant: best})
     )
     runs = {
         arm: failed[arm] + sum(score(run, rule.metric) is not None for run in found)
@@ -89,16 +89,28 @@ def with_sensitivity(
     return replace(comparison, sentence=f"{comparison.sentence} {found.sentence}")
 
 
-def floor_note(runs: Mapping[str, int], imputed: Mapping[str, int], rule: DecisionRule) -> str:
-    """Which runs count with the floor, and how much it is, as a further sentence; else empty."""
-    each = [
-        f"{count} of {plural(runs[arm], f'{arm} run')} with {number(floor_of(arm, rule))}"
-        for arm, count in imputed.items()
-        if count
-    ]
-    if not each:
+def floor_note(
+    runs: Mapping[str, int], imputed: Mapping[str, int], worth: DecisionRule, rule: DecisionRule
+) -> str:
+    """Which runs count with what a failed run is worth, as a further sentence; else empty.
+
+    Args:
+        runs: of each arm.
+        imputed: those of them that failed for their own sake.
+        worth: the rule of `with_failure_worth`.
+        rule: the one with the floors.
+    """
+    failing = [arm for arm, count in imputed.items() if count]
+    if not failing:
         return ""
-    return f" Failed runs count with their arm's floor: {' and '.join(each)}."
+    capped = {arm for arm in failing if floor_of(arm, worth) != floor_of(arm, rule)}
+    each = [
+        f"{imputed[arm]} of {plural(runs[arm], f'{arm} run')} with {number(floor_of(arm, worth))}"
+        + (f" (the poorest score; the floor is {number(floor_of(arm, rule))})" * (arm in capped))
+        for arm in failing
+    ]
+    poorer = ", or with the poorest score of both arms where that is poorer" if capped else ""
+    return f" Failed runs count with their arm's floor{poorer}: {' and '.join(each)}."
 
 
 def _known(results: Results, rule: DecisionRule) -> list[float]:
@@ -106,6 +118,18 @@ def _known(results: Results, rule: DecisionRule) -> list[float]:
     scores = (score(run, rule.metric) for runs in results.values() for run in runs)
     values = [*scores, *(floor_of(arm, rule) for arm in results)]
     return [value for value in values if value is not None]
+
+
+def _as_scored(results: Results, rule: DecisionRule, worth: Mapping[str, float]) -> Results:
+    """The results as if the runs that failed for their own sake had completed with a score."""
+
+    def scored(arm: str, run: TrainingResult) -> TrainingResult:
+        if not failed_for_its_own_sake(run, rule.metric):
+            return run
+        completed: dict[str, Any] = {"success": True, "status": RunStatus.COMPLETED, "fault": None}
+        return replace(run, **{**completed, rule.metric: worth[arm]})
+
+    return {arm: [scored(arm, run) for run in runs] for arm, runs in results.items()}
 
 
 def _counts(told: Sensitivity) -> str:

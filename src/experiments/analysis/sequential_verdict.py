@@ -23,7 +23,6 @@ from .evidence import (
     SEEDS_DIFFER,
     Results,
     failed_for_its_own_sake,
-    imputed,
     reason,
     scored,
     spread_of,
@@ -32,7 +31,7 @@ from .evidence import (
 )
 from .failed_runs import floor_note, with_sensitivity
 from .looks import LookPlan, fewest_max_seeds
-from .sequential import Decision, LookTaken, follow, stopped_early
+from .sequential import Decision, LookTaken, follow_first, stopped_early
 from .text import interval_text, metric_label, number, p_value_equation, percent, plural
 
 Answer = tuple[Verdict, str]
@@ -68,17 +67,20 @@ def judge_in_looks(results: Results, rule: DecisionRule, plan: LookPlan) -> Comp
     failed = scored(results, rule).failed_per_arm
     if rule.paired and not _are_pairs(*results.values()):
         return _undecided(_unpaired(), results, rule, failed)
-    baseline, variant = (_unbroken(arm, runs, rule) for arm, runs in results.items())
+    unbroken = {arm: _unbroken(arm, runs, rule) for arm, runs in results.items()}
+    counted = [len(runs) for runs in unbroken.values()]
+    first = partial(_first_scores, unbroken, rule)
     margin = rule.equivalence_margin
-    taken = follow(baseline, variant, plan, PERMUTATION_SEED, margin=margin)
+    taken = follow_first(first, min(counted), plan, PERMUTATION_SEED, margin=margin)
     looks = tuple(look.to_dict() for look in taken)
     held_back = _held_back(results, rule)
     if not taken:
-        counted = (len(baseline), len(variant))
-        told = _waits(*counted, plan) + held_back if plan.can_reject else _cannot(plan)
+        told = _waits(counted, plan) + held_back if plan.can_reject else _cannot(plan)
         return _undecided(f"The evidence is insufficient: {told}", results, rule, failed)
-    verdict, sentence = _Sequence(tuple(results), baseline, variant, rule, plan, taken).answer()
     last = taken[-1]
+    further = sum(counted) - 2 * last.n_per_arm
+    sequence = _Sequence(tuple(results), *first(last.n_per_arm), rule, plan, taken, further)
+    verdict, sentence = sequence.answer()
     sentence += _floor_note(results, rule, last.n_per_arm)
     if not last.decision.ends:
         sentence += held_back
@@ -118,10 +120,22 @@ def _are_pairs(baseline: Sequence[TrainingResult], variant: Sequence[TrainingRes
     return all(one.seed == other.seed for one, other in zip(baseline, variant, strict=False))
 
 
-def _unbroken(arm: str, runs: Sequence[TrainingResult], rule: DecisionRule) -> NDArray[np.float64]:
-    """What the runs count with, up to the first that leaves a gap."""
-    scores = takewhile(lambda value: value is not None, (worth(arm, run, rule) for run in runs))
-    return np.array(list(scores), dtype=float)
+def _unbroken(
+    arm: str, runs: Sequence[TrainingResult], rule: DecisionRule
+) -> Sequence[TrainingResult]:
+    """An arm's runs up to the first that leaves a gap."""
+    return list(takewhile(lambda run: worth(arm, run, rule) is not None, runs))
+
+
+def _first_scores(
+    results: Results, rule: DecisionRule, n_per_arm: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What both arms' first runs count with at a look of so many, none of which leaves a gap.
+
+    A look knows nothing of later runs: a failed one is worth no more than the poorest among these.
+    """
+    first = scored({arm: runs[:n_per_arm] for arm, runs in results.items()}, rule)
+    return first.baseline_scores, first.variant_scores
 
 
 def _held_back(results: Results, rule: DecisionRule) -> str:
@@ -140,14 +154,14 @@ def _held_back(results: Results, rule: DecisionRule) -> str:
 
 
 def _floor_note(results: Results, rule: DecisionRule, n_per_arm: int) -> str:
-    analysed = {arm: runs[:n_per_arm] for arm, runs in results.items()}
-    counts = {arm: imputed(arm, runs, rule) for arm, runs in analysed.items()}
-    return floor_note(dict.fromkeys(results, n_per_arm), counts, rule)
+    first = scored({arm: runs[:n_per_arm] for arm, runs in results.items()}, rule)
+    counts = dict.fromkeys(results, n_per_arm)
+    return floor_note(counts, first.imputed_per_arm, first.rule, rule)
 
 
 @dataclass(frozen=True)
 class _Sequence:
-    """The looks that were taken, and what they looked at."""
+    """The looks that were taken, and what the last one looked at."""
 
     arms: tuple[str, ...]
     baseline: NDArray[np.float64]
@@ -155,6 +169,8 @@ class _Sequence:
     rule: DecisionRule
     plan: LookPlan
     taken: Sequence[LookTaken]
+    further: int
+    """Runs with a score that were not looked at."""
 
     @property
     def last(self) -> LookTaken:
@@ -179,13 +195,12 @@ class _Sequence:
 
     def _are_the_same(self) -> bool:
         """Whether every run of both arms has the same score."""
-        n = self.last.n_per_arm
-        return statistics.is_constant(np.concatenate([self.baseline[:n], self.variant[:n]]))
+        return statistics.is_constant(np.concatenate([self.baseline, self.variant]))
 
     def _detectable(self) -> float | None:
         """The difference that the whole plan shows with 80 % power, in units of the metric."""
-        n, rule = self.last.n_per_arm, self.rule
-        spread = spread_of(self.baseline[:n], self.variant[:n], paired=rule.paired) or 0.0
+        rule = self.rule
+        spread = spread_of(self.baseline, self.variant, paired=rule.paired) or 0.0
         most = self.plan.max_seeds
         in_sd = statistics.minimum_detectable_effect(most, rule.alpha, paired=rule.paired)
         return None if in_sd is None else in_sd * spread
@@ -216,15 +231,15 @@ class _Sequence:
             )
         return (
             f"the {self.arms[1]}'s {metric_label(self.rule.metric)}{lower} is "
-            f"{number(float(self.variant[:n].mean()))} against the {self.arms[0]}'s "
-            f"{number(float(self.baseline[:n].mean()))} over {n} seeds per arm, a difference of "
+            f"{number(float(self.variant.mean()))} against the {self.arms[0]}'s "
+            f"{number(float(self.baseline.mean()))} over {n} seeds per arm, a difference of "
             f"{number(last.effect, signed=True)} ({', '.join(facts)})"
         )
 
     def _unused(self) -> str:
-        more = len(self.baseline) + len(self.variant) - 2 * self.last.n_per_arm
-        were = "was" if more == 1 else "were"
-        return f" {plural(more, 'further run')} {were} not analysed." if more else ""
+        were = "was" if self.further == 1 else "were"
+        told = f" {plural(self.further, 'further run')} {were} not analysed."
+        return told if self.further else ""
 
     def _too_weak(self, shown: float, wanted: float) -> str:
         return (
@@ -261,7 +276,8 @@ def _unpaired() -> str:
     )
 
 
-def _waits(n_baseline: int, n_variant: int, plan: LookPlan) -> str:
+def _waits(counted: Sequence[int], plan: LookPlan) -> str:
+    n_baseline, n_variant = counted
     return (
         f"The evidence is insufficient: the first look is planned after {plan.points[0]} seeds per "
         f"arm, and {n_baseline} of the first and {n_variant} of the second have a score so far, "

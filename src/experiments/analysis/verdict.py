@@ -3,7 +3,8 @@
 The cases are taken in a fixed order: runs that are missing, a test that rejects, equivalence,
 evidence that could not have sufficed, and last no difference shown. A run without a score is never
 dropped: leaving out the failures of an arm that fails would make it look better. One that failed
-for its own sake counts with the floor, a random policy's return.
+for its own sake counts with the floor, a random policy's return, or with the poorest score where
+that is poorer.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def judge(results: Results, rule: DecisionRule) -> Comparison:
     verdict, sentence = _decide(evidence)
     if not evidence.gap:
         runs = {arm: len(found) for arm, found in results.items()}
-        sentence += floor_note(runs, evidence.imputed_per_arm, rule)
+        sentence += floor_note(runs, evidence.imputed_per_arm, evidence.rule, rule)
     return Comparison(
         verdict=verdict,
         sentence=sentence,

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..analysis import statistics
 from ..analysis.calibration import CHANCE, Calibration, calibrate, caveat, sentence
-from ..analysis.evidence import worth
+from ..analysis.evidence import with_failure_worth, worth
 from ..analysis.looks import LookPlan, plan_looks
 from ..analysis.scores_file import as_results, parse_scores, two_arms
 from ..analysis.statistics import MAX_SEEDS, POWER
@@ -185,6 +185,7 @@ def _recording(
     rule: DecisionRule,
     plan: LookPlan | None,
 ) -> Recording:
+    rule = with_failure_worth(runs, rule)
     each = [worth(arm, run, rule) for arm, found in runs.items() for run in found]
     scores = tuple(value for value in each if value is not None)
     return Recording(source, tuple(runs), scores, len(each) - len(scores), rule, plan)
