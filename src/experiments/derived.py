@@ -15,10 +15,11 @@ import yaml
 
 from .analysis import aggregate, over_seeds
 from .analysis.content import ReportContent
-from .analysis.evidence import worth
+from .analysis.evidence import with_failure_worth, worth
 from .analysis.streams import StreamFacts
 from .domain.paths import AttemptPaths, RunPaths
 from .domain.records import (
+    DecisionRule,
     ExecutionMode,
     RunKey,
     RunStatus,
@@ -169,6 +170,8 @@ def write_final_state(experiment: Experiment, state: Mapping[str, Any]) -> None:
 
 def results_document(experiment: Experiment) -> dict[str, Any]:
     """The content of `results.json`."""
+    needed = {arm: experiment.needed_results_of(arm) for arm in experiment.config.arms}
+    rule = with_failure_worth(needed, experiment.rule)
     return {
         "experiment_id": experiment.experiment_id,
         "status": experiment.status.value,
@@ -176,7 +179,7 @@ def results_document(experiment: Experiment) -> dict[str, Any]:
             {
                 **run_document(_result_so_far(experiment, run)),
                 "analysed": experiment.is_needed(run),
-                "imputed": _imputed(experiment, run),
+                "imputed": _imputed(experiment, run, rule),
             }
             for run in experiment.runs()
         ],
@@ -190,12 +193,13 @@ def results_document(experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def _imputed(experiment: Experiment, run: RunKey) -> float | None:
+def _imputed(experiment: Experiment, run: RunKey, rule: DecisionRule) -> float | None:
     """The score that a run which was given up counts with; None for any other."""
     result = experiment.results.get(run)
-    if result is None or result.status is not RunStatus.SKIPPED:
+    is_analysed = result is not None and experiment.is_needed(run)
+    if result is None or not is_analysed or result.status is not RunStatus.SKIPPED:
         return None
-    return worth(run.arm, result, experiment.rule)
+    return worth(run.arm, result, rule)
 
 
 def _result_so_far(experiment: Experiment, run: RunKey) -> TrainingResult:
