@@ -87,7 +87,7 @@ def test_scores_are_means_over_seeds_with_their_deviation(
 
     variant = first["arms"]["variant"]
     # the two seeds lie 1 below and 1 above: the deviation is the root of 2
-    assert variant["final_return"] == {"mean": 120.0, "std": pytest.approx(2**0.5), "n": 2}
+    assert variant["final_return"] == {"mean": 120.0, "std": pytest.approx(2**0.5), "n": 2, "imputed": 0}
     assert variant["auc"]["mean"] == pytest.approx(sum(LATE) / len(LATE))
     assert (variant["total_timesteps"], variant["training_time"]) == (16_384, 60.0)
     assert (variant["runs_planned"], variant["runs_completed"], variant["runs_failed"]) == (2, 2, 0)
@@ -234,7 +234,7 @@ def test_an_unfinished_experiment_is_compared_with_what_is_there_and_says_so(
     baseline, variant = experiment["arms"]["baseline"], experiment["arms"]["variant"]
     assert (experiment["status"], experiment["is_complete"]) == ("running", False)
     assert found["sentence"] == "no verdict yet: the experiment is running"
-    assert baseline["final_return"] == {"mean": 90.0, "std": None, "n": 1}
+    assert baseline["final_return"] == {"mean": 90.0, "std": None, "n": 1, "imputed": 0}
     assert (baseline["runs_planned"], baseline["runs_completed"]) == (2, 1)
     assert (variant["runs_completed"], variant["total_timesteps"]) == (0, 4000)
     # the curve of the complete run, not one of the two that ends where the second has come to
@@ -274,7 +274,29 @@ def test_failed_runs_are_counted_and_their_scores_left_out(
     variant = told(tmp_path, capsys, "failing")["experiments"][0]["arms"]["variant"]
 
     assert (variant["runs_completed"], variant["runs_failed"]) == (1, 1)
-    assert variant["final_return"] == {"mean": 120.0, "std": None, "n": 1}
+    assert variant["final_return"] == {"mean": 120.0, "std": None, "n": 1, "imputed": 0}
+
+
+def test_the_result_counts_the_runs_that_the_verdict_counts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = finished(tmp_path, "counted", {"baseline": RISING, "variant": LATE}).paths.results
+    document = json.loads(file.read_text())
+    for run in document["runs"]:
+        if run["arm"] == "variant" and run["seed"] == 2:
+            run |= {"status": "skipped", "final_return": None, "imputed": 9.0}
+    spent = {**document["runs"][0], "seed": 3, "final_return": 1e6, "analysed": False}
+    file.write_text(json.dumps({**document, "runs": [*document["runs"], spent]}))
+
+    arms = told(tmp_path, capsys, "counted")["experiments"][0]["arms"]
+
+    assert arms["variant"]["final_return"]["mean"] == (119.0 + 9.0) / 2
+    assert (arms["variant"]["final_return"]["n"], arms["variant"]["final_return"]["imputed"]) == (
+        (2, 1)
+    )
+    assert arms["variant"]["auc"]["n"] == 1
+    assert arms["baseline"]["final_return"]["mean"] == 90.0
+    assert "64.00 ± 77.78 *" in printed(tmp_path, capsys, "counted")
 
 
 # ---- what makes a comparison doubtful

@@ -33,6 +33,22 @@ def test_failed_runs_are_counted_and_their_return_is_not() -> None:
     assert line.split()[:3] == ["variant", "1/2", "10.00"]
 
 
+def test_a_figure_in_which_failed_runs_count_is_marked() -> None:
+    runs = [
+        run("baseline", 1, 10.0, imputed=None),
+        run("baseline", 2, 30.0, imputed=None),
+        run("variant", 1, 10.0),
+        run("variant", 2, None, status="skipped", imputed=30.0),
+        run("variant", 3, 900.0, analysed=False),
+    ]
+
+    baseline, variant = printed(tables.arms_table(runs)).splitlines()[2:4]
+    assert baseline.split()[1:6] == ["2/2", "20.00", "±", "14.14", "2,000"]
+    assert variant.split()[1:6] == ["1/2", "20.00", "±", "14.14", "*"]
+    assert "* failed runs count with what a failure is worth" in tables.spread_caption(runs)
+    assert "*" not in tables.spread_caption(runs[:2])
+
+
 def test_records_with_missing_or_odd_fields_are_shown_all_the_same() -> None:
     odd = {"arm": "variant", "seed": "x", "final_return": "high", "attempts": None, "status": None}
 

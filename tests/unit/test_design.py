@@ -75,6 +75,15 @@ def test_looks_that_could_never_reject_are_warned_of_with_the_number_that_would_
     assert '"max_seeds": 6 or more' in warning
 
 
+def test_batches_of_one_are_warned_of_unless_the_arms_are_paired() -> None:
+    paired = sequential(8, 1, 10)
+    paired["comparison"]["paired"] = True
+
+    assert 'set "batch": 2 or more' in " ".join(design(**sequential(8, 1, 10)).warnings)
+    assert design(**sequential(8, 2, 10)).warnings == ()
+    assert design(**paired).warnings == ()
+
+
 @pytest.mark.parametrize(
     ("abort", "fragment"),
     [

@@ -39,6 +39,19 @@ def test_the_row_tells_means_deviations_effect_interval_and_p() -> None:
     )
 
 
+def test_the_row_counts_the_runs_that_the_verdict_counts() -> None:
+    told = document()
+    baseline, variant = told["runs"][0], told["runs"][2]
+    spent = {**variant, "seed": 8, "final_return": 9e9, "analysed": False}
+    skipped = {**baseline, "seed": 3, "status": "skipped", "final_return": None, "imputed": 800.0}
+    not_finite = {**variant, "seed": 9, "final_return": float("nan"), "imputed": 1600.0}
+    told["runs"] += [spent, skipped, not_finite]
+
+    cells = latex_row(told).split(" & ")
+
+    assert cells[2:5] == ["3/4", r"$1{,}000 \pm 200$", r"$1{,}600 \pm 82$"]
+
+
 def test_the_table_is_whole_and_of_booktabs() -> None:
     lines = latex_table(document(alpha=0.01)).splitlines()
 

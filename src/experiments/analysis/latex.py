@@ -88,14 +88,18 @@ def _metric(comparison: Document) -> str:
 
 
 def _scores(document: Document, arm: str, metric: str) -> list[float]:
-    return [
-        float(value)
-        for run in document.get("runs") or ()
-        if run.get("arm") == arm
-        and run.get("status") == "completed"
-        and isinstance(value := run.get(metric), int | float)
-        and math.isfinite(value)
-    ]
+    """What the verdict rests on: the runs that are analysed, failed ones with what they count."""
+    runs = [run for run in document.get("runs") or () if run.get("arm") == arm]
+    each = (_score(run, metric) for run in runs if run.get("analysed", True))
+    return [value for value in each if value is not None]
+
+
+def _score(run: Document, metric: str) -> float | None:
+    own = run.get(metric) if run.get("status") == "completed" else None
+    for value in (run.get("imputed"), own):
+        if isinstance(value, int | float) and math.isfinite(value):
+            return float(value)
+    return None
 
 
 def _environment(document: Document) -> str:

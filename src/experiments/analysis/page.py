@@ -209,7 +209,11 @@ def _sensitivity(content: ReportContent) -> Sensitivity | None:
         # it judges anew before it looks for failures, which takes half a second for many runs
         return None
     runs = {arm: result.runs or (result,) for arm, result in content.arms.items()}
-    return sensitivity(runs, content.rule, content.plan)
+    found = sensitivity(runs, content.rule, content.plan)
+    if found is not None and content.comparison.verdict is Verdict.STOPPED_FOR_FUTILITY:
+        # it does not rest on the runs' scores: what failed ones are worth could not change it
+        return replace(found, sentence="")
+    return found
 
 
 def _means(content: ReportContent) -> dict[str, tuple[float | None, float | None]]:

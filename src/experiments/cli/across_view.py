@@ -18,7 +18,7 @@ from .across import Across, Hint, Side
 from .across_json import no_verdict
 from .compared import ArmSoFar, Compared, Score, secondary_of
 from .stored import ARMS, Data
-from .tables import row, table
+from .tables import IMPUTED_MARK, row, table
 from .wording import printable
 
 FIGURE_WIDTH = 14
@@ -238,11 +238,14 @@ def _spread_caption(experiments: Sequence[Compared]) -> str:
         if any(score.n > 1 for score in scores)
         else "one seed per arm: how much seeds differ is not known"
     )
-    return f"{spread}; steps and training: sums"
+    marked = any(score.imputed for score in scores)
+    note = f"; {IMPUTED_MARK} failed runs count with what a failure is worth" if marked else ""
+    return f"{spread}; steps and training: sums{note}"
 
 
 def _score(score: Score) -> str:
-    return wording.spread(score.mean, score.std)
+    mark = f" {IMPUTED_MARK}" if score.imputed else ""
+    return wording.spread(score.mean, score.std) + mark
 
 
 def _side_of(told: Data, arm: str) -> str:

@@ -16,7 +16,7 @@ from ..analysis.statistics import MAX_SEEDS, POWER
 from ..analysis.text import ABSENT, listed, number, percent, plural
 from ..domain.errors import UsageError
 from ..domain.paths import ExperimentPaths
-from ..domain.records import DecisionRule, TrainingResult
+from ..domain.records import DecisionRule, RunStatus, TrainingResult
 from ..durability.saved_experiments import find_experiment_file
 from . import stored
 from .recorded import recorded
@@ -188,7 +188,9 @@ def _recording(
     rule = with_failure_worth(runs, rule)
     each = [worth(arm, run, rule) for arm, found in runs.items() for run in found]
     scores = tuple(value for value in each if value is not None)
-    return Recording(source, tuple(runs), scores, len(each) - len(scores), rule, plan)
+    cancelled = sum(run.status is RunStatus.CANCELLED for found in runs.values() for run in found)
+    lacking = len(each) - len(scores) - cancelled
+    return Recording(source, tuple(runs), scores, lacking, rule, plan)
 
 
 def _print(recording: Recording, found: Calibration) -> None:

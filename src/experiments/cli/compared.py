@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
@@ -27,12 +27,14 @@ FAILURES = (RunStatus.FAILED.value, RunStatus.SKIPPED.value)
 
 @dataclass(frozen=True)
 class Score:
-    """One of an arm's scores over its completed runs."""
+    """One of an arm's scores over its runs that are analysed."""
 
     mean: float | None
     std: float | None
     """Standard deviation over seeds (ddof 1); None with fewer than two."""
     n: int
+    imputed: int = 0
+    """Those of them that failed, and count with what a failure is worth."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,8 @@ def _arm(
     own = {run: data for run, data in runs.items() if run.arm == arm}
     completed = [run for run, data in own.items() if data.get("status") == RunStatus.COMPLETED]
     under_way = [run for run, data in own.items() if data.get("status") not in FAILURES]
+    analysed = [data for data in own.values() if data.get("analysed", True)]
+    metric = _metric(experiment)
     curves = _curves(experiment, completed or under_way, problems)
     return ArmSoFar(
         arm=arm,
@@ -174,7 +178,7 @@ def _arm(
         runs_planned=len(own),
         runs_completed=len(completed),
         runs_failed=sum(data.get("status") in FAILURES for data in own.values()),
-        scores={name: _score([own[run] for run in completed], name) for name in SCORES},
+        scores={name: _score(analysed, name, is_primary=name == metric) for name in SCORES},
         total_timesteps=int(sum(number(data, "total_timesteps") or 0 for data in own.values())),
         training_time=sum(number(data, "training_time") or 0.0 for data in own.values()),
         evaluation=seed_mean(curves[Source.EVALUATION]),
@@ -199,9 +203,21 @@ def _curves(
     return found
 
 
-def _score(runs: Sequence[Data], name: str) -> Score:
-    told = [value for run in runs if (value := number(run, name)) is not None]
-    values = [value for value in told if math.isfinite(value)]
-    return Score(
-        fmean(values) if values else None, stdev(values) if len(values) > 1 else None, len(values)
-    )
+def _metric(experiment: StoredExperiment) -> str:
+    rule = experiment.config.get("comparison")
+    told = rule.get("metric") if isinstance(rule, Mapping) else None
+    return str(told or SCORES[0])
+
+
+def _score(runs: Sequence[Data], name: str, *, is_primary: bool) -> Score:
+    """By the metric of the decision rule a failed run counts as in the verdict."""
+    completed = [run for run in runs if run.get("status") == RunStatus.COMPLETED]
+    own = _finite(number(run, name) for run in completed)
+    imputed = _finite(number(run, "imputed") for run in runs) if is_primary else []
+    values = [*own, *imputed]
+    deviation = stdev(values) if len(values) > 1 else None
+    return Score(fmean(values) if values else None, deviation, len(values), len(imputed))
+
+
+def _finite(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None and math.isfinite(value)]

@@ -17,12 +17,15 @@ from .stored import StoredExperiment
 from .told import told_lines
 from .wording import plural, printable
 
+FINAL_RETURN = "final_return"
+
 
 def print_outcome(screen: Console, experiment: StoredExperiment) -> None:
     """Both arms, the verdict, and where everything lies."""
     if experiment.runs:
-        screen.print(tables.arms_table(experiment.runs))
-        screen.print(Text(tables.spread_caption(experiment.runs), style="dim"))
+        runs = _by_final_return(experiment)
+        screen.print(tables.arms_table(runs))
+        screen.print(Text(tables.spread_caption(runs), style="dim"))
         screen.print()
     if sentence := experiment.comparison.get("sentence"):
         verdict = str(experiment.comparison.get("verdict")).replace("_", " ")
@@ -37,6 +40,13 @@ def print_outcome(screen: Console, experiment: StoredExperiment) -> None:
     for deviation in deviations(experiment):
         screen.print(Text(f"note     {printable(deviation)}", style="yellow"), soft_wrap=True)
     print_problems(screen, experiment)
+
+
+def _by_final_return(experiment: StoredExperiment) -> list[tables.Data]:
+    """The runs; what failed ones count with is known of the metric of the decision rule alone."""
+    if experiment.comparison.get("metric", FINAL_RETURN) == FINAL_RETURN:
+        return list(experiment.runs)
+    return [{**run, "imputed": None} for run in experiment.runs]
 
 
 def _not_analysed(experiment: StoredExperiment) -> str | None:

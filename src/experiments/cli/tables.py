@@ -15,6 +15,9 @@ from . import wording
 
 Data = Mapping[str, Any]
 
+IMPUTED_MARK = "*"
+"""Of a figure in which failed runs count."""
+
 
 def table(*headings: str, right: Sequence[str] = ()) -> Table:
     """An empty table with these columns; those in `right` hold figures."""
@@ -72,11 +75,15 @@ def arms_table(runs: Sequence[Data]) -> Table:
 
 
 def spread_caption(runs: Sequence[Data]) -> str:
-    """What the ± of `arms_table` is taken over."""
+    """What the ± of `arms_table` is taken over, and what its mark means."""
     arms = [run.get("arm") for run in runs]
+    marked = any(_is_imputed(run) for run in runs)
+    note = f"; {IMPUTED_MARK} failed runs count with what a failure is worth" if marked else ""
     if any(arms.count(arm) > 1 for arm in set(arms)):
-        return "±: standard deviation over seeds"
-    return "±: standard deviation over the episodes of the final evaluation; one seed per arm"
+        return f"±: standard deviation over seeds{note}"
+    return "±: standard deviation over the episodes of the final evaluation; one seed per arm" + (
+        note
+    )
 
 
 def runs_table(runs: Sequence[Data], *, with_hashes: bool = False) -> Table:
@@ -122,24 +129,35 @@ def number(record: Data, name: str) -> float | None:
 def _arm_cells(arm: str, runs: Sequence[Data]) -> list[str]:
     analysed = [run for run in runs if run.get("analysed", True)]
     done = [run for run in analysed if run.get("status") == "completed"]
+    lost = [run for run in analysed if _is_imputed(run)]
+    mark = f" {IMPUTED_MARK}" if lost else ""
     steps = sum(number(run, "total_timesteps") or 0 for run in runs)
     seconds = sum(number(run, "training_time") or 0 for run in runs)
     return [
         arm,
         f"{len(done)}/{len(analysed)}",
-        wording.spread(*_mean_and_deviation(done)),
+        wording.spread(*_mean_and_deviation(done, lost)) + mark,
         wording.whole(steps),
         wording.duration(seconds),
         wording.rate(steps / seconds if seconds else None),
     ]
 
 
-def _mean_and_deviation(runs: Sequence[Data]) -> tuple[float | None, float | None]:
-    returns = [value for run in runs if (value := number(run, "final_return")) is not None]
+def _is_imputed(run: Data) -> bool:
+    return bool(run.get("analysed", True)) and number(run, "imputed") is not None
+
+
+def _mean_and_deviation(
+    done: Sequence[Data], lost: Sequence[Data]
+) -> tuple[float | None, float | None]:
+    """Of what the runs count with; of a single one the deviation over its episodes."""
+    own = [number(run, "final_return") for run in done if run not in lost]
+    each = [*own, *(number(run, "imputed") for run in lost)]
+    returns = [value for value in each if value is not None]
     if not returns:
         return None, None
     if len(returns) == 1:
-        return returns[0], number(runs[0], "final_std_reward")
+        return returns[0], None if lost else number(done[0], "final_std_reward")
     return fmean(returns), stdev(returns)
 
 
