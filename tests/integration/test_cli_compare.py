@@ -87,7 +87,12 @@ def test_scores_are_means_over_seeds_with_their_deviation(
 
     variant = first["arms"]["variant"]
     # the two seeds lie 1 below and 1 above: the deviation is the root of 2
-    assert variant["final_return"] == {"mean": 120.0, "std": pytest.approx(2**0.5), "n": 2, "imputed": 0}
+    assert variant["final_return"] == {
+        "mean": 120.0,
+        "std": pytest.approx(2**0.5),
+        "n": 2,
+        "imputed": 0,
+    }
     assert variant["auc"]["mean"] == pytest.approx(sum(LATE) / len(LATE))
     assert (variant["total_timesteps"], variant["training_time"]) == (16_384, 60.0)
     assert (variant["runs_planned"], variant["runs_completed"], variant["runs_failed"]) == (2, 2, 0)

@@ -31,7 +31,13 @@ from src.experiments.analysis.outcomes import outcomes
 from src.experiments.analysis.page import render_markdown, render_page
 from src.experiments.analysis.palette import arm_colour
 from src.experiments.domain.paths import ExperimentPaths
-from src.experiments.domain.records import DecisionRule, ResourceSample, RunKey, RunStatus
+from src.experiments.domain.records import (
+    DecisionRule,
+    ResourceSample,
+    RunKey,
+    RunStatus,
+    Verdict,
+)
 from tests.unit.reported import FEW_FIGURES, FIVE, SINGLE, content, result, stopped_early
 
 
@@ -374,6 +380,12 @@ def test_a_run_that_failed_for_its_own_sake_is_shown_with_the_floor_it_counts_wi
     assert "0.500 (floor)" in markdown
     assert "1 of 5 variant runs failed (Fisher&#39;s exact test p = 1)" in page
     assert "floor: 1 of 5 variant runs" in page
+    assert "on what a failed run is worth" in page
+
+    stopped = replace(report.comparison, verdict=Verdict.STOPPED_FOR_FUTILITY, sentence="Ended.")
+    for text in told(replace(report, comparison=stopped)):
+        assert "1 of 5 variant runs failed" in text
+        assert "on what a failed run is worth" not in text
 
 
 # --- resources ---------------------------------------------------------------------------------

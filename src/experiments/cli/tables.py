@@ -77,13 +77,12 @@ def arms_table(runs: Sequence[Data]) -> Table:
 def spread_caption(runs: Sequence[Data]) -> str:
     """What the ± of `arms_table` is taken over, and what its mark means."""
     arms = [run.get("arm") for run in runs]
+    over = "seeds"
+    if all(arms.count(arm) == 1 for arm in set(arms)):
+        over = "the episodes of the final evaluation; one seed per arm"
     marked = any(_is_imputed(run) for run in runs)
     note = f"; {IMPUTED_MARK} failed runs count with what a failure is worth" if marked else ""
-    if any(arms.count(arm) > 1 for arm in set(arms)):
-        return f"±: standard deviation over seeds{note}"
-    return "±: standard deviation over the episodes of the final evaluation; one seed per arm" + (
-        note
-    )
+    return f"±: standard deviation over {over}{note}"
 
 
 def runs_table(runs: Sequence[Data], *, with_hashes: bool = False) -> Table:
