@@ -1,8 +1,8 @@
 """What runs that failed for their own sake do to the verdict, and what they could do.
 
-They count with the floor, or with the poorest score where that is poorer. How far the verdict hangs
-on that is told by judging twice more: once with the worst that the failed runs could be worth for the
-variant, once with the best.
+They count with the floor, or with the poorest score where that is poorer. How far the verdict
+hangs on that is told by judging twice more: once with the worst that the failed runs could be worth
+for the variant, once with the best.
 """
 
 from __future__ import annotations
