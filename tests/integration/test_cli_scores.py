@@ -181,9 +181,10 @@ def test_a_person_reads_how_many_failed_and_what_that_could_change(
 def test_looks_count_failed_runs_as_present(terminal: Terminal, scores: Path) -> None:
     scores.write_text(WITH_FAILURES)
 
-    found = terminal.told("compare", "--scores", scores, "--floor", 39, "--sequential", "4,1,5")
+    found = terminal.told("compare", "--scores", scores, "--floor", 9, "--sequential", "5,2,5")
 
-    assert [look["n_per_arm"] for look in found["looks"]] == [4, 5]
+    assert [look["n_per_arm"] for look in found["looks"]] == [5]
+    assert found["effect"] == pytest.approx((40 + 41 + 42 + 9 + 9) / 5 - 12)
     assert found["sensitivity"]["failed_per_arm"] == {"ddpg": 0, "sac": 2}
 
 
