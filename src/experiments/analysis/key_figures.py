@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..domain.records import Comparison
 from . import statistics
 from .content import ReportContent
 from .evidence import scored
@@ -34,7 +35,7 @@ def key_figures(content: ReportContent) -> tuple[KeyFigure, ...]:
     if comparison.effect is not None:
         kind = "repeated interval" if comparison.looks else "interval"
         single = max(comparison.n_per_arm.values(), default=0) < 2
-        told = "one run per arm has no interval" if single else "no interval: the runs do not vary"
+        told = "one run per arm has no interval" if single else _why_no_interval(comparison)
         if comparison.interval is not None:
             level = percent(round(interval_level(content), 4))
             told = f"{level} {kind} {interval_text(comparison.interval)}"
@@ -53,6 +54,13 @@ def key_figures(content: ReportContent) -> tuple[KeyFigure, ...]:
         )
     )
     return tuple(figures)
+
+
+def _why_no_interval(comparison: Comparison) -> str:
+    looks = comparison.looks
+    if looks and looks[-1]["nominal_level"] is None:
+        return "no interval: this look did not test"
+    return "no interval: the runs do not vary"
 
 
 def _alpha_told(content: ReportContent) -> str:
