@@ -216,3 +216,40 @@ def test_a_mode_reaches_the_modules_that_the_library_sets(sac: SAC) -> None:
 def test_an_observation_of_another_shape_is_refused_as_ever(ppo: PPO) -> None:
     with accelerated(ppo, True), pytest.raises(ValueError, match="shape"):
         ppo.policy.predict(np.zeros((1, 5), np.float32))
+
+
+class OwnFeatures(ActorCriticPolicy):
+    """Overrides one function of those that see observations."""
+
+    def extract_features(self, obs: Any, features_extractor: Any = None) -> Any:
+        return super().extract_features(obs, features_extractor) * 2.0
+
+
+def test_functions_of_ones_own_that_see_observations_are_called() -> None:
+    model = PPO(OwnFeatures, "CartPole-v1", n_steps=8, batch_size=8, **small())
+    observations = torch.ones(1, 4)
+    plain = model.policy.extract_features(observations)
+    with accelerated(model, accelerate=True):
+        seen = model.policy.extract_features(observations)
+
+    assert torch.equal(plain, seen)
+    assert float(seen[0, 0]) == 2.0
+
+
+@pytest.mark.parametrize("name", ["mlp_extractor", "features_extractor"])
+def test_what_is_hooked_on_to_a_module_of_the_policy_is_called(ppo: PPO, name: str) -> None:
+    calls: list[int] = []
+    getattr(ppo.policy, name).register_forward_hook(lambda *_: calls.append(1))
+    with accelerated(ppo, accelerate=True):
+        ppo.learn(16)
+
+    assert calls
+
+
+def test_clipping_takes_the_norms_order_by_its_position(ppo: PPO) -> None:
+    weight = torch.nn.Parameter(torch.ones(2))
+    weight.grad = torch.full((2,), 3.0)
+    with accelerated(ppo, accelerate=True):
+        norm = torch.nn.utils.clip_grad_norm_([weight], 0.5, 1.0)
+
+    assert float(norm) == 6.0

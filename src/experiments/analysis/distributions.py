@@ -50,8 +50,10 @@ def normal_quantile(p: float) -> float:
 def t_tail(t: float, df: float) -> float:
     """P(T > t) of Student's t with `df` degrees of freedom, which need not be whole.
 
-    By the continued fraction of the incomplete beta function (DLMF 8.17.22).
+    By the continued fraction of the incomplete beta function (DLMF 8.17.22). NaN for a NaN.
     """
+    if math.isnan(t) or math.isnan(df):
+        return math.nan
     if t < 0.0:
         return 1.0 - t_tail(-t, df)
     half, square = df / 2.0, t * t / df

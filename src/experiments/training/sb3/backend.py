@@ -19,7 +19,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
 from ...config.algorithms import algorithms, canonical_name
 from ...config.policies import default_policy
-from ...domain.errors import TrainingError
+from ...domain.errors import NonFiniteError, TrainingError
 from ...domain.paths import AttemptPaths
 from ...domain.records import TrainerConfig
 from ...durability.files import replacing, write_json
@@ -144,11 +144,24 @@ class StableBaselines:
         starts: np.ndarray,
         deterministic: bool,
     ) -> tuple[np.ndarray, RecurrentState | None]:
-        """Actions for raw observations, seen through training's normalisation."""
+        """Actions for raw observations, seen through training's normalisation.
+
+        Raises:
+            NonFiniteError: when an observation or an action is a NaN or an infinity.
+        """
+        self._check_played(observations, "observation")
         normalize = self.model.get_vec_normalize_env()
         if normalize is not None:
             observations = normalize.normalize_obs(observations)
-        return self.model.predict(observations, state, starts, deterministic)
+        actions, state = self.model.predict(observations, state, starts, deterministic)
+        self._check_played(actions, "action")
+        return actions, state
+
+    def _check_played(self, values: Any, what: str) -> None:
+        parts = values.values() if isinstance(values, dict) else (values,)
+        numbers = (part for part in parts if np.issubdtype(part.dtype, np.floating))
+        if not all(np.isfinite(part).all() for part in numbers):
+            raise NonFiniteError(f"{what} of an evaluation episode", self.model.num_timesteps)
 
     def save(self, paths: AttemptPaths) -> None:
         """Write the model's zip and, with normalisation, its statistics as JSON."""

@@ -48,9 +48,13 @@ class MetricsRecorder:
         restore(self, state)
 
     def note_update(self) -> float | None:
-        """Count an update that has just ended, and return its loss where it has one."""
+        """Count an update that has just ended, and return its loss where it has one.
+
+        Of several minibatches that is the last one's, or the first that is not finite.
+        """
         self.batches += 1
-        loss = self._loss()
+        invalid = self._watcher.invalid_loss()
+        loss = self._loss() if invalid is None else invalid
         if loss is not None:
             self.invalid_losses += not math.isfinite(loss)
             if not self._watcher.sees_minibatches:

@@ -61,6 +61,8 @@ class UpdateWatcher:
         self._hooks = ExitStack()
         self._armed: set[torch.optim.Optimizer] = set()
         self._squares: list[float] = []
+        self._first_loss = 0
+        """Index in the record's `losses` of the first one of this update."""
 
     def capture(self) -> Plain:
         """What no journal row told of yet, as plain data."""
@@ -98,6 +100,7 @@ class UpdateWatcher:
 
     def before_update(self, count: int) -> None:
         """Choose whether this update's gradients are measured where nothing clips them."""
+        self._first_loss = len(self._record.losses)
         if not self._clips and count % SAMPLE_EVERY == 0:
             self._armed = set(optimizers(self._model))
             self._squares = []
@@ -108,6 +111,11 @@ class UpdateWatcher:
             self._record.gradient_norms.append(math.sqrt(math.fsum(self._squares)))
         self._squares = []
         self._armed = set()
+
+    def invalid_loss(self) -> float | None:
+        """The first loss of this update's minibatches that is not finite; None without one."""
+        losses = self._record.losses[self._first_loss :]
+        return next((loss for loss in losses if not math.isfinite(loss)), None)
 
     def _before_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         del args, kwargs

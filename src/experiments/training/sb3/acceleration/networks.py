@@ -58,7 +58,12 @@ def layer_function(layer: nn.Module) -> Layer:
 
 def has_hooks(module: nn.Module) -> bool:
     """Whether a call of the module does more than its forward pass."""
-    return any(getattr(module, name, None) for name in _HOOKS) or "forward" in vars(module)
+    return calls_more(module) or "forward" in vars(module)
+
+
+def calls_more(module: nn.Module) -> bool:
+    """Whether somebody has hooked something on to a module."""
+    return any(getattr(module, name, None) for name in _HOOKS)
 
 
 def _linear(parameters: dict[str, Any]) -> Layer:

@@ -16,6 +16,7 @@ from stable_baselines3.common.torch_layers import FlattenExtractor
 from torch import Tensor
 
 from ..patching import wrapped
+from .walks import OF_THE_LIBRARIES
 
 Function = Callable[..., Any]
 
@@ -25,14 +26,22 @@ def direct_observations(model: BaseAlgorithm) -> Iterator[None]:
     """Take observations that are vectors of float32 as they are."""
     space = model.observation_space
     with ExitStack() as stack:
-        if is_vector(space) and model.device.type == "cpu":
+        if is_vector(space) and model.device.type == "cpu" and _is_of_the_library(model.policy):
             stack.enter_context(
                 wrapped(model.policy, "obs_to_tensor", partial(_as_they_are, space.shape))
             )
             for network in model.policy.modules():
-                if isinstance(network, BaseModel) and has_flat_features(network):
+                if not isinstance(network, BaseModel) or not _is_of_the_library(network):
+                    continue
+                if has_flat_features(network):
                     stack.enter_context(wrapped(network, "extract_features", _unchanged))
         yield
+
+
+def _is_of_the_library(network: BaseModel) -> bool:
+    """Whether the functions that see observations are the library's own."""
+    functions = (type(network).extract_features, type(network).obs_to_tensor)
+    return all(each.__module__.split(".")[0] in OF_THE_LIBRARIES for each in functions)
 
 
 def is_vector(space: spaces.Space[Any]) -> bool:

@@ -19,7 +19,7 @@ from stable_baselines3.common.torch_layers import MlpExtractor
 from torch import Tensor
 
 from ..patching import wrapped
-from .networks import Layer, chain
+from .networks import Layer, calls_more, chain
 from .observations import has_flat_features, is_vector
 
 Function = Callable[..., Any]
@@ -46,7 +46,14 @@ def _is_known(policy: Any) -> bool:
         and type(policy.action_dist) in (CategoricalDistribution, DiagGaussianDistribution)
         and is_vector(policy.observation_space)
         and has_flat_features(policy)
+        and not any(map(calls_more, _passed_over(policy)))
     )
+
+
+def _passed_over(policy: Any) -> list[Any]:
+    """The modules that are not called any more, only their layers."""
+    hidden = policy.mlp_extractor
+    return [policy.features_extractor, hidden, hidden.policy_net, hidden.value_net]
 
 
 @dataclass(frozen=True)

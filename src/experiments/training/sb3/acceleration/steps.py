@@ -134,11 +134,11 @@ def _adam_step(
 
 
 def _clip_together(clip: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    def clip_grad_norm_(parameters: Any, max_norm: float, **unusual: Any) -> Tensor:
+    def clip_grad_norm_(parameters: Any, max_norm: float, *more: Any, **unusual: Any) -> Tensor:
         weights = [parameters] if isinstance(parameters, Tensor) else list(parameters)
         gradients = [weight.grad for weight in weights if weight.grad is not None]
-        if unusual or not gradients:
-            return clip(weights, max_norm, **unusual)
+        if more or unusual or not gradients:
+            return clip(weights, max_norm, *more, **unusual)
         with torch.no_grad():
             norms = torch.stack(torch._foreach_norm(gradients, 2.0))
             total: Tensor = torch.linalg.vector_norm(norms, 2.0)
