@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from src.experiments.config import (
 )
 from src.experiments.config.algorithms import LANGUAGE_TABLE
 from src.experiments.domain.errors import ConfigurationError, MissingExtraError
+from src.experiments.domain.records import ExecutionMode
+from src.experiments.experiment import Experiment
+from src.experiments.runner import ExperimentRunner
 from src.experiments.training.backend import backend_of, create_backend
 from tests.language import HAS_TRL, needs_trl
 
@@ -131,6 +135,19 @@ def test_without_the_extra_the_remedy_is_named() -> None:
     assert backend_of(config.algorithm) == "trl"
     with pytest.raises(MissingExtraError, match="GRPO needs TRL"):
         create_backend("trl", config)
+
+
+@pytest.mark.parametrize("mode", [ExecutionMode.SEQUENTIAL, ExecutionMode.VALIDATION])
+def test_without_the_extra_nothing_is_written(
+    mode: ExecutionMode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "trl", None)  # as if it were not installed
+    experiment = Experiment(ARM, VARIANT, "it learns faster", output_dir=tmp_path / "results")
+    with pytest.raises(MissingExtraError, match=r"GRPO needs TRL.*rl-experiments\[llm\]") as caught:
+        ExperimentRunner(experiment, mode).run()
+
+    assert caught.value.exit_code == 2
+    assert not list(tmp_path.iterdir())
 
 
 @needs_trl
