@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,9 @@ def test_steps_are_rounded_up_to_whole_batches_of_completions(
         (with_settings(dtype="float8"), "hyperparameters/dtype", "must be one of float32"),
         (with_settings(groups=3), "hyperparameters/groups", "no such hyperparameter"),
         (with_settings(model_name="./nowhere"), "hyperparameters/model_name", "no model lies"),
+        (with_settings(processes=9), "hyperparameters/processes", "must be at most 8"),
+        ({**with_settings(processes=2), "device": "cuda"}, "device", "are for the processor"),
+        ({**with_settings(processes=2), "device": "cuda:1"}, "device", "are for the processor"),
         (with_settings(num_generations=3), "hyperparameters/num_generations", "must divide the 8"),
         (
             with_settings(generation_batch_size=12),
@@ -110,6 +114,30 @@ def test_what_could_not_be_trained_is_refused_at_its_place(
     change: dict[str, Any], pointer: str, message: str
 ) -> None:
     assert message in problems(change)[f"/baseline_config/{pointer}"]
+
+
+@pytest.mark.parametrize(
+    ("processes", "device", "resolved"),
+    [(1, "auto", "auto"), (2, "auto", "cpu"), (2, "cpu", "cpu"), (1, "cuda", "cuda")],
+)
+def test_several_processes_train_on_the_processor(
+    processes: int, device: str, resolved: str
+) -> None:
+    arm = {**ARM, **with_settings(processes=processes), "device": device}
+
+    assert trainer_config(arm, seed=1).device == resolved
+
+
+@pytest.mark.parametrize(("cores", "is_told"), [(1, True), (2, False)])
+def test_more_processes_than_cores_are_told_once(
+    cores: int, is_told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    arm = {**ARM, **with_settings(processes=2)}
+    notices = audit(parse_experiment({"baseline_config": arm, "variant_config": VARIANT})).notices
+
+    told = [each for each in notices if "2 processes train one run" in each]
+    assert len(told) == is_told
 
 
 def test_checkpoints_between_batches_alone_are_accepted() -> None:
