@@ -79,6 +79,7 @@ from .tracking.log_files import log_files
 from .tracking.manifest import write_manifest
 from .tracking.telling import Assignment, Ending
 from .training import WARM_UP, Trainer, floor_run, probe_run, rehearse_run, train_run
+from .training.backend import check_extra
 from .uploads import Uploads
 
 __all__ = [
@@ -223,11 +224,12 @@ class ExperimentRunner:
 
         Raises:
             ExperimentsError: when the disk is nearly full, a device is not here, or another
-                process works on the experiment.
+                process works on the experiment; when an arm's library is not installed.
         """
         if self._executor is not None:
             return
         self.status = RunnerStatus.INITIALIZING
+        self._check_extras()
         paths = self.experiment.paths
         check_free_disk(self.experiment.output_dir, self._limits)
         self._gpus = gpus_for(self.experiment, self._kind)
@@ -272,6 +274,7 @@ class ExperimentRunner:
     def _rehearse(self) -> bool:
         """Validation mode: a handful of steps of each arm, and what the whole will take."""
         self.status = RunnerStatus.INITIALIZING
+        self._check_extras()
         with self._make_executor() as executor, TemporaryDirectory() as scratch:
             self.estimates, self.failures = rehearse_arms(
                 self.experiment, executor, rehearse_run, self._asked_to_stop, Path(scratch)
@@ -620,6 +623,12 @@ class ExperimentRunner:
         if self._executor is None or self._campaign is None:
             raise RuntimeError("call setup_environment() first")
         return self._executor, self._campaign
+
+    def _check_extras(self) -> None:
+        if self.ray_address is not None:
+            return  # the cluster's machines may have what this one lacks
+        for arm in self.experiment.config.arms.values():
+            check_extra(arm.algorithm)
 
     def _make_executor(self) -> Executor:
         settings = ExecutorSettings(

@@ -209,6 +209,27 @@ def test_a_reward_that_is_no_number_ends_the_run(
         Trainer(run_config(tmp_path)).train()
 
 
+def test_a_loss_that_is_no_number_is_counted_before_it_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from src.experiments.training.trl.learning import Learning
+
+    compute = Learning._compute_loss
+
+    def spoiled(self: Any, *args: Any) -> Any:
+        loss = compute(self, *args)
+        return loss * float("nan") if self.state.global_step == 2 else loss
+
+    monkeypatch.setattr(Learning, "_compute_loss", spoiled)
+    config = run_config(tmp_path)
+    with pytest.raises(NonFiniteError, match="loss at step 3"):
+        Trainer(config).train()
+
+    rows = [each for each in journal(config) if each["kind"] == "metrics"]
+    counted = [(each["step"], each["metrics"]["training/invalid_loss_count"]) for each in rows]
+    assert counted == [(2, 0), (3, 1)]
+
+
 @pytest.mark.slow
 def test_the_floor_of_a_task_is_next_to_nothing(tmp_path: Path) -> None:
     floor = measure_floor(run_config(tmp_path))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,9 @@ from src.experiments.config import (
 )
 from src.experiments.config.algorithms import LANGUAGE_TABLE
 from src.experiments.domain.errors import ConfigurationError, MissingExtraError
+from src.experiments.domain.records import ExecutionMode
+from src.experiments.experiment import Experiment
+from src.experiments.runner import ExperimentRunner
 from src.experiments.training.backend import backend_of, create_backend
 from tests.language import HAS_TRL, needs_trl
 
@@ -84,6 +89,9 @@ def test_steps_are_rounded_up_to_whole_batches_of_completions(
         (with_settings(dtype="float8"), "hyperparameters/dtype", "must be one of float32"),
         (with_settings(groups=3), "hyperparameters/groups", "no such hyperparameter"),
         (with_settings(model_name="./nowhere"), "hyperparameters/model_name", "no model lies"),
+        (with_settings(processes=9), "hyperparameters/processes", "must be at most 8"),
+        ({**with_settings(processes=2), "device": "cuda"}, "device", "are for the processor"),
+        ({**with_settings(processes=2), "device": "cuda:1"}, "device", "are for the processor"),
         (with_settings(num_generations=3), "hyperparameters/num_generations", "must divide the 8"),
         (
             with_settings(generation_batch_size=12),
@@ -106,6 +114,30 @@ def test_what_could_not_be_trained_is_refused_at_its_place(
     change: dict[str, Any], pointer: str, message: str
 ) -> None:
     assert message in problems(change)[f"/baseline_config/{pointer}"]
+
+
+@pytest.mark.parametrize(
+    ("processes", "device", "resolved"),
+    [(1, "auto", "auto"), (2, "auto", "cpu"), (2, "cpu", "cpu"), (1, "cuda", "cuda")],
+)
+def test_several_processes_train_on_the_processor(
+    processes: int, device: str, resolved: str
+) -> None:
+    arm = {**ARM, **with_settings(processes=processes), "device": device}
+
+    assert trainer_config(arm, seed=1).device == resolved
+
+
+@pytest.mark.parametrize(("cores", "is_told"), [(1, True), (2, False)])
+def test_more_processes_than_cores_are_told_once(
+    cores: int, is_told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    arm = {**ARM, **with_settings(processes=2)}
+    notices = audit(parse_experiment({"baseline_config": arm, "variant_config": VARIANT})).notices
+
+    told = [each for each in notices if "2 processes train one run" in each]
+    assert len(told) == is_told
 
 
 def test_checkpoints_between_batches_alone_are_accepted() -> None:
@@ -131,6 +163,19 @@ def test_without_the_extra_the_remedy_is_named() -> None:
     assert backend_of(config.algorithm) == "trl"
     with pytest.raises(MissingExtraError, match="GRPO needs TRL"):
         create_backend("trl", config)
+
+
+@pytest.mark.parametrize("mode", [ExecutionMode.SEQUENTIAL, ExecutionMode.VALIDATION])
+def test_without_the_extra_nothing_is_written(
+    mode: ExecutionMode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "trl", None)  # as if it were not installed
+    experiment = Experiment(ARM, VARIANT, "it learns faster", output_dir=tmp_path / "results")
+    with pytest.raises(MissingExtraError, match=r"GRPO needs TRL.*rl-experiments\[llm\]") as caught:
+        ExperimentRunner(experiment, mode).run()
+
+    assert caught.value.exit_code == 2
+    assert not list(tmp_path.iterdir())
 
 
 @needs_trl

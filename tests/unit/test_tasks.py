@@ -65,6 +65,35 @@ def test_the_last_number_of_an_answer_counts() -> None:
     assert [last_number(text) for text in ("", "no", "3 or -4")] == [None, None, -4]
 
 
+def test_a_number_of_thousands_of_digits_is_no_answer() -> None:
+    problem = dialogue(Arithmetic(), 1, held_out=False)
+
+    assert problem.reply("7" * 5000) is None
+    assert problem.reward == 0.0
+    assert last_number("7" * 100) == int("7" * 100)
+
+
+def test_digits_of_other_scripts_are_no_numbers() -> None:
+    assert last_number("\u0664\u0662") is None
+    assert calculator_says("\u0662*\u0663") == "=error;"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "[" * 4000,
+        '{"arguments": ' * 700,
+        '{"arguments": {"expression": ' + "[" * 3000,
+        '{"arguments": {"expression": "' + "1" * 20_000 + '"}}',
+        '{"arguments": {"expression": ' + "1" * 5000 + "}}",
+    ],
+)
+def test_a_call_that_cannot_be_understood_is_told_so(said: str) -> None:
+    problem = Calculation("17*23", calls=1)
+
+    assert problem.reply(f"<tool_call>{said}</tool_call>") == "=error;"
+
+
 def test_a_quiz_goes_on_from_the_right_total_and_pays_the_share_of_right_answers() -> None:
     quiz = Quiz([3, 4, -5, 2])
 

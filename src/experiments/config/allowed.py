@@ -199,7 +199,7 @@ RANGES = {
     "num_iterations": Range(1, 100),
     "per_device_train_batch_size": COUNT,
     "policy_delay": COUNT,
-    "processes": Range(1, 64),
+    "processes": Range(1, 8),
     "renorm_warmup_steps": NOT_NEGATIVE,
     "repetition_penalty": POSITIVE,
     "rms_prop_eps": POSITIVE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -100,6 +101,16 @@ def _of_arm(name: str, entry: Judgement) -> Iterator[str]:
         yield f"{name}: starts from rl-zoo {preset.version}, entry {preset.entry!r}"
     if entry.arm is not None:
         yield from _rounding(name, entry.arm)
+        yield from _more_processes_than_cores(name, entry.arm)
+
+
+def _more_processes_than_cores(name: str, arm: Arm) -> Iterator[str]:
+    processes, cores = arm.settings.get("processes", 1), os.cpu_count() or 1
+    if processes > cores:
+        yield (
+            f"{name}: {processes} processes train one run, more than this machine has cores "
+            f"({cores}): they wait for each other"
+        )
 
 
 def _rounding(name: str, arm: Arm) -> Iterator[str]:

@@ -31,6 +31,7 @@ def language_problems(
     yield from _without_use(configuration, where)
     yield from _task_problems(configuration, where, modules)
     yield from generation_problems(settings, here)
+    yield from _device_problems(configuration, settings["processes"], where)
     yield from _model_problems(settings["model_name"], here)
 
 
@@ -62,6 +63,18 @@ def _task_problems(
         if error.is_of_settings:
             pointer, value = (*where, "environment_kwargs"), configuration.environment_kwargs
         yield Problem(at(*pointer), error.message, shown(value), error.allowed, error.suggestion)
+
+
+def _device_problems(
+    configuration: Configuration, processes: int, where: Pointer
+) -> Iterator[Problem]:
+    if processes > 1 and configuration.device.startswith("cuda"):
+        yield Problem(
+            at(*where, "device"),
+            f"the {processes} processes that train one run are for the processor",
+            shown(configuration.device),
+            'set "device": "cpu", or "processes": 1',
+        )
 
 
 def _model_problems(name: str, here: Pointer) -> Iterator[Problem]:

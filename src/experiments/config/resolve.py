@@ -15,6 +15,7 @@ from .environments import wrapper_arguments
 from .loading import checked
 from .models import Configuration, ExperimentConfig, Normalization
 from .rounding import planned_steps
+from .rules import Arm
 
 
 def planned_timesteps(configuration: Configuration | Mapping[str, Any]) -> int:
@@ -75,7 +76,7 @@ def trainer_config(
         vec_env=normal.vec_env,
         wrappers=_wrappers(normal),
         normalize=_normalization(normal),
-        device=_device(normal, arm.algorithm.family),
+        device=_device(arm),
         run_dir=run_dir,
         attempt=attempt,
         checkpoints=checkpoints,
@@ -97,8 +98,9 @@ def _normalization(configuration: Configuration) -> Mapping[str, Any] | None:
     return {} if normalize else None
 
 
-def _device(configuration: Configuration, family: Family) -> str:
-    """The library's own default: an evolution strategy trains on the processor."""
-    if configuration.device == "auto" and family is Family.EVOLUTION:
-        return "cpu"
-    return configuration.device
+def _device(arm: Arm) -> str:
+    """The processor for what trains there alone: an evolution strategy, and several processes."""
+    device = arm.configuration.device
+    if arm.algorithm.family is Family.EVOLUTION or arm.settings.get("processes", 1) > 1:
+        return "cpu" if device == "auto" else device
+    return device

@@ -130,6 +130,10 @@ class TrainingError(ExperimentsError):
     """A run failed."""
 
 
+LOSS = "loss"
+"""The quantity of a `NonFiniteError` that a loss was."""
+
+
 class NonFiniteError(TrainingError):
     """A NaN or an infinity appeared in training."""
 

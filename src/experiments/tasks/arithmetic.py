@@ -14,7 +14,9 @@ CAREFUL = 0.2
 """How often a pupil writes the problem down again before it answers."""
 RIGHT_IF_CAREFUL, RIGHT_IF_HASTY = 0.95, 0.2
 """How often it is right then, and otherwise: writing it down is what there is to learn."""
-_NUMBER = re.compile(r"-?\d+")
+MOST_DIGITS = 100
+"""Of a number in an answer; one with more is no answer."""
+_NUMBER = re.compile(r"-?[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,9 @@ def random_sum(rng: random.Random, largest: int, operations: str) -> Sum:
 def last_number(said: str) -> int | None:
     """The last whole number in a text: an answer may be a sentence."""
     found = _NUMBER.findall(said)
-    return int(found[-1]) if found else None
+    if not found or len(found[-1]) > MOST_DIGITS:
+        return None
+    return int(found[-1])
 
 
 def nearly(rng: random.Random, value: int) -> int:

@@ -13,7 +13,7 @@ LONGEST = 200
 DEEPEST = 20
 """Brackets and signs inside each other."""
 DECIMALS = 6
-_TOKEN = re.compile(r"\s*(\d+(?:\.\d+)?|[-+*/()])")
+_TOKEN = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?|[-+*/()])")
 
 
 class CalculationError(ValueError):

@@ -19,6 +19,8 @@ guesses."""
 REPEATING = 0.9
 """How often it repeats what the calculator says."""
 MOST_CALLS = 10
+LONGEST_CALL = 10_000
+"""Characters between the tags of a call; a longer one cannot be understood."""
 _CALL = re.compile(r"calc(?:ulator)?\((.*)\)", re.DOTALL)
 _TAGGED = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
 
@@ -32,10 +34,12 @@ def called_with(said: str) -> str | None:
     if tagged is None:
         plain = _CALL.search(said)
         return None if plain is None else plain[1]
+    if len(tagged[1]) > LONGEST_CALL:
+        return ""
     try:
         arguments = json.loads(tagged[1])["arguments"]
         return str(arguments["expression"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return ""  # a call, though none that can be understood
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any, Protocol
 
 from ..domain import metric_names
+from ..domain.errors import LOSS, NonFiniteError
 from ..domain.records import EvaluationPoint, TrainerConfig
 from ..domain.seeds import SeedStream, stream_seeds
 from .backend import Backend, Description, Metrics, Trained
@@ -134,6 +135,11 @@ class RunRecorder:
         return self._evaluate(
             trained.step, SeedStream.FINAL_EVALUATION, self._config.evaluation.final_episodes
         )
+
+    def note_failure(self, error: NonFiniteError) -> None:
+        """Write the row that counts a loss that was no number: the first one ends the run."""
+        if error.quantity == LOSS:
+            self._row(error.step, {metric_names.INVALID_LOSS_COUNT: 1})
 
     def close(self, trained: Trained, parameters_sha256: str, training_time: float) -> None:
         """Write the record that says the run is complete."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from typing import Any
 
-from ..domain.errors import RunStoppedError
+from ..domain.errors import NonFiniteError, RunStoppedError
 from ..domain.paths import AttemptPaths, RunPaths
 from ..domain.records import TrainerConfig, TrainingResult
 from ..domain.scores import area_under_curve, final_return
@@ -79,11 +79,15 @@ class Trainer:
             if saved is None:
                 recorder.start(description, log.begin())
             observer = Checkpointing(backend, recorder, log, self._checkpoints, self._asked_to_stop)
-            trained = backend.train(
-                observer,
-                resumption=observer.resumption(saved),
-                tells_state=self._checkpoints is not None,
-            )
+            try:
+                trained = backend.train(
+                    observer,
+                    resumption=observer.resumption(saved),
+                    tells_state=self._checkpoints is not None,
+                )
+            except NonFiniteError as error:
+                recorder.note_failure(error)
+                raise
             if not trained.is_complete:
                 raise RunStoppedError(f"asked to stop at step {trained.step}")
             return self._finish(backend, description, recorder, trained)

@@ -12,7 +12,7 @@ from sb3_contrib import ARS
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
-from ...domain.errors import NonFiniteError, described
+from ...domain.errors import LOSS, NonFiniteError, described
 from ...durability.segments import SegmentWriter
 from ..backend import NotRestoredError, Observer, Resumption, StopTraining, Trained
 from ..heartbeat import Tally, working
@@ -213,7 +213,7 @@ class WatchedTraining:
             loss = self._recorder.note_update()
             if loss is not None and not math.isfinite(loss):
                 step = self._model.num_timesteps
-                raise self._finiteness.cause() or NonFiniteError("loss", step)
+                raise self._finiteness.cause() or NonFiniteError(LOSS, step)
             return result
 
         return update_watched

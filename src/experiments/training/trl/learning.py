@@ -14,7 +14,7 @@ from transformers import PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 from trl.models import unwrap_model_for_generation
 
-from ...domain.errors import NonFiniteError
+from ...domain.errors import LOSS, NonFiniteError
 from ...tasks import Task, dialogue
 from ..heartbeat import Tally
 from .dialogues import Rollout, lead
@@ -128,7 +128,7 @@ class Learning(GRPOTrainer):  # type: ignore[misc]
         loss, step = logs["loss"], self.state.global_step
         self._recorder.note_step(step, loss, logs)
         if not math.isfinite(loss):
-            raise NonFiniteError("loss", step)
+            raise NonFiniteError(LOSS, step)
         if not math.isfinite(logs.get("grad_norm", 0.0)):
             raise NonFiniteError("norm of the gradients", step)
 

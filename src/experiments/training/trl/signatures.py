@@ -36,6 +36,8 @@ OWN: Mapping[str, Mapping[str, Any]] = {
     "processes": {"kind": "integer", "default": 1},
 }
 """Settings beside TRL's."""
+NEVER_NULL = ("num_generations", "max_completion_length")
+"""Settings that TRL takes null for, and without which no batch can be counted."""
 KINDS = {bool: "boolean", int: "integer", float: "number", str: "text"}
 
 
@@ -45,7 +47,10 @@ def signature_table() -> dict[str, Any]:
     types_by_name = typing.get_type_hints(GRPOConfig)
     parameters: dict[str, Mapping[str, Any]] = dict(OWN)
     for name in SETTINGS:
-        parameters[name] = _parameter(types_by_name[name], known[name].default)
+        annotation = types_by_name[name]
+        parts = set(typing.get_args(annotation) or (annotation,))
+        nullable = types.NoneType in parts and name not in NEVER_NULL
+        parameters[name] = _parameter(parts, known[name].default, nullable=nullable)
     entry = {
         "library": "trl",
         "family": "language",
@@ -59,12 +64,11 @@ def signature_table() -> dict[str, Any]:
     }
 
 
-def _parameter(annotation: Any, default: Any) -> dict[str, Any]:
-    parts = set(typing.get_args(annotation) or (annotation,))
+def _parameter(parts: set[Any], default: Any, *, nullable: bool) -> dict[str, Any]:
     kind = next(name for type_, name in KINDS.items() if type_ in parts)
     plain = default.value if hasattr(default, "value") else default
     entry = {"kind": kind, "default": plain}
-    return {**entry, "nullable": True} if types.NoneType in parts else entry
+    return {**entry, "nullable": True} if nullable else entry
 
 
 if __name__ == "__main__":
