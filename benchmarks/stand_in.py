@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 from src.experiments.domain import metric_names as names
 from src.experiments.domain.paths import AttemptPaths
 from src.experiments.domain.records import TrainerConfig, TrainingResult
 from src.experiments.durability.files import write_atomically
+from src.experiments.durability.segments import SegmentWriter
 from src.experiments.training import backend, job
-from src.experiments.training.backend import Description, Observer, Trained
+from src.experiments.training.backend import Description, Observer, Resumption, Trained
 from src.experiments.training.evaluation import Episode
 from src.experiments.training.trainer import Trainer
 
@@ -34,7 +37,23 @@ class StandIn:
     def build(self) -> Description:
         return Description("none", "cpu", 1, parameters=0, planned_timesteps=self._steps)
 
-    def train(self, observer: Observer) -> Trained:
+    why_inexact = None
+
+    def capture(self, writer: SegmentWriter) -> dict[str, Any]:
+        del writer
+        return {}
+
+    def diagnostics(self) -> dict[str, Any]:
+        return {}
+
+    def train(
+        self,
+        observer: Observer,
+        *,
+        resumption: Resumption | None = None,
+        tells_state: bool = False,
+    ) -> Trained:
+        del resumption, tells_state  # it learns nothing that could go on
         for row in range(1, ROWS):
             observer.observe(self._steps * row // ROWS, self._metrics)
         final = {names.FINAL_STEPS: float(self._steps)}
@@ -66,5 +85,5 @@ class StandIn:
 def train(config: TrainerConfig) -> TrainingResult:
     """Takes the place of `train_run`, which it calls with the stand-in for a library."""
     backend.BACKENDS = {"stand_in": f"{__name__}:StandIn"}
-    job.Trainer = lambda config: Trainer(config, backend="stand_in")
+    job.Trainer = partial(Trainer, backend="stand_in")
     return job.train_run(config)
