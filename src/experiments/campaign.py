@@ -53,7 +53,7 @@ from .stopping import StoppingRules
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.2
+LOOK_SECONDS = 0.5
 """How long an executor is waited for before anything else is looked at."""
 NOTE_SECONDS = 1.0
 """How often it is looked what running attempts have left."""
@@ -129,7 +129,7 @@ class Campaign:
     ) -> None:
         """Train the runs of `order` that are unfinished; they end early once `interrupted()`.
 
-        `on_look` is called several times a second meanwhile.
+        `on_look` is called about twice a second meanwhile.
         """
         self._executor, self._guard, self._placing = executor, guard, placing
         self._rules.look_at_results()  # one may be due that was not taken before a kill

@@ -345,7 +345,7 @@ class ExperimentRunner:
         self._look()
 
     def _look(self) -> None:
-        """Bring what others read up to date, several times a second."""
+        """Bring what others read up to date, about twice a second."""
         _, campaign = self._active()
         self.failures = campaign.failures
         self._uploads.look()
