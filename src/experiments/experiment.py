@@ -21,7 +21,7 @@ from .config import (
     new_experiment_id,
     parse_experiment,
 )
-from .design import Design, design_of
+from .design import design_of
 from .domain.errors import ExperimentsError, StorageError, UsageError
 from .domain.life import Life
 from .domain.paths import ExperimentPaths, check_experiment_id
@@ -187,8 +187,7 @@ class Experiment(PlannedRuns):
         self._comparison = None
 
     def _design_for(self, config: ExperimentConfig) -> None:
-        floors = self.design.floors if hasattr(self, "design") else {}
-        self.design: Design = replace(design_of(config, self.seed_offsets), floors=floors)
+        self.design = design_of(config, self.seed_offsets)
         found = audit(config)
         self.audit: Audit = replace(
             found,
@@ -279,6 +278,7 @@ class Experiment(PlannedRuns):
         )
         before = self.design
         self._design_for(self.config)
+        self.take_floors(before.floors)
         if before.fingerprint != self.design.fingerprint:
             self._unsaved_changes += tuple(changes)
             self.looks.follow(self.design.fingerprint)

@@ -67,11 +67,11 @@ class LooksTaken:
         Raises:
             StorageError: when the disk refuses.
         """
-        is_planned = isinstance(look, LookTaken)
-        self._append(Kind.LOOK if is_planned else Kind.ABORT_LOOK, step, look=look.to_dict())
         if isinstance(look, LookTaken):
+            self._append(Kind.LOOK, step, look=look.to_dict())
             self.planned += (look,)
         else:
+            self._append(Kind.ABORT_LOOK, step, look=look.to_dict())
             self.in_training += (look,)
 
     def follow(self, design: str) -> None:

@@ -41,7 +41,7 @@ class StoppingRules:
         """Take the planned looks whose runs have all ended, in their order."""
         experiment, looks = self._experiment, self._experiment.looks
         plan = experiment.design.plan
-        if plan is None or looks.decided_at is not None or looks.aborted_by is not None:
+        if plan is None or experiment.is_decided:
             return
         following = next((n for n in plan.points if n > looks.settled), None)
         if following is None or experiment.leading_seeds() < following:
@@ -90,8 +90,7 @@ class StoppingRules:
 
     def _is_pointless(self) -> bool:
         """Whether nothing could be spared any more."""
-        looks = self._experiment.looks
-        if looks.aborted_by is not None or looks.decided_at is not None:
+        if self._experiment.is_decided:
             return True
         baseline = next(iter(self._experiment.design.seeds))
         variants = (run for run in self._experiment.runs() if run.arm != baseline)
