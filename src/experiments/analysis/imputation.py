@@ -7,7 +7,6 @@ out would compare one arm's survivors with the other arm's runs.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,47 +17,10 @@ from .statistics import Scores
 Values = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Completed:
-    """Both arms with a score for every run."""
-
-    baseline: Values
-    variant: Values
-
-
 def impute(scores: Scores, value: float) -> Values:
     """The scores with one value in place of every failed run's."""
     known = np.asarray(scores, float)
     return np.where(np.isfinite(known), known, value)
-
-
-def with_floor(baseline: Scores, variant: Scores, floor: float) -> Completed:
-    """Both arms with the random policy's return for each failed run: the primary analysis."""
-    return Completed(impute(baseline, floor), impute(variant, floor))
-
-
-def worst_for_variant(
-    baseline: Scores, variant: Scores, floor: float | None = None, direction: str = MAXIMIZE
-) -> Completed:
-    """The variant's failed runs as poor as any score or the floor, the baseline's as good as any.
-
-    Raises:
-        ValueError: where a run failed and there is neither a score nor a floor.
-    """
-    poorest, best = extremes(baseline, variant, floor, direction)
-    return Completed(impute(baseline, best), impute(variant, poorest))
-
-
-def best_for_variant(
-    baseline: Scores, variant: Scores, floor: float | None = None, direction: str = MAXIMIZE
-) -> Completed:
-    """The mirror image of `worst_for_variant`.
-
-    Raises:
-        ValueError: as there.
-    """
-    poorest, best = extremes(baseline, variant, floor, direction)
-    return Completed(impute(baseline, poorest), impute(variant, best))
 
 
 def failures_p(
