@@ -62,7 +62,6 @@ class LanguageModels:
         self._built: Learning | None = None
         self._recorder = MetricsRecorder(
             is_dr_grpo=config.algorithm == "DR_GRPO",
-            beta=self._settings["beta"],
             extra=_facts(self._settings["processes"]),
         )
 

@@ -18,11 +18,14 @@ from ...domain.errors import LOSS, NonFiniteError
 from ...tasks import Task, dialogue
 from ..heartbeat import Tally
 from .dialogues import Rollout, lead
+from .divergence import divergence_in_loss
 from .loading import Source
 from .recorder import Batch, MetricsRecorder
 from .speaking import Speaker
 from .speech import Speech
 
+DR_GRPO = "dr_grpo"
+"""TRL's name of the loss."""
 PROBLEM = "problem"
 """The column that holds a problem's seed."""
 
@@ -57,6 +60,9 @@ class Learning(GRPOTrainer):  # type: ignore[misc]
         self._tally = tally
         self._asked: list[int] = []
         self._rewards: np.ndarray = np.zeros(0)
+        self._log_probabilities = torch.zeros(0)
+        self._kl_in_loss = 0.0
+        """Of the minibatches since the last optimiser step, of all processes together."""
         self.at_boundary: Callable[[int], None] = lambda _: None
         """Called between two batches, with the optimiser steps so far."""
         rows = [_row(lesson.task, seed) for seed in lesson.problems]
@@ -120,13 +126,27 @@ class Learning(GRPOTrainer):  # type: ignore[misc]
         self._tally.count += 1
         return loss
 
+    def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:
+        told = super()._get_per_token_logps_and_entropies(*args, **kwargs)
+        self._log_probabilities = told[0].detach()
+        return told
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        loss: torch.Tensor = super()._compute_loss(model, inputs)
+        if self.beta and self.loss_type == DR_GRPO:
+            kl = divergence_in_loss(self._log_probabilities, inputs, self.max_completion_length)
+            kl = self.accelerator.reduce(kl, "mean") / self.current_gradient_accumulation_steps
+            self._kl_in_loss += self.beta * float(kl)
+        return loss
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Take down an optimiser step."""
         super().log(logs, start_time)
         if "loss" not in logs:  # the summary at the end of training
             return
         loss, step = logs["loss"], self.state.global_step
-        self._recorder.note_step(step, loss, logs)
+        self._recorder.note_step(step, loss, logs, self._kl_in_loss)
+        self._kl_in_loss = 0.0
         if not math.isfinite(loss):
             raise NonFiniteError(LOSS, step)
         if not math.isfinite(logs.get("grad_norm", 0.0)):

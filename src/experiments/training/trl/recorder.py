@@ -46,13 +46,11 @@ class MetricsRecorder:
 
     Args:
         is_dr_grpo: whether it is Dr. GRPO that trains.
-        beta: weight of the KL divergence in the loss.
         extra: values that stay the same, such as those of several processes.
     """
 
-    def __init__(self, *, is_dr_grpo: bool, beta: float, extra: Mapping[str, float]) -> None:
+    def __init__(self, *, is_dr_grpo: bool, extra: Mapping[str, float]) -> None:
         self._is_dr_grpo = is_dr_grpo
-        self._beta = beta
         self._extra = dict(extra)
         self.batches = 0
         self.rollouts = 0
@@ -64,6 +62,8 @@ class MetricsRecorder:
         """Of each optimiser step since the batch was drawn; likewise the following."""
         self._kl: list[float] = []
         self._norms: list[float] = []
+        self._kl_in_loss = 0.0
+        """Of the last optimiser step."""
         self._library: Metrics = {}
         self._learning_rate: float | None = None
         self._record = Record()
@@ -78,9 +78,17 @@ class MetricsRecorder:
         self._record.returns += batch.returns.tolist()
         self._losses, self._kl, self._norms = [], [], []
 
-    def note_step(self, step: int, loss: float, logs: Mapping[str, Any]) -> None:
-        """Take down an optimiser step, and what TRL says of it."""
+    def note_step(self, step: int, loss: float, logs: Mapping[str, Any], kl_in_loss: float) -> None:
+        """Take down an optimiser step.
+
+        Args:
+            step: its number.
+            loss: of its minibatches together.
+            logs: what TRL says of it.
+            kl_in_loss: how much of the loss is the divergence from the reference model.
+        """
         self.steps = step
+        self._kl_in_loss = kl_in_loss
         self._losses.append(loss)
         self.invalid_losses += not math.isfinite(loss)
         if logs.get("grad_norm") is not None:
@@ -201,9 +209,8 @@ class MetricsRecorder:
         """The parts of Dr. GRPO's loss; with no weight on the divergence it has one part."""
         if not self._is_dr_grpo:
             return {}
-        divergence = self._beta * self._kl[-1] if self._kl else 0.0
-        parts = {names.DR_COMPONENT["policy"]: self._losses[-1] - divergence}
-        return parts | ({names.DR_COMPONENT["kl"]: divergence} if self._kl else {})
+        parts = {names.DR_COMPONENT["policy"]: self._losses[-1] - self._kl_in_loss}
+        return parts | ({names.DR_COMPONENT["kl"]: self._kl_in_loss} if self._kl else {})
 
 
 def skewness(values: np.ndarray) -> float:
