@@ -140,6 +140,38 @@ def test_more_processes_than_cores_are_told_once(
     assert len(told) == is_told
 
 
+@pytest.mark.parametrize(
+    ("dtype", "learning_rate", "warns"),
+    [
+        ("bfloat16", 5e-6, True),
+        ("bfloat16", 6e-5, True),
+        ("bfloat16", 7e-5, False),
+        ("float32", 5e-6, False),
+    ],
+)
+def test_updates_that_are_rounded_away_are_told(
+    dtype: str, learning_rate: float, warns: bool
+) -> None:
+    arm = {**ARM, **with_settings(dtype=dtype, learning_rate=learning_rate)}
+    warnings = audit(parse_experiment({"baseline_config": arm, "variant_config": VARIANT})).warnings
+
+    told = [each for each in warnings if each.startswith("both arms: hardly a weight will move")]
+    assert len(told) == warns
+
+
+@needs_trl
+def test_a_weight_moves_from_the_change_on_that_is_told() -> None:
+    import torch
+
+    from src.experiments.config.language import smallest_change
+
+    weight = torch.tensor(0.02, dtype=torch.bfloat16)
+    lost = smallest_change(float(weight))
+
+    assert (weight.float() + 0.9 * lost).bfloat16() == weight
+    assert (weight.float() + 1.1 * lost).bfloat16() != weight
+
+
 def test_checkpoints_between_batches_alone_are_accepted() -> None:
     change = with_settings(num_iterations=4)
 

@@ -15,7 +15,7 @@ TINY = "tiny"
 OF_LARGER_MODELS: Mapping[str, Any] = {
     "learning_rate": 5e-6,
     "warmup_steps": 0,
-    "dtype": "bfloat16",
+    "dtype": "float32",  # a GPU computes in bfloat16 all the same; weights kept in it hardly move
     "gradient_checkpointing": True,
     "num_generations": 8,
     "max_completion_length": 512,

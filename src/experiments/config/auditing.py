@@ -12,6 +12,7 @@ from .algorithms import Family, is_language
 from .allowed import DIAGNOSTICS
 from .arms import Judgement, judge
 from .difference import difference_of, resolved_id
+from .language import language_warnings
 from .models import AppliedPreset, ExperimentConfig
 from .rounding import planned_steps, rollout_steps
 from .rules import Arm, arm_warnings
@@ -44,9 +45,16 @@ def audit(config: ExperimentConfig) -> Audit:
     arms = [entry.arm for entry in judged if entry.arm is not None]
     differences = difference_of(*judged)
     warnings = [*_fairness(differences), *_unequal_steps(arms)]
-    by_arm = [list(arm_warnings(arm, config.evaluation.frequency)) for arm in arms]
+    by_arm = [list(_warnings_of(arm, config.evaluation.frequency)) for arm in arms]
     warnings += _said_once(by_arm)
     return Audit(differences, tuple(warnings), tuple(_notices(config, judged)))
+
+
+def _warnings_of(arm: Arm, evaluation_frequency: int) -> Iterator[str]:
+    yield from arm_warnings(arm, evaluation_frequency)
+    if arm.algorithm.family is Family.LANGUAGE:
+        name = f"{arm.where[0]}".removesuffix("_config")
+        yield from (f"{name}: {text}" for text in language_warnings(arm.settings))
 
 
 def _said_once(by_arm: list[list[str]]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,11 @@ from .models import Configuration
 from .problems import at, shown
 
 Pointer = tuple[str | int, ...]
+
+ORDINARY_WEIGHT = 0.02
+"""The size of a language model's weights: the deviation with which most are initialised."""
+BFLOAT16_BITS = 8
+"""Of a number in bfloat16, its digits that count."""
 
 WITHOUT_USE = ("n_envs", "vec_env", "wrappers", "normalize", "policy", "preset")
 """Settings of arms that act in environments."""
@@ -33,6 +39,23 @@ def language_problems(
     yield from generation_problems(settings, here)
     yield from _device_problems(configuration, settings["processes"], where)
     yield from _model_problems(settings["model_name"], here)
+
+
+def language_warnings(settings: Mapping[str, Any]) -> Iterator[str]:
+    """What is allowed of a language model's arm, and hardly meant."""
+    lost = smallest_change(ORDINARY_WEIGHT)
+    if settings["dtype"] == "bfloat16" and 0 < settings["learning_rate"] < lost:
+        yield (
+            f"hardly a weight will move: a step of the optimiser is about as long as learning_rate "
+            f"{settings['learning_rate']:g}, and a weight of {ORDINARY_WEIGHT} in bfloat16 is "
+            f"rounded back unless it changes by {lost:.1g}; set "
+            '"dtype": "float32", with which a GPU still computes in bfloat16'
+        )
+
+
+def smallest_change(weight: float) -> float:
+    """Half of what lies between a weight in bfloat16 and the next one; less is rounded away."""
+    return float(2.0 ** (math.floor(math.log2(abs(weight))) - BFLOAT16_BITS))
 
 
 def is_local(model_name: str) -> bool:
