@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from src.experiments.domain.errors import TrainingError
 from tests.language import needs_trl, newborn
 
 pytestmark = needs_trl
@@ -91,3 +92,81 @@ def test_a_dialogue_ends_where_its_room_does(budget: int, reward: float, whole: 
         token for token, is_said in zip(rollout.completion, rollout.is_said, strict=True) if is_said
     ]
     assert "=" not in speech.whole(said)
+
+
+ENDED = "{{ m['content'] }}{% if m['role'] == 'assistant' %}<end>{% endif %}"
+LOOP = "{% for m in messages %}"
+CLOSE = "{% endfor %}{% if add_generation_prompt %}={% endif %}"
+STRIPS_THOUGHTS = (
+    LOOP + "{% if m['role'] == 'assistant' and not loop.last %}"
+    "{{ m['content'].split('</think>')[-1].strip() }}<end>{% else %}"
+    + ENDED
+    + "{% endif %}"
+    + CLOSE
+)
+THINKS_IN_THE_LAST_TURN = (
+    LOOP + "{% if m['role'] == 'assistant' and loop.last %}<think></think>{% endif %}"
+    + ENDED + CLOSE
+)  # fmt: skip
+DROPS_TURNS = LOOP + "{% if m['role'] == 'user' %}" + ENDED + "{% endif %}" + CLOSE
+REFUSES_SYSTEM = (
+    "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+    + LOOP + ENDED + CLOSE
+)  # fmt: skip
+DROPS_SYSTEM = LOOP + "{% if m['role'] != 'system' %}" + ENDED + "{% endif %}" + CLOSE
+
+
+@pytest.mark.parametrize("template", [STRIPS_THOUGHTS, THINKS_IN_THE_LAST_TURN, DROPS_TURNS])
+def test_a_template_that_renders_earlier_turns_anew_is_refused_where_there_are_several(
+    tokenizer: Any, template: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from src.experiments.training.trl.speech import Speech
+
+    monkeypatch.setattr(tokenizer, "chat_template", template)
+    speech = Speech(tokenizer, "calc", "some/model")
+
+    speech.check(turns=1)
+    with pytest.raises(TrainingError, match="chat template of some/model renders earlier") as told:
+        speech.check(turns=2)
+    assert "/hyperparameters/model_name" in str(told.value.remedy)
+
+
+def test_a_template_that_cannot_be_used_is_refused(
+    tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from src.experiments.training.trl.speech import Speech
+
+    monkeypatch.setattr(tokenizer, "chat_template", "{{ raise_exception('never') }}")
+    with pytest.raises(TrainingError, match="template of some/model cannot be used: never"):
+        Speech(tokenizer, "calc", "some/model").check(turns=1)
+
+
+@pytest.mark.parametrize("template", [REFUSES_SYSTEM, DROPS_SYSTEM])
+def test_without_a_place_for_instructions_they_begin_the_first_message(
+    tokenizer: Any, template: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from src.experiments.training.trl.speech import Speech
+
+    monkeypatch.setattr(tokenizer, "chat_template", template)
+    speech = Speech(tokenizer, "calc", "some/model")
+    speech.check(turns=3)
+    messages = [{"role": "user", "content": "calc\n\n1+2"}]
+
+    whole = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    assert speech.opening("1+2") == tokenizer(whole, add_special_tokens=False)["input_ids"]
+    assert speech.whole(speech.reply("+4")) == "+4="
+
+
+def test_a_turn_that_was_cut_off_is_no_answer(tokenizer: Any) -> None:
+    from src.experiments.tasks.arithmetic import Question, Sum
+    from src.experiments.training.trl.dialogues import lead
+    from src.experiments.training.trl.speech import Speech
+
+    speech = Speech(tokenizer, "")
+    earned = []
+    for budget in (2, 3):
+        speak = Scripted(tokenizer, "12", end=speech.end)
+        (rollout,) = lead([Question(Sum(5, "+", 7))], speech, speak, turns=1, budget=budget)
+        earned.append((rollout.length, rollout.dialogue.reward))
+
+    assert earned == [(2, 0.0), (3, 1.0)]

@@ -37,13 +37,12 @@ from . import state as states
 from .arguments import grpo_config
 from .episodes import held_out_episodes
 from .learning import Learning, Lesson
-from .loading import source_of
+from .loading import source_of, speech_of
 from .problems import training_problems
 from .ranks import Ranks, leading
 from .recorder import MetricsRecorder
 from .saving import parameters_sha256, save_model
 from .speaking import Speaker
-from .speech import Speech
 from .surroundings import device_named, forget_devices, hush, without_deprecations
 
 
@@ -88,7 +87,7 @@ class LanguageModels:
         self._lesson = Lesson(
             task,
             source,
-            Speech(source.tokenizer, task.instructions),
+            speech_of(source, task),
             training_problems(config.seed, settings["max_prompts"], self._prompts_asked()),
             settings,
         )

@@ -49,7 +49,8 @@ def lead(
         speech: how they become tokens.
         speak: the model.
         turns: turns of the model in one dialogue, at most.
-        budget: tokens of one completion, at most; a dialogue that reaches it ends there.
+        budget: tokens of one completion, at most; a dialogue that reaches it ends there, and what
+            the model was about to say is no answer.
     """
     rollouts = [Rollout(each, speech.opening(each.opening)) for each in dialogues]
     going = rollouts
@@ -71,8 +72,10 @@ def _goes_on(rollout: Rollout, tokens: list[int], speech: Speech, budget: int) -
     """Take a turn of the model, and the reply to it where there is one and room for it."""
     tokens = tokens[: budget - len(rollout.completion)]
     rollout.add(tokens, is_said=True)
+    if tokens[-1:] != [speech.end]:
+        return False  # cut off: whatever it says so far, the model has not yet said it
     answer = rollout.dialogue.reply(speech.said(tokens))
-    if answer is None or tokens[-1:] != [speech.end]:
+    if answer is None:
         return False
     reply = speech.reply(answer)
     if len(rollout.completion) + len(reply) >= budget:

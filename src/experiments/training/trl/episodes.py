@@ -11,7 +11,7 @@ from ..evaluation import Episode
 from ..heartbeat import Tally
 from ..shortening import settings_of
 from .dialogues import Rollout, Speak, lead
-from .loading import source_of
+from .loading import source_of, speech_of
 from .speaking import Babbler
 from .speech import Speech
 
@@ -45,6 +45,6 @@ def random_episodes(config: TrainerConfig, seeds: Sequence[int]) -> list[Episode
     settings: dict[str, Any] = settings_of(config)
     task = make_task(config.environment, config.environment_kwargs, config.environment_modules)
     source = source_of(settings["model_name"], task, config.environment, Tally())
-    speech = Speech(source.tokenizer, task.instructions)
+    speech = speech_of(source, task)
     speak = Babbler(len(source.tokenizer), speech, seeds[0])
     return held_out_episodes(task, speech, speak, seeds, settings["max_completion_length"])

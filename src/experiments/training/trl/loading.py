@@ -13,6 +13,7 @@ from ...config.language import is_local
 from ...domain.errors import TrainingError, described
 from ...tasks import Task
 from ..heartbeat import Tally
+from .speech import Speech
 from .tiny_model import tiny_model
 
 TINY = "tiny"
@@ -27,6 +28,8 @@ class Source:
     path: str
     """A folder, or an id that the hub or its cache knows."""
     tokenizer: Any
+    name: str
+    """As the experiment file has it."""
 
 
 def source_of(model_name: str, task: Task, task_name: str, tally: Tally) -> Source:
@@ -54,4 +57,15 @@ def source_of(model_name: str, task: Task, task_name: str, tally: Tally) -> Sour
         ) from error
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return Source(path, tokenizer)
+    return Source(path, tokenizer, model_name)
+
+
+def speech_of(source: Source, task: Task) -> Speech:
+    """How a model is spoken to about a task.
+
+    Raises:
+        TrainingError: when its chat template is of no use for the task's dialogues.
+    """
+    speech = Speech(source.tokenizer, task.instructions, source.name)
+    speech.check(task.turns)
+    return speech
