@@ -118,11 +118,11 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_never_had_been(
     whole = run_config(tmp_path / "whole", **settings)
     expected = Trainer(whole).train()
     config = run_config(tmp_path / "stopped", **settings)
-    for attempt in (1, 2):
-        asked = asks_after(2 * attempt, config)
+    for attempt, step in enumerate((0, 2, 4), 1):
+        asked = asks_after(step, config)
         with pytest.raises(RunStoppedError):
             Trainer(replace(config, attempt=attempt), asked_to_stop=asked).train()
-    result = Trainer(replace(config, attempt=3)).train()
+    result = Trainer(replace(config, attempt=4)).train()
 
     assert result.parameters_sha256 == expected.parameters_sha256
     assert journal(config) == journal(whole)
@@ -197,6 +197,26 @@ def test_a_parameter_that_is_no_number_ends_the_run_by_name(tmp_path: Path) -> N
             NonFiniteError, match=r"parameter model\.embed_tokens\.weight at step 2"
         ):
             backend.train(Spoiling())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("value", ["inf", "nan"])
+def test_a_gradient_that_is_no_number_ends_the_run_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    from src.experiments.training.trl.learning import Learning
+
+    take = Learning.training_step
+
+    def spoiled(self: Any, *args: Any) -> Any:
+        loss = take(self, *args)
+        if self.state.global_step == 2:
+            next(self.model.parameters()).grad.fill_(float(value))
+        return loss
+
+    monkeypatch.setattr(Learning, "training_step", spoiled)
+    with pytest.raises(NonFiniteError, match="norm of the gradients at step 3"):
+        Trainer(run_config(tmp_path)).train()
 
 
 @pytest.mark.slow

@@ -26,6 +26,14 @@ def evaluation(step, value):
     return {"kind": "evaluation", "step": step, "metrics": {"eval/return_mean": value}}
 
 
+def test_before_the_first_step_nobody_is_behind():
+    one, other = curve((0, 3), (10, 5), (20, 6)), curve((0, 3), (10, 4), (20, 5))
+
+    found = crossover(one, other)
+
+    assert (found.lead, found.compared) == (Lead.FROM_THE_START, (10, 20))
+
+
 # ---- the mean over seeds
 
 
@@ -76,13 +84,13 @@ def test_the_mean_over_seeds_covers_the_steps_that_all_of_them_share():
 
 
 def test_a_curve_stays_ahead_from_where_the_lines_cross_for_the_last_time():
-    baseline = curve((0, 0), (100, 100), (200, 100))
-    variant = curve((0, 50), (100, 50), (200, 150))
+    baseline = curve((100, 0), (200, 100), (300, 100))
+    variant = curve((100, 50), (200, 50), (300, 150))
 
     found = crossover(variant, baseline)
 
-    # ahead at 0, behind at 100, ahead at 200: the difference goes from -50 to 50
-    assert (found.lead, found.step, found.compared) == (Lead.FROM_A_STEP, 150.0, (0.0, 200.0))
+    # ahead at 100, behind at 200, ahead at 300: the difference goes from -50 to 50
+    assert (found.lead, found.step, found.compared) == (Lead.FROM_A_STEP, 250.0, (100.0, 300.0))
     assert crossover(baseline, variant).lead is Lead.NEVER
 
 

@@ -42,10 +42,11 @@ def test_a_single_common_step_decides_alone():
 
 
 def test_it_agrees_with_the_crossover_of_two_mean_curves(generator):
+    steps = STEPS + 10
     for _ in range(50):
         baseline, variant = np.cumsum(generator.normal(size=(2, 1, 4)), axis=2)
-        found = overtaking(STEPS, baseline, variant, generator)
-        curves = {True: SeedMean(STEPS, variant[0], 1), False: SeedMean(STEPS, baseline[0], 1)}
+        found = overtaking(steps, baseline, variant, generator)
+        curves = {True: SeedMean(steps, variant[0], 1), False: SeedMean(steps, baseline[0], 1)}
         expected = crossover(curves[found.leads], curves[not found.leads])
         assert found.step == pytest.approx(expected.step)
 

@@ -278,6 +278,37 @@ def test_an_arm_ahead_from_the_start_has_not_crossed():
     )
 
 
+def untrained(arm, seed, *values):
+    """A curve that begins before the first step."""
+    trained = curve(arm, seed, *values)
+    return replace(trained, steps=trained.steps - 1000)
+
+
+def begun_together(**rule):
+    runs = [
+        untrained(arm, seed, 30 + seed, *(each + seed for each in values))
+        for arm, values in (("baseline", (40, 50)), ("variant", (60, 80)))
+        for seed in range(5)
+    ]
+    return compared(curve_evidence(Source.EVALUATION, runs), DecisionRule(**rule))
+
+
+def test_arms_that_begin_with_one_model_are_compared_from_the_first_evaluation_after_it():
+    found = begun_together()
+
+    assert found.arms["variant"].steps[0] == 0
+    assert found.band.steps.tolist() == [1000, 2000]
+    assert "is ahead of the baseline's from the first common step" in crossover_sentence(found)
+
+
+def test_the_way_to_a_return_leads_from_the_evaluation_before_the_first_step():
+    found = begun_together(floors={"baseline": 0.0, "variant": 0.0})
+
+    # from 32, and not from the floor, to 82
+    assert [each.threshold for each in found.milestones][:2] == [44.5, 57]
+    assert found.milestones[0].arms["variant"].median == 1000
+
+
 def test_a_single_run_an_arm_is_not_compared():
     found = evidence(LOW[:1], HIGH[:1])
 

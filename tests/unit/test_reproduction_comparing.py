@@ -65,6 +65,23 @@ def test_the_first_metric_that_differs_is_named_with_both_values(index, fields, 
     assert str(first_departure(JOURNAL, changed(index, **fields))) == told
 
 
+def test_another_model_to_begin_with_is_told_before_what_came_of_it():
+    untrained = {"kind": "evaluation", "step": 0, "metrics": {"eval/return_mean": 0.5}}
+    first, *others = JOURNAL
+    here, there = (
+        [
+            {**first, "starting_model": {"parameters_sha256": sha}},
+            {**untrained, "metrics": {"eval/return_mean": mean}},
+            *others,
+        ]
+        for sha, mean in ((SHA, 0.5), ("cd34" * 16, 0.25))
+    )
+
+    assert str(first_departure(here, there)) == (
+        "differs from step 0: starting_model.parameters_sha256 ab12ab12ab12… ≠ cd34cd34cd34…"
+    )
+
+
 def test_a_missing_record_is_told():
     told = str(first_departure(JOURNAL, JOURNAL[:3]))
 

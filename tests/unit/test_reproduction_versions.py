@@ -43,6 +43,18 @@ def test_an_engine_decides_for_the_environments_that_it_moves(config, decides):
     assert ("box2d" in deciding_packages(recorded(), config)) is decides
 
 
+@pytest.mark.parametrize(("algorithm", "decides"), [("GRPO", True), ("PPO", False)])
+def test_the_libraries_of_language_models_decide_for_these(algorithm, decides):
+    packages = dict.fromkeys(["trl", "transformers", "accelerate", "tokenizers"], "0.0.1")
+    arm = {"algorithm": algorithm, "environment": "arithmetic"}
+    found = surroundings(
+        recorded(packages={**recorded().packages, **packages}), {"baseline_config": arm}, {}
+    )
+
+    told = found.deciding if decides else found.other
+    assert set(packages) <= {each.name for each in told}
+
+
 def test_the_package_of_an_allowed_module_decides_unless_it_is_in_the_repository():
     assert "pytest" in deciding_packages(recorded(modules={"pytest": None}), CARTPOLE)
     in_repository = recorded(modules={"pytest": "pytest/__init__.py"})

@@ -68,11 +68,14 @@ def _ahead(returns: Values, others: Values) -> Values:
 
 
 def _shared_steps(curve: SeedMean, other: SeedMean) -> Values:
-    """The points of either curve between the first and the last step that both have."""
+    """The points of either curve between the first and the last step that both have.
+
+    Step 0 is left out, at which nothing has been learned: curves from one model begin together.
+    """
     if not len(curve.steps) or not len(other.steps):
         return np.array([], float)
     first = max(curve.steps[0], other.steps[0])
     last = min(curve.steps[-1], other.steps[-1])
     steps = np.union1d(curve.steps, other.steps)
-    shared: Values = steps[(steps >= first) & (steps <= last)]
+    shared: Values = steps[(steps >= first) & (steps <= last) & (steps > 0)]
     return shared

@@ -50,6 +50,11 @@ class CurveEvidence:
     overtaking: Overtaking | None = None
     milestones: tuple[Milestone, ...] = ()
 
+    @property
+    def begins_untrained(self) -> bool:
+        """Whether every curve begins before the first step, with what there was before learning."""
+        return all(len(arm.steps) and arm.steps[0] == 0 for arm in self.arms.values())
+
 
 def curve_evidence(
     source: Source,
@@ -70,7 +75,7 @@ def compared(
     arms = found.arms
     if len(arms) != 2 or not all(curve.finished for curve in arms.values()):
         return found
-    found = replace(found, milestones=_milestones(arms, rule, lost))
+    found = replace(found, milestones=_milestones(found, rule, lost))
     steps, baseline, variant = shared_table(*arms.values())
     if not len(steps) or min(len(baseline), len(variant)) < FEWEST_RUNS:
         return found
@@ -87,6 +92,7 @@ def compared(
 def shared_table(baseline: ArmCurve, variant: ArmCurve) -> tuple[Values, Values, Values]:
     """Steps that all finished runs share, ``(points,)``, and each arm's returns there.
 
+    Step 0 is left out, at which nothing has been learned.
     The returns have shape ``(runs, points)``, one row for each finished run, linear between the
     run's own points; there are no points where the runs share no step.
     """
@@ -94,7 +100,8 @@ def shared_table(baseline: ArmCurve, variant: ArmCurve) -> tuple[Values, Values,
     first = max(run.steps[0] for run in runs)
     last = min(run.steps[-1] for run in runs)
     steps = np.union1d(baseline.steps, variant.steps)
-    steps = np.array(evenly(steps[(steps >= first) & (steps <= last)], MOST_STEPS), float)
+    shared = (steps >= first) & (steps <= last) & (steps > 0)
+    steps = np.array(evenly(steps[shared], MOST_STEPS), float)
     finite = np.isfinite(_on(steps, runs)).all(axis=0) if len(steps) else np.array([], bool)
     steps = steps[finite]
     return steps, _on(steps, baseline.finished), _on(steps, variant.finished)
@@ -111,14 +118,16 @@ def _have_equal_seeds(baseline: ArmCurve, variant: ArmCurve) -> bool:
 
 
 def _milestones(
-    arms: Mapping[str, ArmCurve], rule: DecisionRule, lost: Collection[RunKey]
+    found: CurveEvidence, rule: DecisionRule, lost: Collection[RunKey]
 ) -> tuple[Milestone, ...]:
+    arms = found.arms
     minimize = rule.direction == MINIMIZE
     worst, best = (max, min) if minimize else (min, max)
     means = [curve.mean for curve in arms.values() if len(curve.mean)]
     if len(means) < len(arms):
         return ()
-    start = float(worst(rule.floors.values() or [mean[0] for mean in means]))
+    floors = [] if found.begins_untrained else list(rule.floors.values())
+    start = float(worst(floors or [mean[0] for mean in means]))
     end = float(best(mean[-1] for mean in means))
     learned = start - end if minimize else end - start
     if not (np.isfinite(learned) and learned > 0):

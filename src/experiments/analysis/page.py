@@ -163,6 +163,7 @@ def _evidence(content: ReportContent) -> dict[str, Any]:
         "findings": _findings(content),
         "secondary": _secondary(content),
         "milestones": curves[0].milestones if curves else (),
+        "begins_untrained": bool(curves) and curves[0].begins_untrained,
     }
 
 

@@ -15,7 +15,7 @@ from ..verification.comparing import Mismatch, journal_mismatches, result_of
 
 OF_THE_MACHINE = ("thread_environment", "device")
 """What a journal's first record says of the machine; it is told as a cause."""
-_METRIC = "metrics."
+_METRIC, _CAUSE = "metrics.", "starting_model."
 _DIGEST_DIGITS, _SHOWN_DIGITS = 64, 12
 
 
@@ -102,13 +102,13 @@ def _departure_of(
 
 
 def first_departure(recorded: Iterable[Record], reproduced: Iterable[Record]) -> Departure | None:
-    """Where two journals first differ, by a metric where that step has one that does."""
+    """Where two journals first differ, by the model they begin with or a metric where these do."""
     found = journal_mismatches(map(_of_training, recorded), map(_of_training, reproduced))
     first = next(found, None)
     if first is None:
         return None
     same_step = takewhile(lambda each: each.step == first.step, found)
-    named = (each for each in (first, *same_step) if each.field.startswith(_METRIC))
+    named = (each for each in (first, *same_step) if each.field.startswith((_CAUSE, _METRIC)))
     return _departure(next(named, first))
 
 

@@ -10,11 +10,14 @@ from importlib.metadata import packages_distributions
 from typing import Any
 
 from ..config import resolve_environment
+from ..config.algorithms import is_language
 from ..domain.errors import ConfigurationError
 from ..provenance import Recorded, hardware, package_versions
 
 CORE = ("torch", "numpy", "stable-baselines3", "sb3-contrib", "gymnasium")
 """Packages that decide the bits of every training."""
+LANGUAGE = ("trl", "transformers", "accelerate", "tokenizers")
+"""Packages that decide the bits of a language model's training besides."""
 ENGINES: Mapping[str, tuple[str, ...]] = {
     "box2d": ("box2d", "box2d-py", "pygame", "pygame-ce"),
     "mujoco": ("mujoco", "mujoco-core"),
@@ -100,6 +103,8 @@ def deciding_packages(recorded: Recorded, config: Mapping[str, Any]) -> frozense
     arms = [arm for arm in (config.get("baseline_config"), config.get("variant_config")) if arm]
     found = set(CORE)
     for arm in arms:
+        if is_language(str(arm.get("algorithm"))):
+            found.update(LANGUAGE)
         found.update(_behind(_module_of(str(arm.get("environment")), modules)))
         wrappers = {each["name"] for each in arm.get("wrappers") or () if isinstance(each, dict)}
         if wrappers & set(IMAGE_WRAPPERS):

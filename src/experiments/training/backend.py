@@ -78,6 +78,8 @@ class Description:
     """Timesteps that will be trained, after rounding to whole rollouts."""
     shortest_row: int | None = None
     """Timesteps between two rows of the journal, at least, where they are slow; else the usual."""
+    starting_model: Mapping[str, str] = field(default_factory=dict)
+    """The fingerprint of the model with which training begins, where it was made elsewhere."""
     texts: Mapping[str, str] = field(default_factory=dict)
     """What else is known from the start and is no number, by the name of its metric."""
 

@@ -60,7 +60,8 @@ def rehearse_language(run: RunKey, config: TrainerConfig, steps: int | None = No
 def _disk_bytes(config: TrainerConfig, planned: int, parameters: int) -> int:
     protocol = config.evaluation
     rows = planned // row_interval(planned, 1) + 1
-    evaluated = planned // protocol.frequency * protocol.episodes + protocol.final_episodes
+    evaluations = 1 + planned // protocol.frequency
+    evaluated = evaluations * protocol.episodes + protocol.final_episodes
     kept = min(planned // config.checkpoint.frequency, config.checkpoint.keep)
     return (
         parameters * (PARAMETER_BYTES + kept * CHECKPOINT_BYTES)

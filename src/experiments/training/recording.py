@@ -45,7 +45,8 @@ class SilentJournal:
 class RunRecorder:
     """Writes a run's journal and evaluates at the steps that the protocol asks for.
 
-    Rows and evaluations fall on the first boundary at or after each multiple of their interval.
+    Rows and evaluations fall on the first boundary at or after each multiple of their interval. A
+    model that was made elsewhere is evaluated before its first step, too.
     """
 
     def __init__(self, config: TrainerConfig, backend: Backend, description: Description) -> None:
@@ -54,7 +55,9 @@ class RunRecorder:
         self._journal: Journal = SilentJournal()
         self._row_interval = row_interval(description.planned_timesteps, description.shortest_row)
         self._next_row = self._row_interval
-        self._next_evaluation = config.evaluation.frequency
+        # a model that was made elsewhere can do something before it is trained
+        begins_able = bool(description.starting_model)
+        self._next_evaluation = 0 if begins_able else config.evaluation.frequency
         self._started = time.perf_counter()
         self.points: list[EvaluationPoint] = []
         self.evaluation_time = 0.0
@@ -79,6 +82,7 @@ class RunRecorder:
             device=description.device,
             policy=description.policy,
             parameters=description.parameters,
+            **({"starting_model": dict(found)} if (found := description.starting_model) else {}),
         )
         for name, text in description.texts.items():
             self._journal.append("text", 0, name=name, text=text)

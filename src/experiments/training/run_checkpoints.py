@@ -33,6 +33,7 @@ LIBRARIES = (
     "trl",
     "transformers",
     "accelerate",
+    "tokenizers",
 )
 """Other versions of these may compute other bits, where they are installed."""
 _COMPARED_BYTES = 1 << 16

@@ -7,8 +7,8 @@ of completions is about to be drawn.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import torch
 from ...config.environments import import_environment_modules
 from ...config.generations import generation_of
 from ...domain import metric_names as names
-from ...domain.errors import NonFiniteError, UsageError, described
+from ...domain.errors import NonFiniteError, UsageError
 from ...domain.paths import AttemptPaths
 from ...domain.records import TrainerConfig
 from ...durability.segments import SegmentWriter
@@ -35,6 +35,7 @@ from ..heartbeat import Tally
 from ..shortening import planned_timesteps, settings_of
 from . import state as states
 from .arguments import grpo_config
+from .beginning import beginning_of, why_another
 from .episodes import held_out_episodes
 from .learning import Learning, Lesson
 from .loading import source_of, speech_of
@@ -98,6 +99,7 @@ class LanguageModels:
         self._ranks.check_count(arguments.world_size)
         with without_deprecations():
             self._built = Learning(self._lesson, arguments, self._recorder, self._tally)
+        self._beginning = beginning_of(self.learning.model, source.tokenizer)
         self._tally.count += 1
         return Description(
             policy="CausalLM",
@@ -106,6 +108,7 @@ class LanguageModels:
             parameters=sum(each.numel() for each in self.learning.model.parameters()),
             planned_timesteps=planned_timesteps(config),
             shortest_row=1,
+            starting_model=self._beginning,
             texts={names.ACCELERATE_DEVICE: states.device_of(self.learning)},
         )
 
@@ -132,7 +135,11 @@ class LanguageModels:
         learning, ranks = self.learning, self._running
         learning.at_boundary = self._telling(observer, tells_state=ranks.shared(tells_state))
         state = ranks.shared(None if resumption is None else dict(resumption.state))
-        folder = None if state is None else self._prepare(state, resumption)
+        if state is None:
+            folder = None
+            learning.begin_with(lambda: learning.at_boundary(0))
+        else:
+            folder = self._prepare(state, resumption)
         try:
             is_complete = self._learn(folder)
             self._check_parameters()
@@ -193,15 +200,16 @@ class LanguageModels:
 
     def _prepare(self, state: Mapping[str, Any], resumption: Resumption | None) -> str:
         """Have a state taken over before the first batch; the folder that TRL goes on from."""
-        rank = self._running.rank
+        rank, name = self._running.rank, self._lesson.source.name
+        reasons = [why_another(state.get("beginning"), self._beginning, name)]
 
         def take_over() -> None:
-            with _restoring():
-                why_inexact = states.restore(state, self.learning, self._recorder, rank)
+            with states.restoring():
+                reasons.append(states.restore(state, self.learning, self._recorder, rank))
             if resumption is not None:
-                resumption.on_restored(why_inexact)
+                resumption.on_restored("; ".join(filter(None, reasons)) or None)
 
-        with _restoring():
+        with states.restoring():
             progress = self._scratch / "progress"
             folder = states.write_progress(state, self.learning, progress)
         self.learning.begin_with(take_over)
@@ -210,7 +218,8 @@ class LanguageModels:
     def capture(self, writer: SegmentWriter) -> dict[str, Any]:
         """The state of model, optimiser, schedule, generators and all that is counted."""
         del writer  # no experience is kept from one batch to the next
-        return states.capture(self.learning, self._recorder, self._generators)
+        state = states.capture(self.learning, self._recorder, self._generators)
+        return {**state, "beginning": self._beginning}
 
     @property
     def why_inexact(self) -> str | None:
@@ -276,18 +285,3 @@ def _facts(processes: int) -> dict[str, float]:
             names.DDP["sync_gradients"]: 1.0,
         }
     return facts
-
-
-@contextmanager
-def _restoring() -> Iterator[None]:
-    """What goes wrong inside says that the state is of no use.
-
-    Raises:
-        NotRestoredError: then.
-    """
-    try:
-        yield
-    except (MemoryError, OSError):
-        raise  # which says nothing of the state
-    except Exception as error:
-        raise NotRestoredError(described(error)) from error

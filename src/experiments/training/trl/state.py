@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerState
 
+from ...domain.errors import described
+from ..backend import NotRestoredError
 from ..sb3.state.generators import capture_process_generators, restore_process_generators
 from ..sb3.state.plain import from_tensor_bytes, tensor_bytes
 from .learning import Learning
@@ -68,3 +71,18 @@ def write_progress(state: Mapping[str, Any], learning: Learning, folder: Path) -
     folder.mkdir(parents=True, exist_ok=True)
     progress.save_to_json(str(folder / "trainer_state.json"))
     return str(folder)
+
+
+@contextmanager
+def restoring() -> Iterator[None]:
+    """What goes wrong inside says that the state is of no use.
+
+    Raises:
+        NotRestoredError: then.
+    """
+    try:
+        yield
+    except (MemoryError, OSError):
+        raise  # which says nothing of the state
+    except Exception as error:
+        raise NotRestoredError(described(error)) from error
