@@ -29,7 +29,7 @@ from src.experiments.training.backend import (
     Trained,
     create_backend,
 )
-from tests.language import QUICK, needs_trl, newborn
+from tests.language import EASY, QUICK, needs_trl, newborn
 
 pytestmark = pytest.mark.integration
 
@@ -67,6 +67,7 @@ def grpo(width: int) -> TrainerConfig:
         CONFIG,
         algorithm="GRPO",
         environment="arithmetic",
+        environment_kwargs=EASY,
         hyperparameters={**QUICK, **own},
         device="cpu",
     )

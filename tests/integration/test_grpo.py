@@ -22,7 +22,7 @@ from src.experiments.tasks.arithmetic import Question
 from src.experiments.training import Trainer
 from src.experiments.training.backend import Metrics, create_backend
 from src.experiments.training.floor import measure_floor
-from tests.language import QUICK, needs_trl, newborn
+from tests.language import EASY, QUICK, needs_trl, newborn
 
 pytestmark = [pytest.mark.integration, needs_trl]
 
@@ -54,6 +54,7 @@ def run_config(folder: Path, algorithm: str = "GRPO", **settings: Any) -> Traine
         "arithmetic",
         8,
         seed=3,
+        environment_kwargs=EASY,
         hyperparameters={**QUICK, "model_name": newborn(), "num_iterations": 2, **settings},
         evaluation=EvaluationProtocol(4, 8, deterministic=False, final_episodes=8),
         device="cpu",
@@ -124,6 +125,8 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_never_had_been(
             Trainer(replace(config, attempt=attempt), asked_to_stop=asked).train()
     result = Trainer(replace(config, attempt=4)).train()
 
+    rows = [each["metrics"] for each in journal(whole) if each["kind"] == "metrics"]
+    assert sum(each["training_step/grad_norm"] > 0 for each in rows) >= 2
     assert result.parameters_sha256 == expected.parameters_sha256
     assert journal(config) == journal(whole)
 
@@ -225,7 +228,11 @@ def test_a_reward_that_is_no_number_ends_the_run(
 ) -> None:
     nothing = property(lambda _: float("nan"), lambda *_: None)
     monkeypatch.setattr(Question, "reward", nothing, raising=False)
-    with pytest.raises(NonFiniteError, match="return of a completion at step 0"):
+    with closing(create_backend("trl", run_config(tmp_path))) as backend:
+        backend.build()
+        with pytest.raises(NonFiniteError, match="return of a completion at step 0"):
+            backend.train(Unobserved())
+    with pytest.raises(NonFiniteError, match="return of an evaluation episode at step 0"):
         Trainer(run_config(tmp_path)).train()
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -18,18 +16,11 @@ from src.experiments.domain.paths import RunPaths
 from src.experiments.domain.records import TrainerConfig
 from src.experiments.domain.seeds import SeedStream, stream_seeds
 from src.experiments.training import Trainer
-from src.experiments.training.backend import Metrics, create_backend
-from tests.integration.test_grpo import asks_after, journal, run_config
+from src.experiments.training.backend import create_backend
+from tests.integration.test_grpo import Unobserved, asks_after, journal, run_config
 from tests.language import needs_trl, newborn
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, needs_trl]
-
-
-class Unobserved:
-    next_step = sys.maxsize
-
-    def observe(self, step: int, collect: Callable[[], Metrics]) -> None:
-        raise AssertionError(step)
 
 
 def test_it_is_evaluated_before_the_first_step_and_learns_the_same(tmp_path: Path) -> None:
