@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from src.experiments.tasks.arithmetic import Question
+from src.experiments.training import Trainer
 from src.experiments.training.backend import create_backend
-from tests.integration.test_grpo import run_config
+from tests.integration.test_grpo import journal, run_config
 from tests.language import needs_trl
 
 pytestmark = [pytest.mark.integration, needs_trl]
@@ -109,3 +110,24 @@ def test_the_parts_of_the_loss_are_those_of_the_tokens(
         policy, kl = sum(each.policy for each in of_step), sum(each.kl for each in of_step)
         assert row["training_step/dr_component_kl"] == pytest.approx(kl, rel=1e-3, abs=1e-7)
         assert row["training_step/dr_component_policy"] == pytest.approx(policy, rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_of_two_processes_the_divergence_is_that_of_both(tmp_path: Path) -> None:
+    config = run_config(
+        tmp_path,
+        "DR_GRPO",
+        beta=BETA,
+        learning_rate=0.02,
+        num_iterations=1,
+        per_device_train_batch_size=4,
+        processes=2,
+    )
+    Trainer(replace(config, total_timesteps=16)).train()
+
+    rows = [each["metrics"] for each in journal(config) if each["kind"] == "metrics"]
+    # where all completions of each prompt earn the same, nothing but the divergence is left
+    alike = [each for each in rows if each["batch_returns/groups_alike"] == 1]
+    assert max(each["training_step/dr_component_kl"] for each in alike) > 1e-4
+    for row in alike:
+        assert row["training_step/dr_component_policy"] == pytest.approx(0, abs=1e-6)

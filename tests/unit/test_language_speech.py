@@ -157,6 +157,22 @@ def test_without_a_place_for_instructions_they_begin_the_first_message(
     assert speech.whole(speech.reply("+4")) == "+4="
 
 
+def test_the_most_likely_token_is_said_whatever_a_model_recommends(tokenizer: Any) -> None:
+    from transformers import AutoModelForCausalLM
+
+    from src.experiments.training.heartbeat import Tally
+    from src.experiments.training.trl.speaking import Speaker
+    from src.experiments.training.trl.speech import Speech
+
+    model = AutoModelForCausalLM.from_pretrained(newborn("multiturn_calculator"))
+    context = tokenizer("1+2=", add_special_tokens=False)["input_ids"]
+    speak = Speaker(model, Speech(tokenizer, ""), {}, Tally(), samples=False)
+    expected = speak([context], 8)
+    model.generation_config.repetition_penalty = 10.0
+
+    assert speak([context], 8) == expected
+
+
 def test_a_turn_that_was_cut_off_is_no_answer(tokenizer: Any) -> None:
     from src.experiments.tasks.arithmetic import Question, Sum
     from src.experiments.training.trl.dialogues import lead

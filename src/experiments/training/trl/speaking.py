@@ -14,6 +14,8 @@ from .speech import Speech
 
 SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
 """Hyperparameters that decide how a token is drawn."""
+MOST_LIKELY = {"repetition_penalty": 1.0}
+"""Where none is drawn: what is not said here is taken from what a model recommends of itself."""
 
 
 class Counting(StoppingCriteria):  # type: ignore[misc]
@@ -51,7 +53,7 @@ class Speaker:
     ) -> None:
         self._model = model
         self._speech = speech
-        self._drawing = {name: settings[name] for name in SAMPLING} if samples else {}
+        self._drawing = {name: settings[name] for name in SAMPLING} if samples else MOST_LIKELY
         self._samples = samples
         self._counting = StoppingCriteriaList([Counting(tally)])
 
