@@ -77,7 +77,9 @@ def test_another_model_to_begin_with_is_told_before_what_came_of_it():
         for sha, mean in ((SHA, 0.5), ("cd34" * 16, 0.25))
     )
 
-    assert str(first_departure(here, there)) == (
+    found = first_departure(here, there)
+    assert found.cause == "it began with another model: ab12ab12ab12… → cd34cd34cd34…"
+    assert str(found) == (
         "differs from step 0: starting_model.parameters_sha256 ab12ab12ab12… ≠ cd34cd34cd34…"
     )
 

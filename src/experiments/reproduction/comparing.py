@@ -29,6 +29,13 @@ class Departure:
     step: int | None
     """None where only the final parameters differ."""
 
+    @property
+    def cause(self) -> str | None:
+        """What led to it, where it is told by itself: another model to begin with."""
+        if not self.metric.startswith(_CAUSE):
+            return None
+        return f"it began with another model: {_shown(self.recorded)} → {_shown(self.reproduced)}"
+
     def __str__(self) -> str:
         where = "" if self.step is None else f" from step {self.step:,}"
         return f"differs{where}: {self.metric} {_shown(self.recorded)} ≠ {_shown(self.reproduced)}"

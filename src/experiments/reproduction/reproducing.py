@@ -39,7 +39,9 @@ class Reproduction:
         """What may have led to other bits, likeliest first."""
         around = self.intention.surroundings
         changes = (*around.deciding, *around.machine, *around.other)
-        return (*self.intention.caveats, *self.remarks, *map(str, changes))
+        departures = (check.departure for check in self.checks)
+        known = dict.fromkeys(each.cause for each in departures if each and each.cause)
+        return (*known, *self.intention.caveats, *self.remarks, *map(str, changes))
 
 
 def reproduce(intention: Intention, onlooker: Onlooker) -> Reproduction:
