@@ -5,7 +5,7 @@ learning library.
 """
 
 from .registry import TASKS, TaskRefusedError, find_task, make_task
-from .task import Dialogue, Task, dialogue, generator
+from .task import Dialogue, Task, dialogue, generator, problem_of
 
 __all__ = [
     "TASKS",
@@ -16,4 +16,5 @@ __all__ = [
     "find_task",
     "generator",
     "make_task",
+    "problem_of",
 ]

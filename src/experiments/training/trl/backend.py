@@ -90,7 +90,7 @@ class LanguageModels:
             task,
             source,
             Speech(source.tokenizer, task.instructions),
-            training_problems(config.seed, settings["max_prompts"], self._prompts_asked()),
+            training_problems(task, config.seed, settings["max_prompts"], self._prompts_asked()),
             settings,
         )
         if self._ranks is None:
