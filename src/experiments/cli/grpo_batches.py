@@ -101,7 +101,7 @@ def _divides(minibatch: int, settings: Mapping[str, Any]) -> bool:
     together = minibatch * settings["processes"]
     steps, rest = divmod(settings["generation_batch_size"], together)
     learned = steps * settings["num_iterations"]
-    return rest == 0 and learned % settings["gradient_accumulation_steps"] == 0
+    return bool(rest == 0 and learned % settings["gradient_accumulation_steps"] == 0)
 
 
 def _why_not(settings: Mapping[str, Any], minibatch: int | None) -> str:

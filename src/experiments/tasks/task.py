@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import zlib
 from collections.abc import Callable, Iterator
-from typing import ClassVar, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 HELD_OUT_SHARE = 5
 """One problem in so many is kept for evaluation."""
@@ -35,12 +35,17 @@ class Dialogue(Protocol):
 class Task(Protocol):
     """A family of problems; instances hold settings alone and can be shared."""
 
-    turns: int
-    """Turns of the model in one dialogue, at most."""
-    instructions: ClassVar[str]
-    """What a model with a chat template is told before the opening."""
-    alphabet: ClassVar[str]
-    """Every character that openings, replies and demonstrations are made of."""
+    @property
+    def turns(self) -> int:
+        """Turns of the model in one dialogue, at most."""
+
+    @property
+    def instructions(self) -> str:
+        """What a model with a chat template is told before the opening."""
+
+    @property
+    def alphabet(self) -> str:
+        """Every character that openings, replies and demonstrations are made of."""
 
     def begin(self, rng: random.Random, *, held_out: bool) -> Dialogue:
         """Draw a problem of the training side, or of the side that evaluation keeps."""
