@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from ..domain.errors import Problem, RefusedError, TrainingError
 from ..tasks import make_task, try_demonstrations
 from .generations import generation_problems
+from .model_folder import ModelFolderError, check_model_folder
 from .models import Configuration
 from .problems import at, shown
 
@@ -40,6 +42,11 @@ def language_problems(
 def is_local(model_name: str) -> bool:
     """Whether a model's name is a path, and not that of a hub."""
     return model_name.startswith((".", "/", "~"))
+
+
+def model_folder(model_name: str) -> Path:
+    """The folder that a model's name is the path of."""
+    return Path(os.path.expanduser(model_name))  # noqa: PTH111 - without a home it stays as it is
 
 
 def _without_use(configuration: Configuration, where: Pointer) -> Iterator[Problem]:
@@ -83,10 +90,10 @@ def _device_problems(
 
 
 def _model_problems(name: str, here: Pointer) -> Iterator[Problem]:
-    if is_local(name) and not (Path(name).expanduser() / "config.json").is_file():
-        yield Problem(
-            at(*here, "model_name"),
-            "no model lies there: a folder with config.json, weights and tokenizer is needed",
-            shown(name),
-            'give another folder, the id of a model on a hub, or "tiny"',
-        )
+    if not is_local(name):
+        return
+    try:
+        check_model_folder(model_folder(name))
+    except ModelFolderError as error:
+        remedy = 'give another folder, the id of a model on a hub, or "tiny"'
+        yield Problem(at(*here, "model_name"), str(error), shown(name), remedy)
