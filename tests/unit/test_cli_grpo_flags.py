@@ -121,6 +121,15 @@ def test_arms_that_differ_keep_their_difference_where_no_flag_was_typed() -> Non
     assert [each["per_device_train_batch_size"] for each in (baseline, variant)] == [32, 16]
 
 
+def test_what_a_flag_got_wrong_is_told_once_where_the_variant_extends_the_baseline(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["grpo", "--task", "riddles", "--output-dir", str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert "1 problem" in told
+    assert "variant" not in told
+
+
 @pytest.mark.parametrize(
     ("typed", "message"),
     [

@@ -98,7 +98,7 @@ def test_a_place_that_is_no_folder_is_told(folder: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-@pytest.mark.parametrize("name", ["", "config.json", "model.safetensors"])
+@pytest.mark.parametrize("name", ["", "config.json", "model.safetensors", "tokenizer.json"])
 def test_what_may_not_be_read_is_told(folder: Path, name: str) -> None:
     (folder / name).chmod(0)
     try:

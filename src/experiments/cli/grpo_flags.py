@@ -9,12 +9,12 @@ from typing import Any
 
 from ..config.algorithms import algorithms
 from ..config.generations import generation_of
-from ..config.preparing import prepare
+from ..config.models import BASELINE
+from ..config.preparing import ARMS, prepare
 from ..domain.errors import UsageError
 from .arguments import override
 from .grpo_batches import BatchFlags, are_counts, changed_batches
 
-ARMS = ("baseline_config", "variant_config")
 TINY = "tiny"
 OF_LARGER_MODELS: Mapping[str, Any] = {
     "learning_rate": 5e-6,
@@ -79,12 +79,30 @@ def overrides_of(flags: GrpoFlags, document: Mapping[str, Any], *, is_ours: bool
             between.append(generation_of({**given, **settings}).optimizer_steps)
         if flags.task is not None:
             values[f"{arm}.environment"] = flags.task
+    values = {
+        path: value for path, value in values.items() if not _is_inherited(path, values, document)
+    }
     if flags.seed is not None:
         values["seeds"] = [flags.seed]
     frequency = _frequency(flags, document, lcm(*between), is_ours=is_ours)
     if frequency is not None:
         values["checkpoint.frequency"] = frequency
     return [override(path, value) for path, value in values.items()]
+
+
+def _is_inherited(path: str, values: Mapping[str, Any], document: Mapping[str, Any]) -> bool:
+    """Whether the variant comes to a value by extending the baseline, and need not be told it."""
+    arm, _, rest = path.partition(".")
+    variant = document.get(ARMS[1])
+    if arm != ARMS[1] or not isinstance(variant, Mapping) or variant.get("extends") != BASELINE:
+        return False
+    own: Any = variant
+    for token in rest.split("."):
+        if not isinstance(own, Mapping) or token not in own:
+            above = f"{ARMS[0]}.{rest}"
+            return above in values and values[above] == values[path]
+        own = own[token]
+    return False
 
 
 def _settings(flags: GrpoFlags, given: Mapping[str, Any], *, is_ours: bool) -> dict[str, Any]:

@@ -32,8 +32,7 @@ def check_model_folder(folder: Path) -> None:
         check_architecture(_json(folder / "config.json"))
         for file in _weight_files(folder):
             _check_weights(file)
-        if not any(path for pattern in TOKENIZERS for path in folder.glob(pattern)):
-            raise ModelFolderError("it has no tokenizer (tokenizer.json, vocab.* or *.model)")
+        _check_tokenizer(folder)
     except (FileNotFoundError, NotADirectoryError):
         raise ModelFolderError(
             "no model lies there: a folder with config.json, weights and tokenizer is needed"
@@ -61,8 +60,7 @@ def check_architecture(config: Mapping[str, Any]) -> None:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    if not os.access(path, os.R_OK) and path.exists():
-        raise ModelFolderError(f"{path.name} may not be read (permission denied)")
+    _check_permission(path)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):
@@ -88,14 +86,26 @@ def _weight_files(folder: Path) -> Iterator[Path]:
         raise ModelFolderError("it has no weights (model.safetensors)")
 
 
+def _check_tokenizer(folder: Path) -> None:
+    found = [path for pattern in TOKENIZERS for path in folder.glob(pattern)]
+    if not found:
+        raise ModelFolderError("it has no tokenizer (tokenizer.json, vocab.* or *.model)")
+    for path in found:
+        _check_permission(path)
+
+
+def _check_permission(path: Path) -> None:
+    if path.exists() and not os.access(path, os.R_OK):
+        raise ModelFolderError(f"{path.name} may not be read (permission denied)")
+
+
 def _check_weights(path: Path) -> None:
     """A safetensors file holds what its header says: it is not torn, and no page of a web server.
 
     https://github.com/huggingface/safetensors#format: eight bytes with the header's length, the
     header as JSON, the tensors.
     """
-    if not os.access(path, os.R_OK):
-        raise ModelFolderError(f"{path.name} may not be read (permission denied)")
+    _check_permission(path)
     if path.suffix != ".safetensors":
         return
     size = path.stat().st_size

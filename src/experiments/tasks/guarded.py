@@ -85,12 +85,7 @@ class GuardedTask:
                 "demonstrate must return a list of texts, what is asked and what is said in turn, "
                 f"not {told!r:.80}",
             )
-        foreign = sorted(set("".join(told)) - set(self.alphabet))
-        if foreign:
-            raise wrong(
-                self.name,
-                f"its demonstrations hold characters that its alphabet lacks: {foreign!a:.80}",
-            )
+        check_characters("".join(told), self.alphabet, self.name)
         return list(told)
 
 
@@ -124,8 +119,21 @@ def try_demonstrations(task: Task, name: str) -> None:
     if not task.alphabet:
         raise wrong(name, "alphabet is missing or empty, and the tiny model is made of it")
     rng = generator(0)
-    for _ in range(TRIED_DEMONSTRATIONS):
+    for number in range(TRIED_DEMONSTRATIONS):
         task.demonstrate(rng)
+        opening = task.begin(rng, held_out=bool(number % 2)).opening
+        check_characters(opening, task.alphabet, name)
+
+
+def check_characters(text: str, alphabet: str, name: str) -> None:
+    """Refuse characters of which the tiny model would have no token.
+
+    Raises:
+        TrainingError: naming them.
+    """
+    foreign = sorted(set(text) - set(alphabet))
+    if foreign:
+        raise wrong(name, f"alphabet lacks characters of its texts: {foreign!a:.80}")
 
 
 def call(name: str, what: str, function: Callable[[], Value]) -> Value:
