@@ -4,6 +4,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 BENCH := .venv-bench
 PEERS := .venv-peers
+ROUNDS ?= 5
 TORCH_FROM ?= --index-url https://download.pytorch.org/whl/cpu
 
 .PHONY: help run test faults lint schema bench clean
@@ -50,16 +51,9 @@ $(PEERS)/.installed: benchmarks/peers/requirements.txt constraints.txt
 	$(PEERS)/bin/pip install --quiet --requirement benchmarks/peers/requirements.txt
 	touch $@
 
-bench: $(BENCH)/.installed $(PEERS)/.installed  ## measure beside the library and peers; writes docs/performance.md (an hour)
-	$(BENCH)/bin/python benchmarks/performance.py --rounds 5 --peers $(PEERS)/bin/python
+bench: $(BENCH)/.installed $(PEERS)/.installed  ## measure beside the library and peers; writes docs/performance.md (over an hour; ROUNDS=3 is shorter)
+	$(BENCH)/bin/python benchmarks/performance.py --rounds $(ROUNDS) --peers $(PEERS)/bin/python
 	-$(BENCH)/bin/python benchmarks/statistics.py
-	-$(BENCH)/bin/python benchmarks/pair.py --eight
-	-$(BENCH)/bin/python benchmarks/scale.py
-	-$(BENCH)/bin/python benchmarks/light.py
-	-$(BENCH)/bin/python benchmarks/light.py --records 2000000
-	-$(BENCH)/bin/python benchmarks/listing.py
-	-$(BENCH)/bin/python benchmarks/checkpoint.py
-	-$(BENCH)/bin/python benchmarks/trackers.py --rounds 3
 
 clean:  ## remove the virtual environment and the caches
 	rm -rf $(VENV) $(BENCH) $(PEERS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

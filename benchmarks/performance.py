@@ -86,6 +86,45 @@ PARTS = {
         ("--only", "bare", "zoo", "tune", "sequential", "parallel"),
         takes_peers=True,
     ),
+    "eight": Part(
+        "Eight runs at once",
+        "From command to end, against half of the sum of the bare library's training times.",
+        "pair.py",
+        ("--eight",),
+    ),
+    "scale": Part(
+        "From ten runs to a thousand",
+        "What each run costs the orchestrator itself; the runs of this measurement learn nothing.",
+        "scale.py",
+    ),
+    "light": Part(
+        "The orchestrator while eight runs train",
+        "Its resident memory, and its share of a core.",
+        "light.py",
+        takes_rounds=False,
+    ),
+    "journals": Part(
+        "Long journals",
+        "Results and report of one run with a long journal, read by cursor.",
+        "light.py",
+        ("--records", "2000000"),
+        takes_rounds=False,
+    ),
+    "listing": Part(
+        "A thousand experiments on the disk",
+        "`list`, `show` and `watch`, in processes of their own.",
+        "listing.py",
+    ),
+    "checkpoints": Part(
+        "Checkpoints",
+        "What saving costs of the time of training, at the default frequency.",
+        "checkpoint.py",
+    ),
+    "trackers": Part(
+        "Trackers",
+        "All three told while training goes on, beside none.",
+        "trackers.py",
+    ),
 }
 
 

@@ -7,7 +7,8 @@ Each size is one experiment in parallel mode with two slots, monitoring on, in a
 own: `ExperimentRunner` from its start to the end of the report. The runs learn nothing
 (`stand_in.py`): each writes a journal of some 20 rows, an evaluation and a model of 1 KiB. What
 four runs cost (the fewest for which statistics are loaded) is taken for the fixed start-up and
-subtracted; the rest is divided among the other runs. Every process has one thread.
+subtracted; the rest is divided among the other runs. Small sizes are repeated within a round, and
+their median counts: a start-up varies by more than a few runs cost. Every process has one thread.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from measuring import ROOT, THREADS, machine, spread, tell
 SIZES = (10, 100, 1000)
 START_UP = 4
 """Runs of the experiment that stands for what any experiment costs."""
+ENOUGH_RUNS = 100
+"""A size is measured in each round so often that it comes to so many runs."""
 SLOTS = 2
 STEPS = 20_480
 FLAT = 1.3
@@ -97,6 +100,12 @@ def measure(runs: int) -> Figures:
         sys.exit(f"{runs} runs: {done.stderr or done.stdout}")
     figures: Figures = json.loads(done.stdout.splitlines()[-1])
     return figures
+
+
+def measure_often(runs: int) -> Figures:
+    """The medians of enough measurements."""
+    all_figures = [measure(runs) for _ in range(max(1, ENOUGH_RUNS // runs))]
+    return {cost: median(figures[cost] for figures in all_figures) for cost in COSTS}
 
 
 def per_run(cost: str, measured: Measured, runs: int) -> list[float]:
@@ -170,7 +179,7 @@ def main() -> None:
     measured: Measured = {size: [] for size in (START_UP, *options.sizes)}
     for number in range(options.rounds):
         for size in measured:
-            measured[size].append(measure(size))
+            measured[size].append(measure_often(size))
             tell(f"round {number + 1} of {options.rounds}: {size} runs: {measured[size][-1]}")
     print(f"rounds: {options.rounds}; {conditions}; slots: {SLOTS}; 1 thread a process")
     flat = {cost: print_cost(cost, measured) for cost in COSTS}

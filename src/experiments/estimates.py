@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .config import Configuration, trainer_config
+from .config import Configuration, processes_of, trainer_config
 from .domain.errors import HangError, described
 from .domain.records import Floor, RunEstimate, RunKey, TrainerConfig
 from .durability.journal import Record, Records
@@ -22,7 +22,8 @@ Measure = Callable[[RunKey, TrainerConfig], Any]
 
 LOOK_SECONDS = 0.2
 PROBE_SECONDS = 8.0
-"""How long a probe may take; an arm that is slower goes without an estimate."""
+"""How long a probe may take for each process of a run; an arm that is slower goes without an
+estimate."""
 WORTH_SORTING = 1.1
 """Estimates that differ by less are taken for equal."""
 FLOOR_SECONDS = 120.0
@@ -63,7 +64,8 @@ def estimate_arms(
     recorded = {arm: recorded_estimate(experiment, arm) for arm in experiment.config.arms}
     unknown = [arm for arm, estimate in recorded.items() if estimate is None]
     jobs = _jobs(experiment, unknown, probe, scratch)
-    probed = _values(_outcomes(executor, jobs, interrupted, PROBE_SECONDS))
+    processes = max(processes_of(each) for each in experiment.config.arms.values())
+    probed = _values(_outcomes(executor, jobs, interrupted, PROBE_SECONDS * processes))
     return (*(each for each in recorded.values() if each is not None), *probed)
 
 

@@ -58,6 +58,7 @@ CONDITIONS = (
     "checkpoint",
     "trackers",
     "storage",
+    "accelerate",
 )
 """Keys of the file that may change while an experiment exists: they change no bit of any run."""
 DESIGN = ("comparison", "early_abort", "seeds", "hypothesis", "comment", "tags")

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from .config import processes_of
 from .domain.records import RunEstimate
 from .execution import ExecutorKind, Needs
 from .execution.admission import Room
@@ -55,7 +56,7 @@ def needs_of(
     return {
         arm: _needs(
             by_arm.get(arm),
-            threads=experiment.config.torch_threads,
+            threads=experiment.config.torch_threads * processes_of(config),
             gpus=float(not executor.is_here and config.device.startswith("cuda")),
         )
         for arm, config in experiment.config.arms.items()
@@ -75,6 +76,9 @@ def room_for(experiment: Experiment, limits: Limits, executor: ExecutorKind) -> 
         gpus_free_mb=_free_on_gpus(experiment) if executor.is_here else (),
         cpu_percent=limits.cpu_percent,
         cores=os.cpu_count() or 1,
+        processes=max(map(processes_of, experiment.config.arms.values()))
+        if executor.is_here
+        else 1,
     )
 
 

@@ -11,17 +11,17 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from .admitting import Admitting, get_floors
 from .analysis.text import listed
 from .campaign import Campaign
 from .config import check_configuration, check_resource_limits
 from .config import trainer_config as trainer_config_for
-from .config.environment_file import tracker_variables
 from .derived import (
     Conditions,
     report_content,
@@ -30,7 +30,7 @@ from .derived import (
     write_results,
     write_store,
 )
-from .domain.errors import StorageError, UsageError, as_failure, described
+from .domain.errors import UsageError, as_failure
 from .domain.records import (
     Comparison,
     ExecutionMode,
@@ -46,19 +46,16 @@ from .domain.records import (
 )
 from .durability.checkpoints import CheckpointManager
 from .durability.lock import FileLock
-from .estimates import estimate_arms, longest_first, measure_floors, rehearse_arms
+from .estimates import longest_first, rehearse_arms
 from .execution import (
     Executor,
     ExecutorSettings,
     FailedRun,
     Recovery,
-    RecoveryStrategy,
     create_executor,
     executor_kind,
-    parse_strategy,
 )
-from .execution.adjustments import less_memory, longer_timeout, smaller_batch
-from .execution.admission import Admission, admit
+from .execution.admission import Admission
 from .experiment import Experiment
 from .guard import Guard, check_free_disk
 from .keeping import keep_what_is_kept
@@ -71,16 +68,17 @@ from .monitoring import (
     Stopwatch,
     progress_info,
 )
-from .placing import Placing, gpus_for, needs_of, room_for
+from .placing import Placing, gpus_for, needs_of
 from .provenance import Origin, collect_provenance, write_provenance
+from .recovering import FailureHandling
 from .scribe import Scribe
-from .tracking.choosing import TrackingChoice, assignments
+from .tracking.choosing import TrackingChoice
 from .tracking.log_files import log_files
 from .tracking.manifest import write_manifest
-from .tracking.telling import Assignment, Ending
-from .training import WARM_UP, Trainer, floor_run, probe_run, rehearse_run, train_run
+from .tracking.telling import Ending
+from .training import WARM_UP, Trainer, rehearse_run, train_run
 from .training.backend import check_extra
-from .uploads import Uploads
+from .uploads import Uploads, tellings_of
 
 __all__ = [
     "CheckpointManager",
@@ -100,7 +98,7 @@ MOST_RUNS_TOLD_AT_ONCE = 200
 _PACKAGE = __name__.rpartition(".")[0]
 
 
-class ExperimentRunner:
+class ExperimentRunner(FailureHandling):
     """Carries an experiment out; constructing one starts nothing.
 
     Args:
@@ -203,8 +201,7 @@ class ExperimentRunner:
             if self.execution_mode is ExecutionMode.VALIDATION:
                 return self._rehearse()
             self.setup_environment()
-            self._measure_floors()
-            self._admit()
+            self._get_ready()
             self._start_monitoring()
             self._train()
             return self._conclude()
@@ -236,7 +233,7 @@ class ExperimentRunner:
         # first, because its imports go on while the rest is set up
         self._executor = self._open.enter_context(self._make_executor())
         self._open.enter_context(self._scribe)
-        tellings = self._tellings()
+        tellings = tellings_of(self.experiment, self.tracking)
         if len(self.experiment.runs_to_train()) <= self._wanted_slots:
             self._scribe.get_ready()  # all runs begin at once; now a processor has nothing to do
         self.experiment.publish()
@@ -249,15 +246,8 @@ class ExperimentRunner:
             train = partial(train_run, asked_to_stop=self._asked_to_stop)
         self._campaign = Campaign(self.experiment, train, self._recover, self._recovery.adjusted)
         self.experiment.begin()
-        self._begin_to_tell(tellings)
+        self._open.enter_context(self._uploads).begin(tellings)
         self.logger.info("experiment %s begins in %s", self.experiment.experiment_id, paths.root)
-
-    def _begin_to_tell(self, tellings: list[Assignment]) -> None:
-        uploads = self._open.enter_context(self._uploads)
-        try:
-            uploads.begin(tellings)
-        except (OSError, StorageError) as error:
-            self.logger.warning("no tracker is told: %s", error)
 
     def interrupt(self) -> None:
         """Ask a running experiment to stop; safe in a signal handler and from any thread."""
@@ -283,48 +273,15 @@ class ExperimentRunner:
         self.status = RunnerStatus.COMPLETED if succeeded else RunnerStatus.FAILED
         return succeeded
 
-    def _measure_floors(self) -> None:
-        """Find out, before the first run, what a run scores that fails for its own sake."""
+    def _get_ready(self) -> None:
+        """Find out what a run scores that fails, what one takes, and how many fit at once."""
         executor, _ = self._active()
-        experiment = self.experiment
-        if experiment.design.floors or not experiment.runs_to_train():
-            return
-        floors, why_unknown = measure_floors(experiment, executor, floor_run, self._asked_to_stop)
-        if why_unknown is not None:
-            self.logger.warning(
-                "what the random policy gets is not known, so that a run that fails would leave "
-                "the comparison incomplete: %s",
-                why_unknown,
-            )
-        experiment.take_floors(floors)
-        experiment.save()
-
-    def _admit(self) -> None:
-        """Find out what a run takes, and with that how many fit at once."""
-        executor, _ = self._active()
+        get_floors(self.experiment, executor, self._asked_to_stop)
+        admitting = Admitting(self.experiment, executor, self._kind, self._limits)
         wanted = min(self._wanted_slots, len(self.experiment.runs_to_train()))
-        threads = self.experiment.config.torch_threads
-        if wanted > 1 and self._kind.has_processes:
-            with TemporaryDirectory() as folder:
-                scratch = Path(folder) if self._kind.is_here else None  # other machines have it not
-                self.estimates = estimate_arms(
-                    self.experiment, executor, probe_run, self._asked_to_stop, scratch
-                )
-            if self._is_interrupted:
-                return
-            self._tell_what_is_unknown()
-            room = room_for(self.experiment, self._limits, self._kind)
-            self.admission = admit(self.estimates, wanted, room, threads)
-            executor.resize(self.admission.slots)
-            self.logger.info("%s", self.admission.line)
-
-    def _tell_what_is_unknown(self) -> None:
-        known = {estimate.run.arm for estimate in self.estimates}
-        for arm in self.experiment.config.arms:
-            if arm not in known:
-                self.logger.warning(
-                    "no estimate of what %s takes: its probe failed, or took too long", arm
-                )
+        self.estimates = admitting.estimates(wanted, self._asked_to_stop)
+        if not self._is_interrupted:
+            self.admission = admitting.admit(wanted, self.estimates)
 
     def _train(self) -> None:
         executor, campaign = self._active()
@@ -456,63 +413,6 @@ class ExperimentRunner:
         time.sleep(after_seconds)
         return self.run_configuration(arm, config, trainer_config) is not None
 
-    # ---- recovery
-
-    def handle_failure(
-        self,
-        error: Exception,
-        config_type: str | None = None,
-        recovery_strategy: str = "abort",
-    ) -> bool:
-        """Decide what becomes of a failed run: True when the experiment may go on.
-
-        Subclasses override it; `recovery_strategy` is passed only where the experiment file or a
-        flag names one, so that an override's own default holds.
-
-        Raises:
-            UsageError: for an unknown strategy.
-        """
-        recovery = self._recovery
-        name = recovery.failed.name if recovery.failed else config_type
-        strategy = parse_strategy(recovery_strategy)
-        if strategy is RecoveryStrategy.RETRY and recovery.why_none_is_left:
-            self.logger.warning("%s is not tried again: %s", name, recovery.why_none_is_left)
-        match recovery.decide(strategy):
-            case RecoveryStrategy.RETRY:
-                self.logger.warning(
-                    "%s: %s failed, trying again: %s", name, recovery.chances, described(error)
-                )
-                return recovery.retry()
-            case RecoveryStrategy.SKIP:
-                self.logger.warning("%s failed, going on without it: %s", name, described(error))
-                return True
-            case RecoveryStrategy.ABORT:
-                self.logger.error("%s failed, stopping: %s", name, described(error))
-                return False
-
-    def _recover(self, failed: FailedRun) -> bool:
-        """Ask `handle_failure`, with a strategy only where the file or a flag names one."""
-        strategy = self.experiment.config.recovery.strategy
-        named = (strategy,) if self.experiment.names_recovery else ()
-        with self._recovery.deciding(failed):
-            return self.handle_failure(failed.error, failed.arm, *named)
-
-    def _retry_with_smaller_batch(self, config_type: str | None) -> bool:
-        """Try again with half the minibatch; the arm is marked as deviating."""
-        return self._recovery.retry(config_type, smaller_batch)
-
-    def _reduce_memory_usage(self, config_type: str | None) -> bool:
-        """Try again with half the replay buffer or minibatch; the arm is marked as deviating."""
-        return self._recovery.retry(config_type, less_memory)
-
-    def _retry_with_longer_timeout(self, config_type: str | None) -> bool:
-        """Try again with twice the `hang_seconds`; the arm is marked as deviating."""
-        return self._recovery.retry(config_type, longer_timeout)
-
-    def _extend_timeout(self, config_type: str | None) -> bool:
-        """As `_retry_with_longer_timeout`."""
-        return self._retry_with_longer_timeout(config_type)
-
     # ---- watching
 
     def monitor_progress(self) -> ProgressInfo:
@@ -595,25 +495,6 @@ class ExperimentRunner:
         if self._guard is not None:
             return self._guard.slots
         return self.admission.slots if self.admission else self._wanted_slots
-
-    def _tellings(self) -> list[Assignment]:
-        """What each tracker that the experiment names is to be told."""
-        experiment = self.experiment
-        if not experiment.config.trackers:
-            return []
-        variables = self.tracking.variables or tracker_variables()
-        variables.export()  # so that whatever writes knows the keys that it must leave out
-        try:
-            return assignments(
-                experiment.paths,
-                experiment.config.trackers,
-                replace(self.tracking, variables=variables),
-                follows=True,
-                keeps_files=storage_policy(experiment).should_save_locally(),
-            )
-        except StorageError as error:
-            self.logger.warning("no tracker is told: %s", error)
-            return []
 
     @property
     def _limits(self) -> Limits:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from .analysis.early_abort import AbortLook, look_for_abort
+from .analysis.evidence import failure_worth
+from .analysis.imputation import impute
 from .analysis.sequential import Decision, LookTaken
+from .analysis.statistics import Scores
 from .analysis.text import number, percent
 from .domain.log_levels import NOTICE
 from .domain.metric_names import EVAL_RETURN_MEAN
@@ -59,9 +63,9 @@ class StoppingRules:
             return
         fraction = abort.fractions[taken]
         seen = {arm: list(self._seen(arm, fraction, running)) for arm in experiment.design.seeds}
-        baseline, variant = seen.values()
-        if min(len(baseline), len(variant)) < abort.seeds:
+        if min(map(len, seen.values())) < abort.seeds:
             return
+        baseline, variant = (self._with_failure_worth(arm, seen) for arm in seen)
         direction = experiment.rule.direction
         look = look_for_abort(baseline, variant, fraction, abort.rule, direction)
         experiment.looks.take(look, self._steps())
@@ -97,7 +101,10 @@ class StoppingRules:
         return all(self._experiment.has_ended(run) for run in variants)
 
     def _seen(self, arm: str, fraction: float, running: Collection[RunKey]) -> Iterator[float]:
-        """What each of the arm's first runs reached there; those that are not so far are absent."""
+        """What each of the arm's first runs reached there; those that are not so far are absent.
+
+        NaN for a run that failed for its own sake before.
+        """
         experiment, abort = self._experiment, self._experiment.design.abort
         assert abort is not None  # noqa: S101 - asked by who has one
         threshold = fraction * self._planned[arm]
@@ -115,7 +122,15 @@ class StoppingRules:
         curve = self._curves.setdefault(run, _EvaluationCurve(self._experiment.paths.run(run)))
         reached = curve.value_at(threshold)
         failed = reached is None and result is not None and _was_given_up(result)
-        return self._experiment.rule.floors.get(run.arm) if failed else reached
+        return math.nan if failed and run.arm in self._experiment.rule.floors else reached
+
+    def _with_failure_worth(self, arm: str, seen: Mapping[str, Scores]) -> Scores:
+        """The values of an arm, of failed runs too: they are worth what `failure_worth` says."""
+        rule = self._experiment.rule
+        if arm not in rule.floors:
+            return seen[arm]
+        both = [value for values in seen.values() for value in values if math.isfinite(value)]
+        return impute(seen[arm], failure_worth(rule.floors[arm], both, rule.direction))
 
 
 class _EvaluationCurve:

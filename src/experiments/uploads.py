@@ -13,11 +13,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from .derived import scrubbed_log
+from .config.environment_file import tracker_variables
+from .derived import scrubbed_log, storage_policy
 from .domain.errors import ExperimentsError, StorageError, TrackerError, described
 from .domain.paths import ExperimentPaths
 from .domain.redaction import secrets_of
 from .execution import ExecutorSettings, Job, Outcome, OutcomeKind, ProcessPoolExecutor
+from .experiment import Experiment
+from .tracking.choosing import TrackingChoice, assignments
 from .tracking.ledger import TellingState, TrackerEntry, read_ledger, write_entry
 from .tracking.telling import Assignment, Ending, Told, ask_to_end, forget_ending, tell
 
@@ -78,14 +81,23 @@ class Uploads:
         self._open.close()
         self._pool = None
 
-    def begin(self, assignments: Sequence[Assignment]) -> None:
-        """Start to tell; an experiment that no tracker is told of starts no process."""
+    def begin(self, tellings: Sequence[Assignment]) -> None:
+        """Start to tell; an experiment that no tracker is told of starts no process.
+
+        Where that cannot be done it is said, and no tracker is told.
+        """
+        try:
+            self._begin(tellings)
+        except (OSError, StorageError) as error:
+            logger.warning("no tracker is told: %s", error)
+
+    def _begin(self, tellings: Sequence[Assignment]) -> None:
         forget_ending(self._paths)
-        if not assignments:
+        if not tellings:
             return
-        settings = ExecutorSettings(len(assignments), PRELOAD)
+        settings = ExecutorSettings(len(tellings), PRELOAD)
         self._pool = self._open.enter_context(ProcessPoolExecutor(settings))
-        for assignment in assignments:
+        for assignment in tellings:
             telling = self._tellings[assignment.tracker] = _Telling(assignment)
             self._submit(telling)
 
@@ -227,6 +239,25 @@ def untold(paths: ExperimentPaths, trackers: Sequence[str]) -> Mapping[str, str]
 def _is_the_trackers(error: Exception) -> bool:
     """Whether something was not told because of it; not where another process is telling."""
     return isinstance(error, TrackerError) or not isinstance(error, ExperimentsError)
+
+
+def tellings_of(experiment: Experiment, tracking: TrackingChoice) -> list[Assignment]:
+    """What each tracker that an experiment names is to be told; nothing where none can be."""
+    if not experiment.config.trackers:
+        return []
+    variables = tracking.variables or tracker_variables()
+    variables.export()  # so that whatever writes knows the keys that it must leave out
+    try:
+        return assignments(
+            experiment.paths,
+            experiment.config.trackers,
+            replace(tracking, variables=variables),
+            follows=True,
+            keeps_files=storage_policy(experiment).should_save_locally(),
+        )
+    except StorageError as error:
+        logger.warning("no tracker is told: %s", error)
+        return []
 
 
 def _tidy_log(log: Path) -> None:

@@ -182,6 +182,13 @@ def test_each_piece_alone_leaves_every_bit_as_it_was(name: str, piece: Piece) ->
     assert plain(name) == trained(CASES[name], [piece])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("piece", Piece)
+@pytest.mark.parametrize("name", [name for name in CASES if name not in CORE])
+def test_each_piece_alone_leaves_every_bit_as_it_was_everywhere(name: str, piece: Piece) -> None:
+    assert plain(name) == trained(CASES[name], [piece])
+
+
 @pytest.mark.parametrize("piece", Piece)
 @pytest.mark.parametrize("name", ["PPO discrete", "A2C continuous", "SAC"])
 def test_the_other_pieces_do_without_one(name: str, piece: Piece) -> None:

@@ -119,11 +119,13 @@ def steps_of_starts(config: TrainerConfig) -> list[int]:
     return [start["step"] for start in starts]
 
 
-def trained_in_parts(config: TrainerConfig, *looks: int, crashes: bool) -> TrainingResult:
-    """The run, interrupted after so many looks of each attempt but the last."""
+def trained_in_parts(
+    config: TrainerConfig, *looks: int, crashes: bool, **changes: Any
+) -> TrainingResult:
+    """The run, interrupted after so many looks of each attempt but the last, which may differ."""
     for attempt, each in enumerate(looks, 1):
         interrupted(replace(config, attempt=attempt), each, crashes=crashes)
-    result = Trainer(replace(config, attempt=len(looks) + 1)).train()
+    result = Trainer(replace(config, attempt=len(looks) + 1, **changes)).train()
     starts = steps_of_starts(config)
     assert starts[0] == 0 < starts[-1] < result.total_timesteps
     assert starts == sorted(starts)
@@ -210,6 +212,22 @@ def assert_exact(
     assert result.parameters_sha256 == expected.parameters_sha256
     assert result.evaluations == expected.evaluations
     assert_equal_runs(config, len(parts) + 1, undisturbed)
+
+
+@pytest.mark.parametrize("algorithm", ["PPO", slow("SAC", "SAC"), slow("DQN", "DQN")])
+@pytest.mark.parametrize("accelerate", [True, False])
+def test_acceleration_may_change_when_a_run_goes_on(
+    tmp_path: Path, algorithm: str, accelerate: bool
+) -> None:
+    undisturbed = run_config(tmp_path / "undisturbed", algorithm, accelerate=not accelerate)
+    looking = Looking()
+    expected = Trainer(undisturbed, asked_to_stop=looking).train()
+    looks = round(0.6 * looking.count)
+    config = run_config(tmp_path / "parts", algorithm, accelerate=accelerate)
+    result = trained_in_parts(config, looks, crashes=True, accelerate=not accelerate)
+
+    assert result.parameters_sha256 == expected.parameters_sha256
+    assert_equal_runs(config, 2, undisturbed)
 
 
 # ---- every algorithm

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
+import time
 import zipfile
 from collections.abc import Callable
 from contextlib import closing
@@ -16,12 +18,18 @@ import pytest
 
 from src.experiments.domain.errors import NonFiniteError, RunStoppedError, TrainingError
 from src.experiments.domain.paths import RunPaths
-from src.experiments.domain.records import CheckpointProtocol, EvaluationProtocol, TrainerConfig
+from src.experiments.domain.records import (
+    CheckpointProtocol,
+    EvaluationProtocol,
+    RunKey,
+    TrainerConfig,
+)
 from src.experiments.durability.journal import read_journal, without_wall_clock
 from src.experiments.tasks.arithmetic import Question
 from src.experiments.training import Trainer
 from src.experiments.training.backend import Metrics, create_backend
 from src.experiments.training.floor import measure_floor
+from src.experiments.training.rehearsal import rehearse
 from tests.language import EASY, QUICK, needs_trl, newborn
 
 pytestmark = [pytest.mark.integration, needs_trl]
@@ -149,6 +157,21 @@ def test_two_processes_learn_from_one_batch_and_come_to_equal_parameters(tmp_pat
 
 
 @pytest.mark.slow
+def test_a_rehearsal_weighs_all_processes_of_a_run(tmp_path: Path) -> None:
+    alone, together = (
+        rehearse(
+            RunKey("baseline", 3),
+            run_config(tmp_path, processes=count, per_device_train_batch_size=8 // count),
+        )
+        for count in (1, 2)
+    )
+
+    assert together.memory_mb > alone.memory_mb + 100
+    assert together.memory_mb - together.shared_mb < 2.5 * alone.memory_mb
+    assert not followers()
+
+
+@pytest.mark.slow
 def test_the_end_of_one_process_fails_the_run_by_name(tmp_path: Path) -> None:
     config = run_config(tmp_path, processes=2, per_device_train_batch_size=4)
 
@@ -163,6 +186,55 @@ def test_the_end_of_one_process_fails_the_run_by_name(tmp_path: Path) -> None:
         backend.build()
         with pytest.raises(TrainingError, match="process 2 of 2 ended with code -9"):
             backend.train(Ending())
+
+
+@pytest.mark.slow
+def test_a_process_that_ends_before_it_has_arrived_fails_the_run_at_once(tmp_path: Path) -> None:
+    config = run_config(tmp_path, processes=2, per_device_train_batch_size=4)
+    started = time.monotonic()
+    killer = threading.Thread(target=kill_the_first_follower)
+    killer.start()
+    try:
+        with (
+            closing(create_backend("trl", config)) as backend,
+            pytest.raises(TrainingError, match="process 2 of 2 ended with code -9"),
+        ):
+            backend.build()
+    finally:
+        killer.join()
+
+    assert time.monotonic() - started < 30
+    assert not followers()
+
+
+def kill_the_first_follower() -> None:
+    deadline = time.monotonic() + 60
+    while not followers() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    followers()[0].kill()
+
+
+@pytest.mark.slow
+def test_what_fails_in_one_process_alone_is_told_with_its_last_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "fragile_tasks.py").write_text(
+        "import os\n"
+        "from src.experiments.tasks.arithmetic import Arithmetic as Sums\n"
+        "if os.environ.get('RANK') == '1':\n"
+        "    raise RuntimeError('not in this process')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    config = replace(
+        run_config(tmp_path, processes=2, per_device_train_batch_size=4),
+        environment="fragile_tasks:Sums",
+        environment_modules=("fragile_tasks",),
+    )
+    started = time.monotonic()
+    with pytest.raises(TrainingError, match=r"process 2 of 2 ended.*not in this process"):
+        Trainer(config).train()
+
+    assert time.monotonic() - started < 60
 
 
 def followers() -> list[psutil.Process]:

@@ -72,3 +72,25 @@ def test_the_loss_of_any_minibatch_that_is_infinite_ends_the_run(
     # without discounting the payment is in one minibatch of four alone
     with pytest.raises(NonFiniteError, match="loss at step 64"):
         Trainer(replace(config("OnePay-v0", accelerate=accelerate, gamma=0.0), seed=seed)).train()
+
+
+OFF_POLICY = {"learning_starts": 20, "batch_size": 16, "buffer_size": 200}
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize(
+    ("algorithm", "accelerate", "hyperparameters"),
+    [
+        ("SAC", True, OFF_POLICY),
+        ("SAC", False, OFF_POLICY),
+        ("PPO", True, {}),  # without, the library refuses a deviation of 0 before any NaN
+    ],
+)
+def test_a_policy_that_diverges_is_not_blamed_on_the_environment(
+    algorithm: str, accelerate: bool, hyperparameters: dict[str, Any]
+) -> None:
+    usual = config("Pendulum-v1", accelerate=accelerate)
+    diverging = {**(hyperparameters or usual.hyperparameters), "learning_rate": 1e30}
+    with pytest.raises(NonFiniteError) as caught:
+        Trainer(replace(usual, algorithm=algorithm, hyperparameters=diverging)).train()
+    assert caught.value.quantity in {"parameters", "loss", "action", "value estimate"}

@@ -198,7 +198,7 @@ def test_recovery_may_be_chosen_anew_when_an_experiment_continues(tmp_path: Path
 
 def test_limits_may_be_chosen_anew_when_an_experiment_continues(file: Path) -> None:
     open_experiment(question(file)).save()
-    words = ("resource_limits.memory_mb=9000", "hang_seconds=30")
+    words = ("resource_limits.memory_mb=9000", "hang_seconds=30", "accelerate=false")
 
     continued = open_experiment(
         question(None, "pair", output_dir=file.parent / "out", overrides=words)
@@ -206,6 +206,7 @@ def test_limits_may_be_chosen_anew_when_an_experiment_continues(file: Path) -> N
 
     assert continued.config.limits == {"memory_mb": 9000.0}
     assert continued.config.hang_seconds == 30.0
+    assert continued.config.accelerate is False
     assert not continued.names_recovery
 
 

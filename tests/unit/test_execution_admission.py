@@ -82,3 +82,15 @@ def test_each_gpu_holds_whole_runs():
 
 def test_without_an_estimate_nothing_is_made_up():
     assert admit([], wanted=2, room=Room(memory_mb=100.0), threads=1).line == "2 runs at a time"
+
+
+def test_runs_of_several_processes_are_let_in_as_far_as_there_are_cores_for_all():
+    admission = admit([ESTIMATE], wanted=2, room=Room(cores=2, processes=2), threads=1)
+
+    assert admission.slots == 1
+    assert "2 processes train each, on 2 cores" in admission.line
+    assert admit([], wanted=8, room=Room(cores=8, processes=2), threads=2).slots == 2
+    assert (
+        admit([], wanted=8, room=Room(cores=8, processes=2, cpu_percent=50.0), threads=1).slots == 2
+    )
+    assert admit([], wanted=8, room=Room(cores=8), threads=2).slots == 8

@@ -269,6 +269,18 @@ def test_a_run_that_failed_on_its_own_before_the_look_counts_with_the_floor(tmp_
     assert look.effect == pytest.approx((4 * -50.0 - 83.0) / 5, abs=2.0)
 
 
+def test_no_run_gains_by_failing_before_the_look(tmp_path: Path) -> None:
+    experiment = half_trained(tmp_path, worse_by=50.0, seeds=4)
+    take_floors(experiment, 500.0)
+    failed = RunKey("variant", 4)
+    evaluate(experiment, RunKey("baseline", 4), 10_240, 101.0)
+    fail(experiment, failed, RunStatus.SKIPPED)
+    rules_of(experiment).look_at_training([run for run in experiment.runs() if run != failed])
+
+    (look,) = experiment.looks.in_training
+    assert look.effect == pytest.approx(-50.0, abs=3.0)
+
+
 def test_a_run_that_waits_to_be_tried_again_keeps_the_look_in_mid_training_back(
     tmp_path: Path,
 ) -> None:

@@ -1,6 +1,8 @@
 """What a process takes of memory, its peak and its share."""
 
 import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -30,6 +32,19 @@ def test_what_is_shared_is_a_part_of_what_is_resident():
         < process_memory.resident_memory()
         <= process_memory.peak_memory()
     )
+
+
+def test_what_a_process_started_is_weighed_with_it_and_what_they_share_once():
+    alone = process_memory.tree_memory()
+    greedy = "import numpy; a = numpy.ones(8 << 20); print(flush=True); input()"  # 64 MiB
+    command = [sys.executable, "-c", greedy]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        child.stdout.readline()
+        both = process_memory.tree_memory()
+        child.communicate(b"\n")
+
+    assert 60 * MIB < both.peak - alone.peak < 200 * MIB
+    assert both.shared < both.peak
 
 
 def test_without_a_gpu_its_memory_is_unknown():

@@ -128,15 +128,19 @@ def score(result: TrainingResult, metric: str) -> float | None:
 def with_failure_worth(results: Results, rule: DecisionRule) -> DecisionRule:
     """The rule with what failed runs of these results are worth in place of the floors.
 
-    That is the floor, or the poorest score of either arm where the floor is better than that:
-    chance may do well by a metric, and no run shall gain by failing.
+    Chance may do well by a metric, and no run shall gain by failing (`failure_worth`).
     """
     each = (score(run, rule.metric) for runs in results.values() for run in runs)
     scores = [value for value in each if value is not None]
-    poorer = min if rule.direction == MAXIMIZE else max
     known = {arm: floor for arm in rule.floors if (floor := floor_of(arm, rule)) is not None}
-    floors = {arm: poorer([floor, *scores]) for arm, floor in known.items()}
+    floors = {arm: failure_worth(floor, scores, rule.direction) for arm, floor in known.items()}
     return replace(rule, floors=floors)
+
+
+def failure_worth(floor: float, scores: Sequence[float], direction: str) -> float:
+    """What a failed run counts with: the floor, or the poorest of both arms' scores if poorer."""
+    poorer = min if direction == MAXIMIZE else max
+    return poorer([floor, *scores])
 
 
 def worth(arm: str, run: TrainingResult, rule: DecisionRule) -> float | None:

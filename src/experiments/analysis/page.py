@@ -23,7 +23,7 @@ from .key_figures import interval_level, key_figures
 from .outcomes import SHOWN_STATUSES, outcomes, spent_run_text, spent_text, was_begun
 from .palette import ON_DARK, arm_colour
 from .rendering import as_markdown, embedded_json, environment, inside_script, shown
-from .secondary import SecondaryMetric, secondary_metrics
+from .secondary import SecondaryMetric, correction_note, secondary_metrics
 from .sensitivity import Sensitivity, sensitivity
 
 MOST_FAILURES = 20
@@ -162,6 +162,7 @@ def _evidence(content: ReportContent) -> dict[str, Any]:
         "looks_rows": looks_table.looks_rows(content.plan, content.comparison.looks),
         "findings": _findings(content),
         "secondary": _secondary(content),
+        "secondary_note": correction_note(content.comparison.looks),
         "milestones": curves[0].milestones if curves else (),
         "begins_untrained": bool(curves) and curves[0].begins_untrained,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -56,6 +56,16 @@ def secondary_metrics(
     p_values = {each.metric: each.p_value for each in found}
     adjusted = holm({metric: p for metric, p in p_values.items() if p is not None})
     return tuple(replace(each, adjusted_p=adjusted.get(each.metric)) for each in found)
+
+
+def correction_note(looks: Sequence[Mapping[str, Any]]) -> str:
+    """For what the p-values are corrected, in a sentence, given the comparison's looks."""
+    if not looks:
+        return "p is corrected for their number; no verdict rests on them."
+    return (
+        "p is corrected for their number, and not for the looks, which end an experiment when the "
+        "verdict's metric has gone far; no verdict rests on them."
+    )
 
 
 def _measured(results: Results, rule: DecisionRule) -> SecondaryMetric:

@@ -13,6 +13,7 @@ from rich.text import Text
 from ..analysis import text
 from ..analysis.crossover import MAXIMIZE, Crossover, Lead
 from ..analysis.overfitting import RULE
+from ..analysis.secondary import correction_note
 from . import wording
 from .across import Across, Hint, Side
 from .across_json import no_verdict
@@ -175,7 +176,7 @@ def _print_secondary(screen: Console, experiment: Compared) -> None:
             text.p_value_text(metric.adjusted_p),
         )
     screen.print(secondary)
-    _say(screen, "p is corrected for their number; no verdict rests on them", style="dim")
+    _say(screen, correction_note(experiment.comparison.get("looks", ())), style="dim")
     screen.print()
 
 

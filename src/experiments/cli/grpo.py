@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ..domain.records import ExecutionMode
+from ..domain.seeds import MAX_SEED
 from . import options
 from .arguments import command_line, described, file_and_overrides, override
 
@@ -16,8 +18,20 @@ OURS = Path(__file__).parents[1] / "config" / "grpo.json"
 """The experiment where none is named."""
 
 
-def _number(option: str, text: str) -> typer.models.OptionInfo:
-    return typer.Option(option, metavar="N", help=text)  # type: ignore[no-any-return]
+def _number(
+    option: str, text: str, least: int = 1, most: int | None = None
+) -> typer.models.OptionInfo:
+    return typer.Option(option, metavar="N", help=text, min=least, max=most)  # type: ignore[no-any-return]
+
+
+def _above_0(value: float | None) -> float | None:
+    if value is not None and not 0.0 < value < math.inf:
+        raise typer.BadParameter(f"{value:g} is not a number greater than 0.")
+    return value
+
+
+def _positive(text: str) -> typer.models.OptionInfo:
+    return typer.Option(metavar="X", help=text, callback=_above_0)  # type: ignore[no-any-return]
 
 
 def grpo(
@@ -39,9 +53,9 @@ def grpo(
         str | None,
         typer.Option(metavar="NAME", help='"tiny", a folder, or the id of a model on a hub.'),
     ] = None,
-    lr: Annotated[float | None, typer.Option(metavar="X", help="Learning rate.")] = None,
+    lr: Annotated[float | None, _positive("Learning rate.")] = None,
     group_size: Annotated[
-        int | None, _number("--group-size", "Completions of each prompt.")
+        int | None, _number("--group-size", "Completions of each prompt.", 2)
     ] = None,
     rollouts_per_step: Annotated[
         int | None, _number("--rollouts-per-step", "Prompts of a batch of completions.")
@@ -49,20 +63,22 @@ def grpo(
     train_batch_size: Annotated[
         int | None, _number("--train-batch-size", "Completions of a minibatch, per process.")
     ] = None,
-    temperature: Annotated[
-        float | None, typer.Option(metavar="X", help="Of the completions in training.")
-    ] = None,
+    temperature: Annotated[float | None, _positive("Of the completions in training.")] = None,
     max_length: Annotated[
         int | None, _number("--max-length", "Tokens of a completion, at most.")
     ] = None,
     checkpoint_interval: Annotated[
         int | None, _number("--checkpoint-interval", "Optimiser steps between checkpoints.")
     ] = None,
-    seed: Annotated[int | None, _number("--seed", "The one seed of both arms.")] = None,
+    seed: Annotated[
+        int | None, _number("--seed", "The one seed of both arms.", 0, MAX_SEED)
+    ] = None,
     max_prompts: Annotated[
         int | None, _number("--max-prompts", "Different prompts, at most.")
     ] = None,
-    processes: Annotated[int | None, _number("--processes", "Processes of one run (DDP).")] = None,
+    processes: Annotated[
+        int | None, _number("--processes", "Processes of one run (DDP).", 1, 8)
+    ] = None,
     wandb: Annotated[
         bool, typer.Option("--wandb/--no-wandb", help="Tell Weights & Biases.")
     ] = True,
@@ -95,6 +111,7 @@ def grpo(
 ) -> int:
     """Train a language model by GRPO and by Dr. GRPO, compare them, and leave a report."""
     from ..config.environment_file import tracker_variables
+    from ..config.overrides import apply_overrides
     from ..config.reading import read_document
     from . import tracking_flags
     from .grpo_flags import GrpoFlags, overrides_of
@@ -103,6 +120,8 @@ def grpo(
 
     file, bare = file_and_overrides(words or [], None, file_expected=False)
     document, _ = read_document(file or OURS)
+    # what is wrong with them is told once all is loaded
+    document, _ = apply_overrides(document, (*(overrides or ()), *bare))
     flags = GrpoFlags(
         task=task,
         model_name=model_name,

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import lcm
 from typing import Any
 
 from ..config.algorithms import algorithms
 from ..config.generations import generation_of
+from ..config.models import BASELINE
+from ..config.preparing import ARMS, prepare
+from ..domain.errors import UsageError
 from .arguments import override
+from .grpo_batches import BatchFlags, are_counts, changed_batches
 
-ARMS = ("baseline_config", "variant_config")
 TINY = "tiny"
 OF_LARGER_MODELS: Mapping[str, Any] = {
     "learning_rate": 5e-6,
@@ -24,7 +28,7 @@ OF_LARGER_MODELS: Mapping[str, Any] = {
 CHECKPOINT_EVERY = 50
 """Optimiser steps between checkpoints where nothing says how many."""
 PROMPTS = 8
-"""Prompts of a batch where nothing says how many."""
+"""Prompts of a larger model's batch where nothing says how many."""
 
 
 @dataclass(frozen=True)
@@ -44,75 +48,119 @@ class GrpoFlags:
     max_prompts: int | None = None
     processes: int | None = None
 
+    @property
+    def batches(self) -> BatchFlags:
+        """Those that are about batches of completions."""
+        return BatchFlags(
+            self.group_size, self.rollouts_per_step, self.train_batch_size, self.processes
+        )
+
 
 def overrides_of(flags: GrpoFlags, document: Mapping[str, Any], *, is_ours: bool) -> list[str]:
-    """The overrides that flags stand for, the same in both arms.
+    """The overrides that flags stand for: in each arm what was typed, and what must follow there.
 
     Args:
         flags: as they were typed.
         document: the experiment file, whose values hold where no flag says otherwise.
         is_ours: whether it is the one that comes with the package, which is made for the tiny
             model.
+
+    Raises:
+        UsageError: when flags do not go together; names them.
     """
-    given = _hyperparameters_of(document)
-    settings: dict[str, Any] = {}
-    if is_ours and flags.model_name not in (None, TINY):
-        settings.update(OF_LARGER_MODELS)
-    settings.update(_direct(flags))
-    settings.update(_batches(flags, {**given, **settings}, is_ours=is_ours))
+    prepared, _ = prepare(document)
     values: dict[str, Any] = {}
+    between = []
     for arm in ARMS:
+        given = _hyperparameters_of(prepared.get(arm))
+        settings = _settings(flags, given, is_ours=is_ours)
         values |= {f"{arm}.hyperparameters.{name}": value for name, value in settings.items()}
+        if are_counts({**given, **settings}):
+            between.append(generation_of({**given, **settings}).optimizer_steps)
         if flags.task is not None:
             values[f"{arm}.environment"] = flags.task
+    values = {
+        path: value for path, value in values.items() if not _is_inherited(path, values, document)
+    }
     if flags.seed is not None:
         values["seeds"] = [flags.seed]
-    if flags.checkpoint_interval is not None:
-        values["checkpoint.frequency"] = flags.checkpoint_interval
-    elif is_ours:
-        values["checkpoint.frequency"] = _whole_batches(CHECKPOINT_EVERY, {**given, **settings})
+    frequency = _frequency(flags, document, lcm(*between), is_ours=is_ours)
+    if frequency is not None:
+        values["checkpoint.frequency"] = frequency
     return [override(path, value) for path, value in values.items()]
 
 
-def _whole_batches(steps: int, settings: Mapping[str, Any]) -> int:
+def _is_inherited(path: str, values: Mapping[str, Any], document: Mapping[str, Any]) -> bool:
+    """Whether the variant comes to a value by extending the baseline, and need not be told it."""
+    arm, _, rest = path.partition(".")
+    variant = document.get(ARMS[1])
+    if arm != ARMS[1] or not isinstance(variant, Mapping) or variant.get("extends") != BASELINE:
+        return False
+    own: Any = variant
+    for token in rest.split("."):
+        if not isinstance(own, Mapping) or token not in own:
+            above = f"{ARMS[0]}.{rest}"
+            return above in values and values[above] == values[path]
+        own = own[token]
+    return False
+
+
+def _settings(flags: GrpoFlags, given: Mapping[str, Any], *, is_ours: bool) -> dict[str, Any]:
+    """The hyperparameters of an arm that flags change."""
+    settings: dict[str, Any] = {}
+    if is_ours and flags.model_name not in (None, TINY):
+        group = OF_LARGER_MODELS["num_generations"]
+        settings |= {**OF_LARGER_MODELS, "generation_batch_size": PROMPTS * group}
+        settings["per_device_train_batch_size"] = group
+    settings |= _direct(flags)
+    return settings | changed_batches(flags.batches, {**given, **settings})
+
+
+def _frequency(
+    flags: GrpoFlags, document: Mapping[str, Any], between: int, *, is_ours: bool
+) -> int | None:
+    """Optimiser steps between checkpoints, which lie between batches; None leaves the file's.
+
+    Raises:
+        UsageError: when those that were typed lie elsewhere.
+    """
+    typed = flags.checkpoint_interval
+    if typed is not None:
+        if typed % between:
+            raise UsageError(
+                f"--checkpoint-interval {typed}: checkpoints lie between two batches of "
+                f"completions, and {between} steps learn from one",
+                remedy=f"give a multiple of {between}",
+            )
+        return typed
+    if is_ours:
+        return _whole_batches(CHECKPOINT_EVERY, between)
+    checkpoint = document.get("checkpoint")
+    given = checkpoint.get("frequency") if isinstance(checkpoint, Mapping) else None
+    if not str(flags.batches) or type(given) is not int or given % between == 0:
+        return None
+    return _whole_batches(given, between)
+
+
+def _whole_batches(steps: int, between: int) -> int:
     """Optimiser steps, rounded up to whole batches of completions."""
-    between = generation_of(settings).optimizer_steps
     return -(-steps // between) * between
 
 
-def _hyperparameters_of(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The baseline's hyperparameters with the library's defaults."""
+def _hyperparameters_of(arm: Any) -> dict[str, Any]:
+    """An arm's hyperparameters with the library's defaults."""
     defaults = {name: each.default for name, each in algorithms()["GRPO"].parameters.items()}
-    arm = document.get("baseline_config")
     own = arm.get("hyperparameters") if isinstance(arm, Mapping) else None
     return {**defaults, **(own if isinstance(own, Mapping) else {})}
 
 
 def _direct(flags: GrpoFlags) -> dict[str, Any]:
-    """Flags that are one hyperparameter each."""
+    """Flags that are one hyperparameter each, and change no other."""
     named = {
         "model_name": flags.model_name,
         "learning_rate": flags.lr,
-        "num_generations": flags.group_size,
         "temperature": flags.temperature,
         "max_completion_length": flags.max_length,
         "max_prompts": flags.max_prompts,
-        "processes": flags.processes,
     }
     return {name: value for name, value in named.items() if value is not None}
-
-
-def _batches(flags: GrpoFlags, settings: Mapping[str, Any], *, is_ours: bool) -> dict[str, Any]:
-    """Completions of a batch: so many of each of so many prompts, in minibatches of so many."""
-    is_larger = settings["model_name"] != TINY
-    asked = (flags.group_size, flags.rollouts_per_step, flags.train_batch_size)
-    if asked == (None, None, None) and not (is_ours and is_larger) and flags.processes is None:
-        return {}
-    group = settings["num_generations"]
-    completions = (flags.rollouts_per_step or PROMPTS) * group
-    whole = completions // settings["processes"]
-    return {
-        "generation_batch_size": completions,
-        "per_device_train_batch_size": flags.train_batch_size or (group if is_larger else whole),
-        "steps_per_generation": None,
-    }

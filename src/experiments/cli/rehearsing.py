@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
+from ..domain.errors import UsageError
+from ..domain.paths import models_made_here
 from ..domain.records import ExecutionMode, RunEstimate, RunKey
 from ..experiment import Experiment
 from ..runner import ExperimentRunner
@@ -20,9 +23,12 @@ from .screen import human_console
 
 
 def rehearse(experiment: Experiment, max_workers: int, executor: str, *, json: bool) -> int:
-    """Rehearse an experiment and print what it will take; nothing is left on disk."""
+    """Rehearse an experiment and print what it will take; nothing is left on disk but a model
+    made for its runs.
+    """
     people = human_console(json=json)
     audit.print_audit(people, experiment, ExecutionMode.VALIDATION)
+    before = _models_made_here()
     runner = ExperimentRunner(experiment, ExecutionMode.VALIDATION, max_workers, executor=executor)
     with people.status("training a handful of steps of each arm"):
         is_valid = runner.run()
@@ -32,12 +38,27 @@ def rehearse(experiment: Experiment, max_workers: int, executor: str, *, json: b
     for failure in runner.failures:
         sys.stderr.write(f"error: {wording.printable(failure)}\n")
     if is_valid:
-        people.print(Text("valid: nothing was written", style="green"))
+        people.print(Text(f"valid: {_written(_models_made_here() - before)}", style="green"))
     if json:
         write_object(
             as_json(experiment.experiment_id, estimates, max_workers, runner.failures, code)
         )
     return code
+
+
+def _models_made_here() -> set[Path]:
+    try:
+        return set(models_made_here().glob("tiny-*/"))
+    except UsageError:
+        return set()
+
+
+def _written(made: Set[Path]) -> str:
+    """What a rehearsal leaves on disk, in words."""
+    if not made:
+        return "nothing was written"
+    folders = ", ".join(str(each) for each in sorted(made))
+    return f"nothing was written but a model made for its runs, {wording.printable(folders)}"
 
 
 def check(experiment: Experiment, *, json: bool) -> int:

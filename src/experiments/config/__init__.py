@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     )
     from .models import Configuration, ExperimentConfig
     from .naming import new_experiment_id
-    from .resolve import planned_timesteps, trainer_config
+    from .resolve import planned_timesteps, processes_of, trainer_config
     from .schema import experiment_schema
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "new_experiment_id",
     "parse_experiment",
     "planned_timesteps",
+    "processes_of",
     "resolve_environment",
     "resolved_difference",
     "trainer_config",
@@ -53,6 +54,7 @@ _MODULES = {
     "new_experiment_id": "naming",
     "parse_experiment": "loading",
     "planned_timesteps": "resolve",
+    "processes_of": "resolve",
     "resolve_environment": "environments",
     "resolved_difference": "difference",
     "trainer_config": "resolve",

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..domain.errors import Problem
+from ..domain.errors import Problem, RefusedError
 from .algorithms import Algorithm, Family, algorithms, canonical_name
 from .allowed import OWNED_ENVIRONMENT_KWARGS, WRAPPERS
-from .environments import EnvironmentRefusedError, Spaces, find_environment, spaces_of
+from .environments import Spaces, find_environment, spaces_of
 from .hyperparameters import check_hyperparameters
 from .language import language_problems
 from .models import Configuration, Wrapper
@@ -103,21 +103,19 @@ def _environment(
             return None, problems
         wrappers = wrapper_mappings(configuration)
         return spaces_of(resolved, configuration.environment_kwargs, wrappers), problems
-    except EnvironmentRefusedError as error:
+    except RefusedError as error:
         return None, [*problems, _refusal(error, configuration, where)]
 
 
-def _refusal(
-    error: EnvironmentRefusedError, configuration: Configuration, where: Pointer
-) -> Problem:
-    if error.wrapper is not None:
-        pointer: Pointer = (*where, "wrappers", error.wrapper)
-        value: Any = wrapper_mappings(configuration)[error.wrapper]["name"]
+def _refusal(error: RefusedError, configuration: Configuration, where: Pointer) -> Problem:
+    place = error.place
+    value: Any = configuration.environment
+    if place[0] == "wrappers":
+        value = wrapper_mappings(configuration)[int(place[1])]["name"]
     elif error.message.startswith("cannot be built") and configuration.environment_kwargs:
-        pointer, value = (*where, "environment_kwargs"), configuration.environment_kwargs
-    else:
-        pointer, value = (*where, "environment"), configuration.environment
-    return Problem(at(*pointer), error.message, shown(value), error.allowed, error.suggestion)
+        place, value = ("environment_kwargs",), configuration.environment_kwargs
+    pointer = at(*where, *place)
+    return Problem(pointer, error.message, shown(value), error.allowed, error.suggestion)
 
 
 def _kwargs_problems(configuration: Configuration, where: Pointer) -> Iterator[Problem]:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..domain.errors import RefusedError
 from ..domain.records import Difference
 from .algorithms import is_language
 from .allowed import OWNED_HYPERPARAMETERS
 from .arms import Judgement, judge, wrapper_mappings
-from .environments import EnvironmentRefusedError, find_environment
+from .environments import find_environment
 from .models import Configuration, ExperimentConfig, Normalization
 from .policies import default_policy
 
@@ -58,7 +59,7 @@ def resolved_id(configuration: Configuration, config: ExperimentConfig | None = 
     modules = config.environment_modules if config else ()
     try:
         return find_environment(configuration.environment, modules)
-    except EnvironmentRefusedError:
+    except RefusedError:
         return configuration.environment.rpartition(":")[2]
 
 

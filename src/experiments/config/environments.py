@@ -18,7 +18,7 @@ from gymnasium import spaces
 from gymnasium.envs import registration
 from gymnasium.error import Error as GymnasiumError
 
-from ..domain.errors import ConfigurationError, Problem, UsageError
+from ..domain.errors import ConfigurationError, Problem, RefusedError, UsageError
 from ..domain.redaction import redact
 from .allowed import GYMNASIUM_WRAPPERS, LIBRARY_WRAPPER_KEYS, LOADS_OTHER_CODE
 from .problems import escaped, nearest, shown
@@ -26,19 +26,6 @@ from .problems import escaped, nearest, shown
 MODULE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 ENVIRONMENT_ID = re.compile(r"(?:[\w:.-]+/)?[\w:.-]+", re.ASCII)
 LONGEST_REASON = 150
-
-
-class EnvironmentRefusedError(Exception):
-    """An environment or wrapper cannot be used; says why, the remedy and the nearest name."""
-
-    def __init__(
-        self, message: str, allowed: str | None = None, suggestion: str | None = None
-    ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.allowed = allowed
-        self.suggestion = suggestion
-        self.wrapper: int | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +64,7 @@ def resolve_environment(env_id: str, environment_modules: Sequence[str] = ()) ->
     """
     try:
         return find_environment(env_id, environment_modules)
-    except EnvironmentRefusedError as error:
+    except RefusedError as error:
         problem = Problem("", error.message, shown(env_id), error.allowed, error.suggestion)
         raise ConfigurationError([problem]) from None
 
@@ -86,24 +73,24 @@ def find_environment(env_id: str, environment_modules: Sequence[str] = ()) -> st
     """As `resolve_environment`, for a caller that knows where the id stands.
 
     Raises:
-        EnvironmentRefusedError: when no such environment is registered.
+        RefusedError: when no such environment is registered.
     """
     module, _, bare_id = env_id.rpartition(":")
     if module and module not in environment_modules:
         name = module if MODULE_NAME.fullmatch(module) else "NAME"
-        raise EnvironmentRefusedError(
+        raise RefusedError(
             "names a module, and no module is imported for a file's sake",
             f"register it with --allow-env-module {name}",
         )
     if bare_id.startswith(LOADS_OTHER_CODE):
-        raise EnvironmentRefusedError("imports what its arguments name", "use a registered id")
+        raise RefusedError("imports what its arguments name", "use a registered id")
     return _newest_version(bare_id)
 
 
 def _newest_version(env_id: str) -> str:
     known = registration.registry
     if not ENVIRONMENT_ID.fullmatch(env_id) or not registration.ENV_ID_RE.fullmatch(env_id):
-        raise EnvironmentRefusedError(
+        raise RefusedError(
             "is no environment's id", "write it as CartPole-v1", nearest(env_id, known)
         )
     namespace, name, version = registration.parse_env_id(env_id)
@@ -114,8 +101,8 @@ def _newest_version(env_id: str) -> str:
         return env_id
     if newest is not None:
         suggestion = registration.get_env_id(namespace, name, newest)
-        raise EnvironmentRefusedError("this version is unknown", None, suggestion)
-    raise EnvironmentRefusedError(
+        raise RefusedError("this version is unknown", None, suggestion)
+    raise RefusedError(
         "unknown environment",
         "use a registered id, or --allow-env-module NAME for a module that registers it",
         nearest(env_id, known),
@@ -128,22 +115,22 @@ def spaces_of(
     """Observation and action space of a registered environment, found by building it.
 
     Raises:
-        EnvironmentRefusedError: when it, or a wrapper (numbered in `wrapper`), cannot be built.
+        RefusedError: when it, or a wrapper (numbered in `place`), cannot be built.
     """
     outcome = _probed(env_id, json.dumps(dict(kwargs)), json.dumps([dict(w) for w in wrappers]))
-    if isinstance(outcome, EnvironmentRefusedError):
+    if isinstance(outcome, RefusedError):
         raise outcome
     return outcome
 
 
 @lru_cache(maxsize=64)
-def _probed(env_id: str, kwargs: str, wrappers: str) -> Spaces | EnvironmentRefusedError:
+def _probed(env_id: str, kwargs: str, wrappers: str) -> Spaces | RefusedError:
     """Strings, because they can be looked up; an error is an outcome worth remembering too."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             return _probe(env_id, json.loads(kwargs), json.loads(wrappers))
-        except EnvironmentRefusedError as error:
+        except RefusedError as error:
             return error.with_traceback(None)
 
 
@@ -169,7 +156,7 @@ def _wrapped(environment: Any, wrapper: Mapping[str, Any], index: int) -> Any:
         return _library_wrapper(environment, name, kwargs)
     except Exception as error:  # noqa: BLE001 - a wrapper may raise anything
         refused = _cannot_build(error)
-        refused.wrapper = index
+        refused.place = ("wrappers", index)
         raise refused from None
 
 
@@ -207,11 +194,11 @@ def _library_wrapper(environment: Any, name: str, kwargs: Mapping[str, Any]) -> 
     return wrapped
 
 
-def _cannot_build(error: Exception) -> EnvironmentRefusedError:
+def _cannot_build(error: Exception) -> RefusedError:
     if isinstance(error, ImportError | gymnasium.error.DependencyNotInstalled):
-        return EnvironmentRefusedError(f"needs a package that is missing ({reason(error)})")
+        return RefusedError(f"needs a package that is missing ({reason(error)})")
     kind = "" if isinstance(error, GymnasiumError) else f"{type(error).__name__}: "
-    return EnvironmentRefusedError(f"cannot be built ({kind}{reason(error)})")
+    return RefusedError(f"cannot be built ({kind}{reason(error)})")
 
 
 def reason(error: Exception) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..domain.errors import Problem
-from ..tasks import TaskRefusedError, make_task
+from ..domain.errors import Problem, RefusedError, TrainingError
+from ..tasks import make_task, try_demonstrations
 from .generations import generation_problems
+from .model_folder import ModelFolderError, check_model_folder
 from .models import Configuration
 from .problems import at, shown
 
@@ -20,6 +22,8 @@ ORDINARY_WEIGHT = 0.02
 BFLOAT16_BITS = 8
 """Of a number in bfloat16, its digits that count."""
 
+TINY = "tiny"
+"""The name of the model that is made on the spot."""
 WITHOUT_USE = ("n_envs", "vec_env", "wrappers", "normalize", "policy", "preset")
 """Settings of arms that act in environments."""
 UNKNOWN_ENVIRONMENT = "?"
@@ -35,7 +39,7 @@ def language_problems(
     """Everything about a language model's arm that training would refuse, or never mean."""
     here = (*where, "hyperparameters")
     yield from _without_use(configuration, where)
-    yield from _task_problems(configuration, where, modules)
+    yield from _task_problems(configuration, settings["model_name"], where, modules)
     yield from generation_problems(settings, here)
     yield from _device_problems(configuration, settings["processes"], where)
     yield from _model_problems(settings["model_name"], here)
@@ -63,6 +67,11 @@ def is_local(model_name: str) -> bool:
     return model_name.startswith((".", "/", "~"))
 
 
+def model_folder(model_name: str) -> Path:
+    """The folder that a model's name is the path of."""
+    return Path(os.path.expanduser(model_name))  # noqa: PTH111 - without a home it stays as it is
+
+
 def _without_use(configuration: Configuration, where: Pointer) -> Iterator[Problem]:
     defaults = type(configuration).model_fields
     for name in WITHOUT_USE:
@@ -73,19 +82,22 @@ def _without_use(configuration: Configuration, where: Pointer) -> Iterator[Probl
 
 
 def _task_problems(
-    configuration: Configuration, where: Pointer, modules: Sequence[str]
+    configuration: Configuration, model_name: str, where: Pointer, modules: Sequence[str]
 ) -> Iterator[Problem]:
     name = configuration.environment
     if name == UNKNOWN_ENVIRONMENT:
         return
     try:
-        make_task(name, configuration.environment_kwargs, modules)
-    except TaskRefusedError as error:
-        pointer: Pointer = (*where, "environment")
-        value: Any = name
-        if error.is_of_settings:
-            pointer, value = (*where, "environment_kwargs"), configuration.environment_kwargs
-        yield Problem(at(*pointer), error.message, shown(value), error.allowed, error.suggestion)
+        task = make_task(name, configuration.environment_kwargs, modules)
+        if model_name == TINY:
+            try_demonstrations(task, name)
+    except RefusedError as error:
+        is_name = error.place == ("environment",)
+        value = shown(name if is_name else configuration.environment_kwargs)
+        pointer = at(*where, *error.place)
+        yield Problem(pointer, error.message, value, error.allowed, error.suggestion)
+    except TrainingError as error:
+        yield Problem(at(*where, "environment"), error.what, shown(name), error.remedy)
 
 
 def _device_problems(
@@ -101,10 +113,10 @@ def _device_problems(
 
 
 def _model_problems(name: str, here: Pointer) -> Iterator[Problem]:
-    if is_local(name) and not (Path(name).expanduser() / "config.json").is_file():
-        yield Problem(
-            at(*here, "model_name"),
-            "no model lies there: a folder with config.json, weights and tokenizer is needed",
-            shown(name),
-            'give another folder, the id of a model on a hub, or "tiny"',
-        )
+    if not is_local(name):
+        return
+    try:
+        check_model_folder(model_folder(name))
+    except ModelFolderError as error:
+        remedy = 'give another folder, the id of a model on a hub, or "tiny"'
+        yield Problem(at(*here, "model_name"), str(error), shown(name), remedy)

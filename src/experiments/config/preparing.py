@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from ..domain.errors import Problem
+from ..domain.errors import Problem, RefusedError
 from .algorithms import Algorithm, algorithms, canonical_name
-from .environments import EnvironmentRefusedError, find_environment
+from .environments import find_environment
 from .models import BASELINE
 from .presets import PresetRefusedError, zoo_preset
 from .problems import at, shown
@@ -146,7 +146,7 @@ def _spellings(environment: str) -> tuple[str, ...]:
     """The id as it is written and as it runs, and its older versions, for tables lag behind."""
     try:
         resolved = find_environment(environment.rpartition(":")[2])
-    except EnvironmentRefusedError:
+    except RefusedError:
         return (environment,)
     name, _, version = resolved.rpartition("-v")
     older = [f"{name}-v{number}" for number in range(int(version or 0), -1, -1)] if name else []

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..domain.records import CheckpointProtocol, TrainerConfig
-from .algorithms import Family
+from .algorithms import Family, algorithms, canonical_name
 from .allowed import DIAGNOSTICS
 from .arms import wrapper_mappings
 from .difference import resolved_id
@@ -15,7 +15,7 @@ from .environments import wrapper_arguments
 from .loading import checked
 from .models import Configuration, ExperimentConfig, Normalization
 from .rounding import planned_steps
-from .rules import Arm
+from .rules import Arm, full_settings
 
 
 def planned_timesteps(configuration: Configuration | Mapping[str, Any]) -> int:
@@ -82,6 +82,13 @@ def trainer_config(
         checkpoints=checkpoints,
         **common,
     )
+
+
+def processes_of(configuration: Configuration) -> int:
+    """Processes that train one run of an arm."""
+    algorithm = algorithms()[canonical_name(configuration.algorithm)]
+    settings = full_settings(algorithm, configuration.hyperparameters)
+    return int(settings.get("processes", 1))
 
 
 def _wrappers(configuration: Configuration) -> tuple[Mapping[str, Any], ...]:

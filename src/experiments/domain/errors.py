@@ -100,6 +100,28 @@ def _rebuild_configuration_error(problems: list[Problem], source: str | None) ->
     return ConfigurationError(problems, source=source)
 
 
+class RefusedError(Exception):
+    """What a file names cannot be used; says why, the remedy and the nearest name.
+
+    Not shown as it is: whoever knows where the name stands makes a `Problem` of it.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        allowed: str | None = None,
+        suggestion: str | None = None,
+        *,
+        place: tuple[str | int, ...] = ("environment",),
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.allowed = allowed
+        self.suggestion = suggestion
+        self.place = place
+        """What of an arm is refused."""
+
+
 class UsageError(ExperimentsError, ValueError):
     """A command line or a call that cannot be carried out as given."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,22 @@ from .records import RunKey
 
 _ATTEMPT = re.compile(r"attempt-([1-9][0-9]*)")
 EXPERIMENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def models_made_here() -> Path:
+    """Where tiny language models are kept, once for all experiments of a user.
+
+    Raises:
+        UsageError: when there is no home to keep them in.
+    """
+    try:
+        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError as error:
+        raise UsageError(
+            "there is no home directory to keep the tiny model in",
+            remedy="set XDG_CACHE_HOME to a folder that can be written",
+        ) from error
+    return Path(cache) / "rl-experiments" / "models"
 
 
 def check_experiment_id(experiment_id: str) -> str:

@@ -23,6 +23,8 @@ class Room:
     cpu_percent: float | None = None
     """Share of the whole machine, 0 to 100."""
     cores: int = 1
+    processes: int = 1
+    """That train one run, at most; several are let in only as far as each has its cores."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def admit(estimates: Sequence[RunEstimate], wanted: int, room: Room, threads: in
         estimates: of one run of each arm; none where nothing is known.
         wanted: runs at the same time that were asked for.
         room: what they may use.
-        threads: of the numeric libraries, per run.
+        threads: of the numeric libraries, per process.
     """
     bounds = _bounds(estimates, room, threads)
     slots, reason = min(((wanted, ""), *bounds), key=lambda bound: bound[0])
@@ -72,9 +74,18 @@ def _bounds(estimates: Sequence[RunEstimate], room: Room, threads: int) -> list[
         fit = sum(math.floor(free / max(on_gpu)) for free in room.gpus_free_mb)
         free = " and ".join(f"{size:,.0f}" for size in room.gpus_free_mb)
         bounds.append((fit, f"{free} MiB are free on the GPU{'s' * (len(room.gpus_free_mb) > 1)}"))
+    return [*bounds, *_processor_bounds(room, threads)]
+
+
+def _processor_bounds(room: Room, threads: int) -> list[tuple[int, str]]:
+    bounds = []
+    busy = threads * room.processes
     if room.cpu_percent is not None:
-        fit = math.floor(room.cpu_percent / 100.0 * room.cores / threads)
+        fit = math.floor(room.cpu_percent / 100.0 * room.cores / busy)
         bounds.append((fit, f"cpu_percent is {room.cpu_percent:g} of {room.cores} cores"))
+    if room.processes > 1:  # they wait for each other at every step
+        words = f"{room.processes} processes train each, on {room.cores} cores"
+        bounds.append((math.floor(room.cores / busy), words))
     return bounds
 
 

@@ -4,16 +4,18 @@ Plain Python: nothing here knows of models or tokens, so that checking an experi
 learning library.
 """
 
-from .registry import TASKS, TaskRefusedError, find_task, make_task
-from .task import Dialogue, Task, dialogue, generator
+from .guarded import try_demonstrations
+from .registry import TASKS, find_task, make_task
+from .task import Dialogue, Task, dialogue, generator, problem_of
 
 __all__ = [
     "TASKS",
     "Dialogue",
     "Task",
-    "TaskRefusedError",
     "dialogue",
     "find_task",
     "generator",
     "make_task",
+    "problem_of",
+    "try_demonstrations",
 ]

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import random
-import re
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .task import drawn
+from .numbers import last_number
+from .task import commuted, drawn
 
 OPERATIONS = "+-"
 CAREFUL = 0.2
 """How often a pupil writes the problem down again before it answers."""
 RIGHT_IF_CAREFUL, RIGHT_IF_HASTY = 0.95, 0.2
 """How often it is right then, and otherwise: writing it down is what there is to learn."""
-MOST_DIGITS = 100
-"""Of a number in an answer; one with more is no answer."""
-_NUMBER = re.compile(r"-?[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -35,18 +32,15 @@ class Sum:
         """What it comes to."""
         return self.left + self.right if self.operation == "+" else self.left - self.right
 
+    @property
+    def side(self) -> str:
+        """What decides whether it is kept for evaluation: the same for ``3+5`` and ``5+3``."""
+        return commuted(self.left, self.operation, self.right)
+
 
 def random_sum(rng: random.Random, largest: int, operations: str) -> Sum:
     """A sum of two numbers from 0 to `largest`."""
     return Sum(rng.randint(0, largest), rng.choice(operations), rng.randint(0, largest))
-
-
-def last_number(said: str) -> int | None:
-    """The last whole number in a text: an answer may be a sentence."""
-    found = _NUMBER.findall(said)
-    if not found or len(found[-1]) > MOST_DIGITS:
-        return None
-    return int(found[-1])
 
 
 def nearly(rng: random.Random, value: int) -> int:
@@ -60,6 +54,9 @@ class Question:
     def __init__(self, problem: Sum) -> None:
         self._problem = problem
         self.reward = 0.0
+
+    def __str__(self) -> str:
+        return str(self._problem)
 
     @property
     def opening(self) -> str:
@@ -91,7 +88,11 @@ class Arithmetic:
     def begin(self, rng: random.Random, *, held_out: bool) -> Question:
         """Draw a sum."""
         return Question(
-            drawn(lambda: random_sum(rng, self.largest, self.operations), held_out=held_out)
+            drawn(
+                lambda: random_sum(rng, self.largest, self.operations),
+                held_out=held_out,
+                side=lambda problem: problem.side,
+            )
         )
 
     def demonstrate(self, rng: random.Random) -> list[str]:

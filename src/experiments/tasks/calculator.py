@@ -13,6 +13,10 @@ LONGEST = 200
 DEEPEST = 20
 """Brackets and signs inside each other."""
 DECIMALS = 6
+SIGNS = str.maketrans(
+    "\N{MULTIPLICATION SIGN}\N{MIDDLE DOT}\N{DIVISION SIGN}\N{MINUS SIGN}", "**/-"
+)
+"""Signs of typography, and what they stand for."""
 _TOKEN = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?|[-+*/()])")
 
 
@@ -21,7 +25,7 @@ class CalculationError(ValueError):
 
 
 def calculate(expression: str) -> Fraction:
-    """What an expression of numbers, ``+ - * /`` and brackets comes to.
+    """What an expression of numbers, ``+ - * / × · ÷ −`` and brackets comes to.
 
     Raises:
         CalculationError: for everything else.
@@ -46,7 +50,7 @@ def written(value: Fraction) -> str:
 
 def _tokens(expression: str) -> list[str]:
     tokens, position = [], 0
-    text = expression.rstrip()
+    text = expression.translate(SIGNS).rstrip()
     while position < len(text):
         found = _TOKEN.match(text, position)
         if found is None:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import ClassVar
 
-from .arithmetic import OPERATIONS, answered, check_numbers, last_number
-from .task import drawn
+from .arithmetic import OPERATIONS, answered, check_numbers
+from .numbers import last_number
+from .task import commuted, drawn
 
 MOST_TURNS = 20
 
@@ -24,6 +25,14 @@ class Quiz:
 
     def __str__(self) -> str:
         return f"{self._terms[0]}" + "".join(f"{term:+d}" for term in self._terms[1:])
+
+    @property
+    def side(self) -> str:
+        """What decides whether it is kept for evaluation: the first question, for it is asked by
+        itself.
+        """
+        first, second = self._terms[:2]
+        return commuted(first, "-" if second < 0 else "+", abs(second))
 
     @property
     def opening(self) -> str:
@@ -64,7 +73,7 @@ class MultiturnQa:
 
     def begin(self, rng: random.Random, *, held_out: bool) -> Quiz:
         """Draw the terms of a total."""
-        return drawn(lambda: Quiz(self._terms(rng)), held_out=held_out)
+        return drawn(lambda: Quiz(self._terms(rng)), held_out=held_out, side=lambda quiz: quiz.side)
 
     def demonstrate(self, rng: random.Random) -> list[str]:
         """A pupil goes on from what it has said itself, right or wrong."""
@@ -75,7 +84,7 @@ class MultiturnQa:
             told.append(f"{so_far}{term:+d}=" if number == 0 else f"{term:+d}=")
             said = answered(rng, f"{so_far}{term:+d}=", so_far + term)
             told.append(said)
-            so_far = last_number(said) or 0
+            so_far = int(last_number(said) or 0)
         return told
 
     def _terms(self, rng: random.Random) -> list[int]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, cast
 
+from ..domain.errors import RefusedError, TrainingError
 from .arithmetic import Arithmetic
+from .guarded import guarded, shortened
 from .quiz import MultiturnQa
 from .task import Task
 from .tool_use import MultiturnCalculator
@@ -19,46 +22,40 @@ TASKS: Mapping[str, type] = {
     "multiturn_calculator": MultiturnCalculator,
 }
 """The package's own tasks."""
-_METHODS = ("begin", "demonstrate", "turns", "instructions", "alphabet")
-
-
-class TaskRefusedError(Exception):
-    """A task cannot be used; says why, the remedy and the nearest name."""
-
-    def __init__(
-        self, message: str, allowed: str | None = None, suggestion: str | None = None
-    ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.allowed = allowed
-        self.suggestion = suggestion
-        self.is_of_settings = False
-        """Whether the task is known, and its settings are not right."""
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
 
 def find_task(name: str, modules: Sequence[str] = ()) -> type:
     """The class of a task: one of the package's own, or ``module:Class`` of an allowed module.
 
     Raises:
-        TaskRefusedError: when there is none, or its module was not allowed.
+        RefusedError: when there is none, or its module was not allowed.
     """
     if name in TASKS:
         return TASKS[name]
     module, _, attribute = name.partition(":")
     if not attribute:
         near = difflib.get_close_matches(name, TASKS, n=1, cutoff=0.6)
-        raise TaskRefusedError(
+        raise RefusedError(
             "unknown task", f"use one of {', '.join(TASKS)}", near[0] if near else None
         )
     if module not in modules:
-        raise TaskRefusedError(
+        raise RefusedError(
             "names a module, and no module is imported for a file's sake",
-            f"allow it with --allow-env-module {module}" if module.isidentifier() else None,
+            f"allow it with --allow-env-module {module}" if _MODULE.fullmatch(module) else None,
         )
-    found = getattr(importlib.import_module(module), attribute, None)
-    if not isinstance(found, type) or not all(hasattr(found, each) for each in _METHODS):
-        needed = ", ".join(_METHODS)
-        raise TaskRefusedError("is no language task", f"a class with {needed}")
+    try:
+        found = getattr(importlib.import_module(module), attribute, None)
+    except Exception as error:
+        raise RefusedError(
+            f"its module cannot be imported ({shortened(error)})", "install or correct the module"
+        ) from error
+    if not isinstance(found, type) or not callable(getattr(found, "begin", None)):
+        raise RefusedError(
+            "is no language task",
+            "a class with begin, turns and instructions; for the tiny model alphabet and "
+            "demonstrate too",
+        )
     return found
 
 
@@ -66,15 +63,21 @@ def make_task(name: str, settings: Mapping[str, Any], modules: Sequence[str] = (
     """The task with its settings.
 
     Raises:
-        TaskRefusedError: when there is none, or the settings are not right.
+        RefusedError: when there is none, or the settings are not right.
     """
     kind = find_task(name, modules)
     try:
-        return cast("Task", kind(**_known(kind, name, settings)))
-    except (TypeError, ValueError) as error:
-        refused = TaskRefusedError(str(error))
-        refused.is_of_settings = True
-        raise refused from None
+        made = kind(**_known(kind, name, settings))
+    except Exception as error:
+        message = str(error) if name in TASKS else f"the task {name!a}: {shortened(error)}"
+        place = "environment_kwargs" if settings else "environment"
+        raise RefusedError(message, place=(place,)) from error
+    if name in TASKS:
+        return cast("Task", made)
+    try:
+        return guarded(made, name)
+    except TrainingError as error:
+        raise RefusedError(error.what, error.remedy) from error
 
 
 def _known(kind: type, name: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:

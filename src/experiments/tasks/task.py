@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 import zlib
 from collections.abc import Callable, Iterator
-from typing import ClassVar, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 HELD_OUT_SHARE = 5
 """One problem in so many is kept for evaluation."""
+COMMUTE = "+*"
+"""Operations whose operands may change places."""
 MOST_DRAWS = 10_000
 """A task whose problems are all on one side is refused instead of drawn from for ever."""
 
@@ -33,12 +35,17 @@ class Dialogue(Protocol):
 class Task(Protocol):
     """A family of problems; instances hold settings alone and can be shared."""
 
-    turns: int
-    """Turns of the model in one dialogue, at most."""
-    instructions: ClassVar[str]
-    """What a model with a chat template is told before the opening."""
-    alphabet: ClassVar[str]
-    """Every character that openings, replies and demonstrations are made of."""
+    @property
+    def turns(self) -> int:
+        """Turns of the model in one dialogue, at most."""
+
+    @property
+    def instructions(self) -> str:
+        """What a model with a chat template is told before the opening."""
+
+    @property
+    def alphabet(self) -> str:
+        """Every character that openings, replies and demonstrations are made of."""
 
     def begin(self, rng: random.Random, *, held_out: bool) -> Dialogue:
         """Draw a problem of the training side, or of the side that evaluation keeps."""
@@ -66,16 +73,35 @@ def is_held_out(problem: str) -> bool:
     return zlib.crc32(problem.encode()) % HELD_OUT_SHARE == 0
 
 
+def commuted(left: int, operation: str, right: int) -> str:
+    """A sum or product as text, the smaller number first where their order changes nothing."""
+    if operation in COMMUTE:
+        left, right = sorted((left, right))
+    return f"{left}{operation}{right}"
+
+
+def problem_of(dialogue: Dialogue) -> str:
+    """What tells a problem from others: the dialogue's text where its class has one, else the
+    opening.
+    """
+    return dialogue.opening if type(dialogue).__str__ is object.__str__ else str(dialogue)
+
+
 def drawn(
-    draw: Callable[[], Problem], *, held_out: bool, text: Callable[[Problem], str] = str
+    draw: Callable[[], Problem], *, held_out: bool, side: Callable[[Problem], str]
 ) -> Problem:
     """The first problem drawn that lies on the side that is asked for.
+
+    Args:
+        draw: draws a problem.
+        held_out: the side.
+        side: the text that decides the side of a problem (`is_held_out`).
 
     Raises:
         LookupError: when there seems to be none.
     """
     for problem in _draws(draw):
-        if is_held_out(text(problem)) is held_out:
+        if is_held_out(side(problem)) is held_out:
             return problem
     raise LookupError("the task has too few problems: some must be left for evaluation")
 

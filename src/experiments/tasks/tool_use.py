@@ -6,41 +6,59 @@ import json
 import random
 import re
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import ClassVar
 
-from .arithmetic import last_number
 from .calculator import CalculationError, calculate, written
-from .task import drawn
+from .numbers import last_number
+from .task import commuted, drawn
 
 CALLING, MISCALLING = 0.4, 0.2
 """How often a pupil calls the calculator with what was asked, or with a wrong digit; else it
 guesses."""
 REPEATING = 0.9
 """How often it repeats what the calculator says."""
+OPERATIONS = "+*"
 MOST_CALLS = 10
 LONGEST_CALL = 10_000
 """Characters between the tags of a call; a longer one cannot be understood."""
-_CALL = re.compile(r"calc(?:ulator)?\((.*)\)", re.DOTALL)
-_TAGGED = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
+_CALL = re.compile(r"calc(?:ulator)?\(|<tool_call>")
+_TAG_END = "</tool_call>"
+NOT_UNDERSTOOD = ""
+"""The expression of a call that is none, or that does not end."""
 
 
 def called_with(said: str) -> str | None:
     """The expression that a turn gives to the calculator; None where it does not call it.
 
-    ``calc(2*3)``, ``calculator(2*3)``, or the tags and JSON that chat models are trained on.
+    ``calc(2*3)``, ``calculator(2*3)``, or the tags and JSON that chat models are trained on. Of
+    several calls the first counts.
     """
-    tagged = _TAGGED.search(said)
-    if tagged is None:
-        plain = _CALL.search(said)
-        return None if plain is None else plain[1]
-    if len(tagged[1]) > LONGEST_CALL:
-        return ""
+    call = _CALL.search(said)
+    if call is None:
+        return None
+    rest = said[call.end() :]
+    return _bracketed(rest) if call[0].endswith("(") else _tagged(rest)
+
+
+def _bracketed(text: str) -> str:
+    """What stands before the bracket that closes the call's own."""
+    depth = 1
+    for place, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if depth == 0:
+            return text[:place]
+    return NOT_UNDERSTOOD
+
+
+def _tagged(text: str) -> str:
+    """The argument in a call's JSON."""
+    inner, end, _ = text.partition(_TAG_END)
+    if not end or len(inner) > LONGEST_CALL:
+        return NOT_UNDERSTOOD
     try:
-        arguments = json.loads(tagged[1])["arguments"]
-        return str(arguments["expression"])
+        return str(json.loads(inner)["arguments"]["expression"])
     except (ValueError, KeyError, TypeError, RecursionError):
-        return ""  # a call, though none that can be understood
+        return NOT_UNDERSTOOD
 
 
 def calculator_says(expression: str) -> str:
@@ -77,7 +95,7 @@ class Calculation:
             self.calls += 1
             return calculator_says(expression)
         answer = None if expression is not None else last_number(said)
-        self.reward = float(answer is not None and Fraction(answer) == calculate(self._expression))
+        self.reward = float(answer == calculate(self._expression))
         return None
 
 
@@ -109,11 +127,14 @@ class MultiturnCalculator:
 
     def begin(self, rng: random.Random, *, held_out: bool) -> Calculation:
         """Draw a problem."""
-        return drawn(lambda: Calculation(self._problem(rng), self.calls), held_out=held_out)
+        problem = drawn(
+            lambda: self._operands(rng), held_out=held_out, side=lambda each: commuted(*each)
+        )
+        return Calculation(_expression(*problem), self.calls)
 
     def demonstrate(self, rng: random.Random) -> list[str]:
         """A pupil that calls the calculator now and then, not always with care."""
-        problem = self._problem(rng)
+        problem = _expression(*self._operands(rng))
         kind = rng.random()
         if kind >= CALLING + MISCALLING:
             return [f"{problem}?", str(rng.randint(0, self.largest**2))]
@@ -123,9 +144,13 @@ class MultiturnCalculator:
         said = number if rng.random() < REPEATING else str(rng.randint(0, self.largest**2))
         return [f"{problem}?", f"calc({asked})", heard, said]
 
-    def _problem(self, rng: random.Random) -> str:
+    def _operands(self, rng: random.Random) -> tuple[int, str, int]:
         left, right = rng.randint(0, self.largest), rng.randint(0, self.largest)
-        return f"{left}{rng.choice('+*')}{right}"
+        return left, rng.choice(OPERATIONS), right
+
+
+def _expression(left: int, operation: str, right: int) -> str:
+    return f"{left}{operation}{right}"
 
 
 def _with_a_slip(rng: random.Random, problem: str) -> str:

@@ -43,16 +43,17 @@ def rehearse_language(run: RunKey, config: TrainerConfig, steps: int | None = No
         timer.lap(0)
         timer.lap(backend.train(timer).step)
         planned = planned_timesteps(config)
+        memory = process_memory.tree_memory()  # of all that train the run
         seconds = timer.seconds_per_step(updating=True) * planned
         return RunEstimate(
             run=run,
             steps_per_second=planned / seconds,
             training_seconds=seconds,
-            memory_mb=process_memory.peak_memory() / MIB,
+            memory_mb=memory.peak / MIB,
             disk_mb=_disk_bytes(config, planned, description.parameters) / MIB,
             planned_timesteps=planned,
             parameters=description.parameters,
-            shared_mb=process_memory.shared_memory() / MIB,
+            shared_mb=memory.shared / MIB,
             gpu_memory_mb=process_memory.gpu_memory_mb(description.device),
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -14,8 +15,17 @@ from ..domain.units import KIB, MIB
 CUDA_CONTEXT_MB = 512.0
 """What CUDA itself takes for a process, where the driver does not tell."""
 
-_STATUS = Path("/proc/self/status")
 _RESET = Path("/proc/self/clear_refs")
+
+
+@dataclass(frozen=True)
+class TreeMemory:
+    """What this process and those that it started take together."""
+
+    peak: int
+    """Bytes; what they share is counted once."""
+    shared: int
+    """Bytes of it that processes of other runs share too."""
 
 
 def reset_peak_memory() -> None:
@@ -26,12 +36,28 @@ def reset_peak_memory() -> None:
 
 def peak_memory() -> int:
     """Bytes of the most resident memory since the reset; where that is not kept, now."""
-    now = resident_memory()
+    return _peak(psutil.Process())
+
+
+def _peak(process: psutil.Process) -> int:
+    now: int = process.memory_info().rss
     try:
-        found = re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text())
+        status = Path(f"/proc/{process.pid}/status").read_text()
     except OSError:
         return now
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
     return max(now, int(found[1]) * KIB) if found else now
+
+
+def tree_memory() -> TreeMemory:
+    """The peaks of this process and of those that it started; their libraries are counted once."""
+    process = psutil.Process()
+    own, shared = 0, [0]
+    for each in (process, *process.children(recursive=True)):
+        with suppress(psutil.Error):  # it has ended meanwhile
+            shared.append(_shared(each))
+            own += max(_peak(each) - shared[-1], 0)
+    return TreeMemory(own + max(shared), max(shared))
 
 
 def resident_memory() -> int:
@@ -41,7 +67,11 @@ def resident_memory() -> int:
 
 def shared_memory() -> int:
     """Bytes of resident memory that other processes use too: the libraries, and what was forked."""
-    memory = psutil.Process().memory_full_info()
+    return _shared(psutil.Process())
+
+
+def _shared(process: psutil.Process) -> int:
+    memory = process.memory_full_info()
     return max(memory.rss - memory.uss, 0)
 
 

@@ -20,6 +20,9 @@ from .buffers import ring_slices
 
 Found = tuple[int, str]
 """The training timestep and the quantity."""
+ACTION, PROBABILITY, VALUE = "action", "log-probability of an action", "value estimate"
+OF_POLICY = (ACTION, PROBABILITY, VALUE)
+"""What the policy gives for an observation."""
 
 
 class FinitenessCheck:
@@ -43,10 +46,9 @@ class FinitenessCheck:
         # nothing else shows that an action was drawn from probabilities that are none
         held = [buffer.returns, buffer.log_probs, *_parts(buffer, "observations")]
         if not all(_finite(part) for part in held):
-            step = self._model.num_timesteps
-            found = self._first_in_rollout()
-            unfounded = self._error((step, "value estimate"))
-            raise self._error(found) if found else self.in_parameters() or unfounded
+            # what no row shows is the estimate from which the last returns were continued
+            found = self._first_in_rollout() or (self._model.num_timesteps, VALUE)
+            raise self._explained(found)
 
     def experience(self) -> None:
         """Check the rows of the replay buffer that were written since the last check.
@@ -56,7 +58,7 @@ class FinitenessCheck:
         """
         found = self._first_in_replay()
         if found is not None:
-            raise self._error(found)
+            raise self._explained(found)
 
     def parameters(self) -> None:
         """Check the policy's parameters.
@@ -71,8 +73,8 @@ class FinitenessCheck:
     def cause(self) -> NonFiniteError | None:
         """The first thing in the stored experience that is not finite."""
         found = (self._first_in_rollout(), self._first_in_replay(), self._in_last_observation())
-        first = min((item for item in found if item is not None), default=None)
-        return None if first is None else self._error(first)
+        first = _earliest([item for item in found if item is not None])
+        return None if first is None else self._explained(first)
 
     def in_parameters(self) -> NonFiniteError | None:
         """The error to raise when a parameter of the policy is not finite."""
@@ -90,10 +92,11 @@ class FinitenessCheck:
         buffer: ReplayBuffer | None = getattr(self._model, "replay_buffer", None)
         return sys.maxsize if buffer is None else max(buffer.buffer_size // 2, 1) * buffer.n_envs
 
-    @staticmethod
-    def _error(found: Found) -> NonFiniteError:
+    def _explained(self, found: Found) -> NonFiniteError:
+        """The error for what was found; what a broken policy gave is owed to its parameters."""
         step, quantity = found
-        return NonFiniteError(quantity, step)
+        broken = self.in_parameters() if quantity in OF_POLICY else None
+        return broken or NonFiniteError(quantity, step)
 
     def _rollout_buffer(self) -> RolloutBuffer | None:
         return getattr(self._model, "rollout_buffer", None)
@@ -111,12 +114,15 @@ class FinitenessCheck:
         ]
         rewards = _rows([buffer.rewards], slice(0, rows))
         found += [(start + (row + 1) * environments, "reward") for row in rewards]
+        for quantity, given in (
+            (ACTION, buffer.actions),
+            (PROBABILITY, buffer.log_probs),
+            (VALUE, buffer.values),
+        ):
+            chosen = _rows([given], slice(0, rows))
+            found += [(start + row * environments, quantity) for row in chosen]
         last = self._in_last_observation()
-        found += [last] if last is not None else []
-        if not found:
-            values = _rows([buffer.values], slice(0, rows))
-            found += [(start + row * environments, "value estimate") for row in values]
-        return min(found, default=None)
+        return _earliest([*found, last] if last is not None else found)
 
     def _first_in_replay(self) -> Found | None:
         buffer: ReplayBuffer | None = getattr(self._model, "replay_buffer", None)
@@ -130,11 +136,13 @@ class FinitenessCheck:
         for start, rows in ring_slices(first, written, buffer.buffer_size):
             seen = _rows(_parts(buffer, "observations"), rows)
             found += [((start + row) * environments, "observation") for row in seen]
+            chosen = _rows([buffer.actions], rows)
+            found += [((start + row) * environments, ACTION) for row in chosen]
             came = _rows(_parts(buffer, "next_observations"), rows)
             found += [((start + row + 1) * environments, "observation") for row in came]
             paid = _rows([buffer.rewards], rows)
             found += [((start + row + 1) * environments, "reward") for row in paid]
-        return min(found, default=None)
+        return _earliest(found)
 
     def _in_last_observation(self) -> Found | None:
         last: Any = self._model._last_obs
@@ -169,6 +177,11 @@ class FiniteSteps(VecEnvWrapper):
         parts = values.values() if isinstance(values, dict) else [values]
         if not all(_finite(part) for part in parts):
             raise NonFiniteError(quantity, self._steps)
+
+
+def _earliest(found: list[Found]) -> Found | None:
+    """What appeared first; of one step, what stands first in the list."""
+    return min(found, key=lambda item: item[0], default=None)
 
 
 def _finite(array: np.ndarray) -> bool:

@@ -18,8 +18,6 @@ LOSSES: Mapping[str, Mapping[str, str]] = {
 }
 """What sets the algorithms apart: Liu et al. 2025 (arXiv:2503.20783) take the lengths and the
 groups' deviations out of the loss."""
-DDP_SECONDS = 24 * 3600
-"""How long processes wait for each other: while the first evaluates, the others do."""
 OURS = ("model_name", "dtype", "max_prompts", "processes", "generation_batch_size")
 """Settings that TRL does not take, or takes under another name."""
 
@@ -55,7 +53,6 @@ def grpo_config(config: TrainerConfig, device: torch.device, scratch: str) -> GR
         "disable_tqdm": True,
         "dataloader_pin_memory": device.type == "cuda",
         "log_level": "error",
-        "ddp_timeout": DDP_SECONDS,
         "ddp_find_unused_parameters": False,
     }
     made = GRPOConfig(**arguments)

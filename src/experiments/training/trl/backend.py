@@ -89,7 +89,7 @@ class LanguageModels:
             task,
             source,
             speech_of(source, task),
-            training_problems(config.seed, settings["max_prompts"], self._prompts_asked()),
+            training_problems(task, config.seed, settings["max_prompts"], self._prompts_asked()),
             settings,
         )
         if self._ranks is None:
@@ -97,7 +97,7 @@ class LanguageModels:
             self._ranks = self._undo.enter_context(others)
         arguments = grpo_config(config, device, scratch)
         self._ranks.check_count(arguments.world_size)
-        with without_deprecations():
+        with without_deprecations(), self._ranks.explaining():
             self._built = Learning(self._lesson, arguments, self._recorder, self._tally)
         self._beginning = beginning_of(self.learning.model, source.tokenizer)
         self._tally.count += 1

@@ -30,10 +30,12 @@ def main() -> None:
     """Train along until the first process ends training."""
     source = sys.stdin.buffer
     config = _read(source)
-    threading.Thread(target=_end_with_the_first, args=[source], daemon=True).start()
-    with closing(LanguageModels(config, following(int(os.environ["RANK"])))) as backend:
+    watch = threading.Thread(target=_end_with_the_first, args=[source], daemon=True)
+    watch.start()
+    with closing(LanguageModels(config, following())) as backend:
         backend.build()
         backend.train(Quiet())
+        watch.join()  # the first may measure what all of them take
 
 
 def _read(source: BinaryIO) -> TrainerConfig:

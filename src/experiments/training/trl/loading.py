@@ -9,16 +9,17 @@ from typing import Any
 
 from transformers import AutoConfig, AutoTokenizer
 
-from ...config.language import is_local
+from ...config.language import TINY, is_local, model_folder
+from ...config.model_folder import ModelFolderError, check_architecture, check_model_folder
 from ...domain.errors import TrainingError, described
 from ...tasks import Task
 from ..heartbeat import Tally
 from .speech import Speech
 from .tiny_model import tiny_model
 
-TINY = "tiny"
 HUB_SECONDS = "20"
 """How long a hub may take to answer."""
+LONGEST_REASON = 300
 
 
 @dataclass(frozen=True)
@@ -43,21 +44,48 @@ def source_of(model_name: str, task: Task, task_name: str, tally: Tally) -> Sour
     if model_name == TINY:
         path = str(tiny_model(task, task_name, tally))
     elif is_local(model_name):
-        path = str(Path(model_name).expanduser())
+        path = str(model_folder(model_name))
     else:
         path = model_name
     try:
-        AutoConfig.from_pretrained(path)
+        if is_local(model_name):
+            check_model_folder(Path(path))
+        config = AutoConfig.from_pretrained(path)
+        check_architecture(config.to_dict())
         tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
-    except (OSError, ValueError) as error:
-        raise TrainingError(
-            f"the model {model_name!a} cannot be loaded: {described(error)}"[:400],
-            remedy="give a folder with a model, a hub's id that can be reached or is in its cache, "
-            'or "tiny" (/hyperparameters/model_name)',
-        ) from error
+        _check_tokenizer(tokenizer, config.get_text_config().vocab_size)
+    except Exception as error:  # the libraries raise anything, tokenizers a bare Exception
+        raise _cannot_be_loaded(model_name, error) from error
+    return Source(path, tokenizer, model_name)
+
+
+def _check_tokenizer(tokenizer: Any, vocabulary: int) -> None:
+    """Make sure that a turn can end, and be filled up.
+
+    Raises:
+        ModelFolderError: saying why it cannot.
+    """
+    if tokenizer.eos_token is None:
+        raise ModelFolderError("its tokenizer has no token for the end of a turn (eos_token)")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return Source(path, tokenizer, model_name)
+    for name in ("eos_token", "pad_token"):
+        number = getattr(tokenizer, f"{name}_id")
+        if number >= vocabulary:  # the library adds one of its own where the files name none
+            raise ModelFolderError(
+                f"the {name} of its tokenizer is number {number}, and the model knows "
+                f"{vocabulary} tokens: they do not belong together"
+            )
+
+
+def _cannot_be_loaded(model_name: str, error: Exception) -> TrainingError:
+    """One line, whatever the libraries say."""
+    reason = str(error) if isinstance(error, ModelFolderError) else described(error)
+    return TrainingError(
+        f"the model {model_name!a} cannot be loaded: {' '.join(reason.split())[:LONGEST_REASON]}",
+        remedy="give a folder with a model, a hub's id that can be reached or is in its cache, "
+        'or "tiny" (/hyperparameters/model_name)',
+    )
 
 
 def speech_of(source: Source, task: Task) -> Speech:

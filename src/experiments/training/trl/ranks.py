@@ -6,29 +6,28 @@ does, step by step, and end when it ends, however it ends.
 
 from __future__ import annotations
 
-import json
-import logging
 import os
-import pickle  # to processes of our own, through a pipe of our own
-import socket
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import torch.distributed as dist
+from torch._C._distributed_c10d import TCPStore
 
 from ...domain.errors import TrainingError
 from ...domain.records import TrainerConfig
+from .companions import DYING_SECONDS, Companion
 
-logger = logging.getLogger(__name__)
-
-FOLLOWER = f"{__package__}.follower"
 LOOPBACK = "127.0.0.1"
-END_SECONDS = 10.0
-"""How long a process may take to end once it is told to."""
+LONGEST_WAIT = timedelta(hours=24)
+"""How long processes wait for each other: while the first evaluates, the others do."""
+MEETING_SECONDS = 120.0
+"""How long those that have all arrived may take to connect."""
+LOOK_SECONDS = 0.05
+_ARRIVED = "arrived/"
 
 
 @dataclass
@@ -37,7 +36,7 @@ class Ranks:
 
     rank: int = 0
     count: int = 1
-    followers: Sequence[subprocess.Popen[bytes]] = field(default_factory=list)
+    companions: Sequence[Companion] = field(default_factory=list)
     """Those that this one has started."""
 
     @property
@@ -50,7 +49,8 @@ class Ranks:
         if self.count == 1:
             return value
         box = [value if self.is_first else None]
-        dist.broadcast_object_list(box, src=0)
+        with self.explaining():
+            dist.broadcast_object_list(box, src=0)
         return box[0]
 
     def gathered(self, value: Any) -> list[Any]:
@@ -58,7 +58,8 @@ class Ranks:
         if self.count == 1:
             return [value]
         values: list[Any] = [None] * self.count
-        dist.all_gather_object(values, value)
+        with self.explaining():
+            dist.all_gather_object(values, value)
         return values
 
     def check_count(self, world_size: int) -> None:
@@ -85,52 +86,96 @@ class Ranks:
 
     def explained(self, error: Exception) -> Exception:
         """The error, or that of a process whose end was the cause of it."""
-        for rank, follower in enumerate(self.followers, 1):
-            try:
-                code = follower.wait(0 if follower.poll() is not None else 1.0)
-            except subprocess.TimeoutExpired:
-                continue
-            return TrainingError(f"process {rank + 1} of {self.count} ended with code {code}")
-        return error
+        return self._end_of_another(DYING_SECONDS) or error
+
+    @contextmanager
+    def explaining(self) -> Iterator[None]:
+        """Tell of the process whose end made the block fail.
+
+        Raises:
+            TrainingError: naming it.
+        """
+        try:
+            yield
+        except Exception as error:
+            raise self.explained(error) from error
+
+    def meet(self, store: TCPStore) -> None:
+        """Wait until all have arrived, and connect.
+
+        Raises:
+            TrainingError: naming a process that ended instead.
+        """
+        while not all(store.check([f"{_ARRIVED}{each.rank}"]) for each in self.companions):
+            ended = self._end_of_another()
+            if ended is not None:
+                raise ended
+            time.sleep(LOOK_SECONDS)
+        with self.explaining():
+            _connect(store, self.rank, self.count)
+
+    def _end_of_another(self, wait_seconds: float = 0.0) -> TrainingError | None:
+        for each in self.companions:
+            how = each.ended(wait_seconds)
+            if how is not None:
+                return TrainingError(f"process {each.rank + 1} of {self.count} {how}")
+        return None
 
 
 @contextmanager
 def leading(config: TrainerConfig, count: int) -> Iterator[Ranks]:
-    """Start the other processes of a run, and end them with the block."""
+    """Start the other processes of a run and meet them, and end them with the block.
+
+    Raises:
+        TrainingError: when one of them ends before it has arrived.
+    """
     if count == 1:
         yield Ranks()
         return
-    port = _free_port()
-    followers = [_started(config, rank, count, port) for rank in range(1, count)]
+    store = _store(0, count, port=0)  # the system chooses one that is free, and it is ours at once
+    companions: list[Companion] = []
     try:
-        with _variables(_rendezvous(0, count, port, config.torch_threads)):
-            yield Ranks(0, count, followers)
+        for rank in range(1, count):
+            variables = _variables_of(rank, count, store.port, config.torch_threads)
+            companions.append(Companion(rank, config, variables))
+        with _variables(_variables_of(0, count, store.port, config.torch_threads)):
+            ranks = Ranks(0, count, companions)
+            ranks.meet(store)
+            yield ranks
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
-        _end(followers)
+        _end(companions)
 
 
-def following(rank: int) -> Ranks:
-    """The ranks as a process sees them that was started by the first."""
-    return Ranks(rank, int(os.environ["WORLD_SIZE"]))
+def following() -> Ranks:
+    """Meet the first process, in one that was started by it."""
+    rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    store = _store(rank, count, int(os.environ["MASTER_PORT"]))
+    store.set(f"{_ARRIVED}{rank}", "")
+    _connect(store, rank, count)
+    return Ranks(rank, count)
 
 
-def _started(config: TrainerConfig, rank: int, count: int, port: int) -> subprocess.Popen[bytes]:
-    path = os.pathsep.join(each or os.getcwd() for each in sys.path)  # noqa: PTH109
-    variables = _rendezvous(rank, count, port, config.torch_threads)
-    environment = {**os.environ, **variables, "PYTHONPATH": path}
-    follower = subprocess.Popen(  # noqa: S603 - this very program
-        [sys.executable, "-m", FOLLOWER], stdin=subprocess.PIPE, env=environment
+def _store(rank: int, count: int, port: int) -> TCPStore:
+    return TCPStore(
+        LOOPBACK,
+        port,
+        count,
+        is_master=rank == 0,
+        timeout=timedelta(seconds=MEETING_SECONDS),
+        wait_for_workers=False,
     )
-    assert follower.stdin is not None  # noqa: S101 - it is a pipe
-    data = pickle.dumps(config)
-    follower.stdin.write(json.dumps(len(data)).encode() + b"\n" + data)
-    follower.stdin.flush()  # and stays open: its end is the end of this process
-    return follower
 
 
-def _rendezvous(rank: int, count: int, port: int, threads: int) -> dict[str, str]:
+def _connect(store: TCPStore, rank: int, count: int) -> None:
+    """Set torch.distributed up; Accelerate takes over what is set up already."""
+    soon = timedelta(seconds=MEETING_SECONDS)
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=count, timeout=soon)
+    dist.distributed_c10d._set_pg_timeout(LONGEST_WAIT)  # from here on a broken connection is told
+
+
+def _variables_of(rank: int, count: int, port: int, threads: int) -> dict[str, str]:
     return {
         "OMP_NUM_THREADS": str(threads),  # else Accelerate chooses
         "RANK": str(rank),
@@ -143,7 +188,7 @@ def _rendezvous(rank: int, count: int, port: int, threads: int) -> dict[str, str
 
 
 @contextmanager
-def _variables(values: dict[str, str]) -> Iterator[None]:
+def _variables(values: Mapping[str, str]) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -156,20 +201,8 @@ def _variables(values: dict[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind((LOOPBACK, 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def _end(followers: Sequence[subprocess.Popen[bytes]]) -> None:
-    for follower in followers:
-        if follower.stdin is not None:
-            follower.stdin.close()
-    for follower in followers:
-        try:
-            follower.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            follower.kill()
-            follower.wait()
+def _end(companions: Sequence[Companion]) -> None:
+    for each in companions:
+        each.tell_to_end()
+    for each in companions:
+        each.end()

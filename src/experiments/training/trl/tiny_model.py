@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -18,10 +17,13 @@ from typing import Any, cast
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from tokenizers import Tokenizer, decoders, models
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
+from ...domain.errors import StorageError, described
+from ...domain.paths import models_made_here
 from ...durability.files import json_text, make_directory, publishing
 from ...durability.lock import FileLock
 from ...tasks import Task, generator
@@ -61,20 +63,38 @@ def tiny_model(task: Task, name: str, tally: Tally, recipe: Pretraining | None =
         name: the task's name.
         tally: counts steps of its training.
         recipe: how it is trained.
+
+    Raises:
+        StorageError: when it cannot be kept.
     """
     recipe = recipe or Pretraining()
-    folder = make_directory(cache_directory()) / f"tiny-{_readable(name)}-{_key(task, recipe)}"
-    with FileLock(folder.with_suffix(".lock"), PATIENCE_SECONDS, waits_for_the_living=True):
-        if not folder.is_dir():
-            logger.info("training the tiny model of %s; it is kept in %s", name, folder)
-            make_model(task, recipe, tally, folder)
+    models = models_made_here()
+    folder = models / f"tiny-{_readable(name)}-{_key(task, recipe)}"
+    with _writing_to(models):
+        make_directory(models)
+        lock = FileLock(folder.with_suffix(".lock"), PATIENCE_SECONDS, waits_for_the_living=True)
+        with lock:
+            if not folder.is_dir():
+                logger.info("training the tiny model of %s; it is kept in %s", name, folder)
+                make_model(task, recipe, tally, folder)
     return folder
 
 
-def cache_directory() -> Path:
-    """Where models that were made here are kept."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "rl-experiments" / "models"
+@contextmanager
+def _writing_to(folder: Path) -> Iterator[None]:
+    """Say what to do where a cache cannot be written.
+
+    Raises:
+        StorageError: then.
+    """
+    try:
+        yield
+    except (OSError, StorageError, SafetensorError) as error:
+        raise StorageError(
+            f"the tiny model cannot be kept: {described(error)}",
+            where=str(folder),
+            remedy="set XDG_CACHE_HOME to a folder that can be written and has room",
+        ) from error
 
 
 def _readable(name: str) -> str:

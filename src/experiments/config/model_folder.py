@@ -1,0 +1,123 @@
+"""What can be told of a folder with a language model from its files, without a learning library."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+INDICES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+TOKENIZERS = ("tokenizer.json", "*.model", "vocab.*", "*.tiktoken", "tekken.json", "*.spm")
+SPEAKING = ("CausalLM", "LMHeadModel", "ForConditionalGeneration")
+"""Ends of the names of architectures that generate text."""
+LONGEST_HEADER = 100 << 20
+_LENGTH_BYTES = 8
+
+
+class ModelFolderError(Exception):
+    """A folder's model cannot be trained; says why."""
+
+
+def check_model_folder(folder: Path) -> None:
+    """Refuse a folder whose model could not be loaded, or could not speak.
+
+    Raises:
+        ModelFolderError: saying what is missing or wrong, and in which file.
+    """
+    try:
+        (folder / "config.json").stat()
+        check_architecture(_json(folder / "config.json"))
+        for file in _weight_files(folder):
+            _check_weights(file)
+        _check_tokenizer(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        raise ModelFolderError(
+            "no model lies there: a folder with config.json, weights and tokenizer is needed"
+        ) from None
+    except OSError as error:
+        name = Path(error.filename).name if error.filename else "the folder"
+        raise ModelFolderError(f"{name} cannot be read ({error.strerror})") from error
+
+
+def check_architecture(config: Mapping[str, Any]) -> None:
+    """Refuse a model that does not go on with a text.
+
+    Args:
+        config: what its config.json holds.
+
+    Raises:
+        ModelFolderError: naming its architecture.
+    """
+    architectures = config.get("architectures")
+    if not isinstance(architectures, list | tuple) or not architectures:
+        raise ModelFolderError("its config.json names no architecture (architectures)")
+    name = f"{architectures[0]!s:.80}"
+    if not name.endswith(SPEAKING) or config.get("is_encoder_decoder"):
+        raise ModelFolderError(f"it is a {name}: a causal language model is needed")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    _check_permission(path)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        raise ModelFolderError(f"its {path.name} is no JSON") from None
+    if not isinstance(found, dict):
+        raise ModelFolderError(f"its {path.name} is no JSON object")
+    return found
+
+
+def _weight_files(folder: Path) -> Iterator[Path]:
+    """The files that hold the weights; those that an index names must all be there."""
+    indices = [folder / name for name in INDICES if (folder / name).is_file()]
+    whole = [folder / name for name in WEIGHTS if (folder / name).is_file()]
+    if whole:
+        yield whole[0]
+    elif indices:
+        shards = _json(indices[0]).get("weight_map")
+        for name in sorted(set(map(str, shards.values())) if isinstance(shards, dict) else ()):
+            if not (folder / name).is_file():
+                raise ModelFolderError(f"its weights are incomplete: {name:.80} is missing")
+            yield folder / name
+    else:
+        raise ModelFolderError("it has no weights (model.safetensors)")
+
+
+def _check_tokenizer(folder: Path) -> None:
+    found = [path for pattern in TOKENIZERS for path in folder.glob(pattern)]
+    if not found:
+        raise ModelFolderError("it has no tokenizer (tokenizer.json, vocab.* or *.model)")
+    for path in found:
+        _check_permission(path)
+
+
+def _check_permission(path: Path) -> None:
+    if path.exists() and not os.access(path, os.R_OK):
+        raise ModelFolderError(f"{path.name} may not be read (permission denied)")
+
+
+def _check_weights(path: Path) -> None:
+    """A safetensors file holds what its header says: it is not torn, and no page of a web server.
+
+    https://github.com/huggingface/safetensors#format: eight bytes with the header's length, the
+    header as JSON, the tensors.
+    """
+    _check_permission(path)
+    if path.suffix != ".safetensors":
+        return
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+        if length > min(size - _LENGTH_BYTES, LONGEST_HEADER):
+            raise ModelFolderError(f"{path.name} is damaged: no header")
+        try:
+            header = json.loads(file.read(length))
+            ends = [each["data_offsets"][1] for name, each in header.items() if name[:2] != "__"]
+            end = _LENGTH_BYTES + length + max(ends, default=0)
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            raise ModelFolderError(f"{path.name} is damaged: no header") from None
+    if end != size:
+        raise ModelFolderError(f"{path.name} is damaged: {size:,} bytes instead of {end:,}")

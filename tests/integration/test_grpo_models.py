@@ -1,0 +1,130 @@
+"""Models that cannot be loaded, and caches that cannot be written: one line, with the remedy."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from src.experiments.cli.app import main
+from src.experiments.domain.errors import ExperimentsError, StorageError, TrainingError, UsageError
+from src.experiments.domain.records import TrainerConfig
+from src.experiments.training.backend import create_backend
+from tests.language import QUICK, needs_trl, newborn
+
+pytestmark = [pytest.mark.integration, needs_trl]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(newborn(), tmp_path / "model"))
+
+
+def refusal(model_name: str) -> ExperimentsError:
+    settings = {**QUICK, "model_name": model_name}
+    config = TrainerConfig("GRPO", "arithmetic", 2, seed=1, hyperparameters=settings, device="cpu")
+    with (
+        closing(create_backend("trl", config)) as backend,
+        pytest.raises(ExperimentsError) as caught,
+    ):
+        backend.build()
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+def change(path: Path, *left_out: str, **changed: Any) -> None:
+    content = {**json.loads(path.read_text()), **changed}
+    path.write_text(json.dumps({name: content[name] for name in content if name not in left_out}))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("tokenizer.json", "cannot be loaded"),
+        ("tokenizer_config.json", "cannot be loaded"),
+        ("model.safetensors", "model.safetensors is damaged"),
+        ("config.json", "config.json is no JSON"),
+    ],
+)
+def test_files_that_are_damaged_are_told_at_the_start(
+    folder: Path, name: str, message: str
+) -> None:
+    (folder / name).write_text("{torn")
+
+    error = refusal(str(folder))
+    assert isinstance(error, TrainingError)
+    assert message in str(error)
+    assert "model_name" in str(error)
+
+
+def test_a_tokenizer_without_an_end_of_turn_is_told(folder: Path) -> None:
+    change(folder / "tokenizer_config.json", eos_token=None, pad_token=None)
+
+    assert "no token for the end of a turn (eos_token)" in str(refusal(str(folder)))
+
+
+def test_an_end_of_turn_that_the_model_does_not_know_is_told(folder: Path) -> None:
+    change(folder / "tokenizer_config.json", "eos_token", "pad_token")
+
+    told = str(refusal(str(folder)))
+    assert "eos_token of its tokenizer is number 18, and the model knows 18 tokens" in told
+
+
+def test_a_kind_of_model_that_nobody_knows_is_told(folder: Path) -> None:
+    change(folder / "config.json", model_type="riddles")
+
+    assert "cannot be loaded" in str(refusal(str(folder)))
+
+
+def test_a_cache_that_cannot_be_written_is_told_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+
+    error = refusal("tiny")
+    assert isinstance(error, StorageError)
+    assert "set XDG_CACHE_HOME to a folder that can be written" in str(error)
+
+
+def test_without_a_home_the_remedy_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+
+    error = refusal("tiny")
+    assert isinstance(error, UsageError)
+    assert "set XDG_CACHE_HOME" in str(error)
+
+
+@pytest.mark.slow
+def test_a_rehearsal_tells_of_the_model_that_it_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    settings = {**QUICK, "model_name": "tiny"}
+    arm = {
+        "algorithm": "GRPO",
+        "environment": "arithmetic",
+        "hyperparameters": settings,
+        "training_steps": 4,
+    }
+    variant = {"extends": "baseline", "algorithm": "DR_GRPO"}
+    (tmp_path / "exp.json").write_text(
+        json.dumps({"baseline_config": arm, "variant_config": variant})
+    )
+
+    assert main(["validate", "exp.json"]) == 0
+    told = capsys.readouterr().out.replace("\n", "")
+    (made,) = (tmp_path / "cache" / "rl-experiments" / "models").glob("tiny-*/")
+    assert f"nothing was written but a model made for its runs, {made}" in told
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "exp.json"]
+    assert main(["validate", "exp.json"]) == 0
+    assert "valid: nothing was written" in capsys.readouterr().out.splitlines()
