@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from ..domain.records import ExecutionMode
-from ..domain.seeds import MAX_SEED
 from . import options
 from .arguments import command_line, described, file_and_overrides, override
 
@@ -18,10 +17,8 @@ OURS = Path(__file__).parents[1] / "config" / "grpo.json"
 """The experiment where none is named."""
 
 
-def _number(
-    option: str, text: str, least: int = 1, most: int | None = None
-) -> typer.models.OptionInfo:
-    return typer.Option(option, metavar="N", help=text, min=least, max=most)  # type: ignore[no-any-return]
+def _number(option: str, text: str, least: int = 1) -> typer.models.OptionInfo:
+    return typer.Option(option, metavar="N", help=text, min=least)  # type: ignore[no-any-return]
 
 
 def _above_0(value: float | None) -> float | None:
@@ -70,9 +67,7 @@ def grpo(
     checkpoint_interval: Annotated[
         int | None, _number("--checkpoint-interval", "Optimiser steps between checkpoints.")
     ] = None,
-    seed: Annotated[
-        int | None, _number("--seed", "The one seed of both arms.", 0, MAX_SEED)
-    ] = None,
+    seed: Annotated[int | None, _number("--seed", "The one seed of both arms.", 0)] = None,
     max_prompts: Annotated[
         int | None, _number("--max-prompts", "Different prompts, at most.")
     ] = None,
