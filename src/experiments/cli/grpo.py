@@ -17,8 +17,10 @@ OURS = Path(__file__).parents[1] / "config" / "grpo.json"
 """The experiment where none is named."""
 
 
-def _number(option: str, text: str, least: int = 1) -> typer.models.OptionInfo:
-    return typer.Option(option, metavar="N", help=text, min=least)  # type: ignore[no-any-return]
+def _number(
+    option: str, text: str, least: int = 1, most: int | None = None
+) -> typer.models.OptionInfo:
+    return typer.Option(option, metavar="N", help=text, min=least, max=most)  # type: ignore[no-any-return]
 
 
 def _above_0(value: float | None) -> float | None:
