@@ -113,7 +113,13 @@ def from_validation(
     error: ValidationError, model: type[BaseModel], prefix: tuple[str, ...] = ()
 ) -> list[Problem]:
     """Every error of a pydantic validation as a `Problem`."""
-    return [_problem(dict(detail), model, prefix) for detail in error.errors(include_url=False)]
+    details = error.errors(include_url=False)
+    return [_problem(dict(detail), model, prefix) for detail in details if not _follows(detail)]
+
+
+def _follows(detail: Mapping[str, Any]) -> bool:
+    """Whether a list counts as too short only because what is in it was refused."""
+    return detail["type"] == "too_short" and bool(detail["input"])
 
 
 def _problem(detail: dict[str, Any], model: type[BaseModel], prefix: tuple[str, ...]) -> Problem:
