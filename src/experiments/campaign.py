@@ -17,13 +17,11 @@ from .domain.errors import (
     ExperimentsError,
     ProcessDiedError,
     RunStoppedError,
-    StorageError,
     cause_of,
     described,
 )
 from .domain.paths import AttemptPaths
 from .domain.records import (
-    ENDED_RUNS,
     ResourceSample,
     RunKey,
     RunProgress,
@@ -47,8 +45,9 @@ from .execution import (
 )
 from .experiment import Experiment
 from .guard import Guard, Watched
-from .monitoring import JournalProgress, MachineMeter, device_inside
+from .monitoring import MachineMeter, device_inside
 from .placing import Placing
+from .run_progress import ProgressOfRuns
 from .stopping import StoppingRules
 
 logger = logging.getLogger(__name__)
@@ -100,11 +99,6 @@ class Campaign:
         self._is_decided = False
         """Whether a rule has ended the experiment: what still ends then is not needed."""
         self._lock = threading.Lock()
-        self._ended: dict[RunKey, RunProgress] = {}
-        """What is not read again: with many runs, most have ended."""
-        self._ended_steps = 0
-        self._last: dict[RunKey, RunProgress] = {}
-        self._unreadable: set[RunKey] = set()
         self.failures: tuple[str, ...] = ()
         """What failed and why, a line each."""
         self.attempts = {
@@ -112,11 +106,7 @@ class Campaign:
         }
         for run in experiment.complete_runs():
             self.attempts[run].status = RunStatus.COMPLETED  # unless its files are lacking
-        self._planned = experiment.planned_timesteps()
-        self._readers = {
-            run: JournalProgress(attempts.paths, run, self._planned[run.arm])
-            for run, attempts in self.attempts.items()
-        }
+        self._progress = ProgressOfRuns(self.attempts, experiment.planned_timesteps())
 
     def carry_out(
         self,
@@ -219,38 +209,15 @@ class Campaign:
 
     def progress(self) -> tuple[RunProgress, ...]:
         """How far each planned run is; safe to call from any thread."""
-        return tuple(self.progress_of(run) for run in self._readers)
+        return tuple(self._progress.of(run) for run in self.attempts)
 
     def progress_of(self, run: RunKey) -> RunProgress:
         """How far one run is; safe to call from any thread."""
-        with self._lock:
-            if run in self._ended:
-                return self._ended[run]
-            attempts = self.attempts[run]
-            if attempts.status is RunStatus.QUEUED and attempts.number <= 1:
-                steps = self._planned[run.arm]
-                return RunProgress(run, RunStatus.QUEUED, 0, steps, attempt=max(1, attempts.number))
-            progress = self._read(run)
-            if progress.status in ENDED_RUNS and attempts.status in ENDED_RUNS:
-                self._ended[run] = progress
-                self._ended_steps += progress.step
-            return progress
-
-    def _read(self, run: RunKey) -> RunProgress:
-        """What the run's streams tell; the last that they told, where one is damaged."""
-        try:
-            self._last[run] = self._readers[run].read()
-        except StorageError as error:
-            if run not in self._unreadable:
-                self._unreadable.add(run)
-                logger.warning("%s: how far it is cannot be told: %s", run.name, error)
-        status, steps = self.attempts[run].status, self._planned[run.arm]
-        return self._last.get(run) or RunProgress(run, status, 0, steps)
+        return self._progress.of(run)
 
     def steps(self) -> int:
         """Timesteps of all runs together so far."""
-        under_way = sum(self.progress_of(run).step for run in list(self._running))
-        return self._ended_steps + under_way
+        return self._progress.steps(list(self._running))
 
     def pids(self) -> dict[RunKey, int]:
         """The process that trains each run on this machine; safe to call from any thread."""
@@ -295,10 +262,7 @@ class Campaign:
 
     def _prepare(self, run: RunKey, after_seconds: float = 0.0) -> None:
         """Number the run's next attempt; what it has done so far counts no more as done."""
-        with self._lock:
-            self.attempts[run].prepare(after_seconds)
-            ended = self._ended.pop(run, None)
-            self._ended_steps -= ended.step if ended else 0
+        self._progress.begin_anew(run, after_seconds)
         self._experiment.reopen(run)
         self._pending.add(run)
 

@@ -19,7 +19,6 @@ from .analysis.evidence import with_failure_worth, worth
 from .analysis.streams import StreamFacts
 from .domain.paths import AttemptPaths, RunPaths
 from .domain.records import (
-    DecisionRule,
     ExecutionMode,
     RunKey,
     RunStatus,
@@ -27,6 +26,7 @@ from .domain.records import (
 )
 from .domain.redaction import redact_data, scrub, secrets_of
 from .domain.storage_policy import Storage, StoragePolicy
+from .domain.verdicts import DecisionRule
 from .durability.files import read_json, replacing, write_atomically, write_json
 from .durability.journal import Records
 from .experiment import Experiment

@@ -32,7 +32,6 @@ from .derived import (
 )
 from .domain.errors import UsageError, as_failure
 from .domain.records import (
-    Comparison,
     ExecutionMode,
     ExperimentStatus,
     ResourceSample,
@@ -44,6 +43,7 @@ from .domain.records import (
     TrainerConfig,
     TrainingResult,
 )
+from .domain.verdicts import Comparison
 from .durability.checkpoints import CheckpointManager
 from .durability.lock import FileLock
 from .estimates import longest_first, rehearse_arms

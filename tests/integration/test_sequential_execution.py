@@ -12,7 +12,11 @@ from typing import Any
 
 import pytest
 
-from src.experiments.domain.records import ExecutionMode, RunStatus, Verdict
+from src.experiments.domain.records import (
+    ExecutionMode,
+    RunStatus,
+)
+from src.experiments.domain.verdicts import Verdict
 from src.experiments.durability.journal import Record, read_journal, without_wall_clock
 from src.experiments.experiment import Experiment
 from src.experiments.runner import ExperimentRunner

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from src.experiments.config import parse_experiment
-from src.experiments.domain.records import ExecutionMode, Verdict
+from src.experiments.domain.records import ExecutionMode
+from src.experiments.domain.verdicts import Verdict
 from src.experiments.experiment import Experiment
 from src.experiments.runner import ExperimentRunner
 

@@ -11,12 +11,14 @@ from src.experiments.analysis.looks import plan_looks
 from src.experiments.analysis.report import write_bitmaps, write_page
 from src.experiments.analysis.sequential_verdict import compare_in_looks
 from src.experiments.domain.records import (
-    DecisionRule,
-    Difference,
     ResourceSample,
     RunKey,
     RunStatus,
     TrainingResult,
+)
+from src.experiments.domain.verdicts import (
+    DecisionRule,
+    Difference,
 )
 
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror="alert(2)">'

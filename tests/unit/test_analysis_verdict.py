@@ -7,7 +7,14 @@ import json
 import pytest
 
 from src.experiments.analysis import compare
-from src.experiments.domain.records import DecisionRule, RunStatus, TrainingResult, Verdict
+from src.experiments.domain.records import (
+    RunStatus,
+    TrainingResult,
+)
+from src.experiments.domain.verdicts import (
+    DecisionRule,
+    Verdict,
+)
 
 
 def run(arm, seed, value, *, status=RunStatus.COMPLETED):

@@ -20,7 +20,8 @@ from src.experiments.config import (
 from src.experiments.config.models import PieceName
 from src.experiments.domain.acceleration import Piece
 from src.experiments.domain.errors import ConfigurationError
-from src.experiments.domain.records import Difference, EvaluationProtocol
+from src.experiments.domain.records import EvaluationProtocol
+from src.experiments.domain.verdicts import Difference
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

@@ -8,7 +8,11 @@ import pytest
 
 from src.experiments.analysis import compare
 from src.experiments.analysis.secondary import secondary_metrics
-from src.experiments.domain.records import DecisionRule, RunStatus, TrainingResult
+from src.experiments.domain.records import (
+    RunStatus,
+    TrainingResult,
+)
+from src.experiments.domain.verdicts import DecisionRule
 
 LOW, HIGH = [1.0, 2.0, 3.0, 4.0, 5.0], [11.0, 12.0, 13.0, 14.0, 15.5]
 NOISE = [10.0, 14.0, 9.0, 15.0, 12.0], [11.0, 13.0, 10.0, 15.5, 12.0]

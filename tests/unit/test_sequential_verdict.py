@@ -11,10 +11,12 @@ from src.experiments.analysis import compare
 from src.experiments.analysis.looks import plan_looks
 from src.experiments.analysis.sequential_verdict import compare_in_looks
 from src.experiments.domain.records import (
-    Comparison,
-    DecisionRule,
     RunStatus,
     TrainingResult,
+)
+from src.experiments.domain.verdicts import (
+    Comparison,
+    DecisionRule,
     Verdict,
 )
 

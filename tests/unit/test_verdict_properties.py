@@ -16,10 +16,12 @@ from src.experiments.analysis.looks import blocks_within, plan_looks, smallest_p
 from src.experiments.analysis.sensitivity import sensitivity
 from src.experiments.analysis.sequential_verdict import compare_in_looks
 from src.experiments.domain.records import (
-    Comparison,
-    DecisionRule,
     RunStatus,
     TrainingResult,
+)
+from src.experiments.domain.verdicts import (
+    Comparison,
+    DecisionRule,
     Verdict,
 )
 

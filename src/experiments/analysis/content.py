@@ -9,14 +9,16 @@ from functools import cached_property
 from typing import Any
 
 from ..domain.records import (
-    Comparison,
-    DecisionRule,
-    Difference,
     ExperimentStatus,
     ResourceSample,
     RunKey,
     RunStatus,
     TrainingResult,
+)
+from ..domain.verdicts import (
+    Comparison,
+    DecisionRule,
+    Difference,
 )
 from .curve_evidence import CurveEvidence, compared, curve_evidence
 from .curves import RunCurve, Source

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..domain.records import DecisionRule, RunKey
+from ..domain.records import RunKey
+from ..domain.verdicts import DecisionRule
 from .crossover import MINIMIZE
 from .crossover_bootstrap import Overtaking, overtaking
 from .curve_band import CurveBand, difference_band

@@ -7,7 +7,8 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 
-from ..domain.records import DecisionRule, RunKey
+from ..domain.records import RunKey
+from ..domain.verdicts import DecisionRule
 from .crossover_bootstrap import RESAMPLES, Overtaking
 from .curve_band import CurveBand
 from .curve_evidence import CurveEvidence, Milestone

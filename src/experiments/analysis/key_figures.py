@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..domain.records import Comparison
+from ..domain.verdicts import Comparison
 from . import statistics
 from .content import ReportContent
 from .evidence import scored

@@ -12,8 +12,12 @@ from typing import Any
 
 from ..domain.costs import diagnostics_cost
 from ..domain.paths import ExperimentPaths
-from ..domain.records import Comparison, ExperimentStatus, Verdict
+from ..domain.records import ExperimentStatus
 from ..domain.redaction import redact, redact_data
+from ..domain.verdicts import (
+    Comparison,
+    Verdict,
+)
 from . import looks_table
 from .charts import Chart, Group
 from .content import ReportContent

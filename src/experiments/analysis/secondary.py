@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ..domain.records import DecisionRule
+from ..domain.verdicts import DecisionRule
 from .evidence import METRICS, Results, gather
 from .multiplicity import holm
 from .text import metric_label

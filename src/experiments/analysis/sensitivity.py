@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from ..domain.records import DecisionRule
+from ..domain.verdicts import DecisionRule
 from . import sequential_verdict, verdict
 from .evidence import Results
 from .failed_runs import Sensitivity, sensitivity_of

@@ -15,7 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..domain.records import Comparison, DecisionRule, TrainingResult, Verdict
+from ..domain.records import TrainingResult
+from ..domain.verdicts import (
+    Comparison,
+    DecisionRule,
+    Verdict,
+)
 from . import statistics
 from .evidence import (
     FLOOR_UNKNOWN,

@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from ..domain.records import Comparison
+from ..domain.verdicts import Comparison
 from .across import Across, Crossing, Hint, Side
 from .compared import ArmSoFar, Compared, secondary_of
 from .stored import ARMS

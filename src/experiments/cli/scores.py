@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..domain.errors import StorageError, UsageError
-from ..domain.records import Comparison, DecisionRule, TrainingResult
+from ..domain.records import TrainingResult
+from ..domain.verdicts import (
+    Comparison,
+    DecisionRule,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table

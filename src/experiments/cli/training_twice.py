@@ -5,8 +5,12 @@ from __future__ import annotations
 from ..config import ExperimentConfig
 from ..config.loading import parse_experiment
 from ..domain.errors import UsageError
-from ..domain.records import ExecutionMode, RunStatus, Verdict
+from ..domain.records import (
+    ExecutionMode,
+    RunStatus,
+)
 from ..domain.seeds import MAX_SEED, seed_list
+from ..domain.verdicts import Verdict
 from ..experiment import Experiment
 from . import screen
 from .calibrating import Resampling, recording_of, resampled, tell

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..domain.records import Difference
+from ..domain.verdicts import Difference
 from .algorithms import Family, is_language
 from .allowed import DIAGNOSTICS
 from .arms import Judgement, judge

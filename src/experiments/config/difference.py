@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..domain.errors import RefusedError
-from ..domain.records import Difference
+from ..domain.verdicts import Difference
 from .algorithms import is_language
 from .allowed import OWNED_HYPERPARAMETERS
 from .arms import Judgement, judge, wrapper_mappings

@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Discriminator, Field, PrivateAttr, Tag
 
-from ..domain.records import DecisionRule, EvaluationProtocol
+from ..domain.records import EvaluationProtocol
 from ..domain.seeds import seed_list
+from ..domain.verdicts import DecisionRule
 from .fields import Device, ExperimentId, Flag, Name, Number, Seed, Text, Whole
 from .sections import (
     CheckpointPlan,

@@ -66,17 +66,6 @@ ENDED_RUNS = frozenset(
 """Where a run stands of which nothing more is to come."""
 
 
-class Verdict(StrEnum):
-    """The answers that an experiment can end in, strongest first."""
-
-    VARIANT_BETTER = "variant_better"
-    VARIANT_WORSE = "variant_worse"
-    EQUIVALENT = "equivalent"
-    STOPPED_FOR_FUTILITY = "stopped_for_futility"
-    INSUFFICIENT_EVIDENCE = "insufficient_evidence"
-    NO_DIFFERENCE_SHOWN = "no_difference_shown"
-
-
 @dataclass(frozen=True, order=True)
 class RunKey:
     """One run: an arm and a seed."""
@@ -300,65 +289,6 @@ class ResourceSample:
         }
         needed = {known.name for known in fields(cls) if known.default is MISSING}
         return cls(**figures) if needed <= figures.keys() else None
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One setting in which the arms differ after defaults are expanded."""
-
-    pointer: str
-    """JSON pointer inside an arm, such as ``/hyperparameters/learning_rate``."""
-    baseline: Any
-    variant: Any
-    baseline_is_default: bool = False
-    variant_is_default: bool = False
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The answer to the experiment's question, as `results.json` holds it."""
-
-    verdict: Verdict
-    sentence: str
-    metric: str
-    effect: float | None
-    """Difference of the arms' means over seeds, variant minus baseline."""
-    interval: tuple[float, float] | None
-    alpha: float
-    p_value: float | None
-    looks: tuple[Mapping[str, Any], ...] = ()
-    n_per_arm: Mapping[str, int] = field(default_factory=dict)
-    failed_per_arm: Mapping[str, int] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The record as plain JSON data."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class DecisionRule:
-    """How the arms are compared; fixed before the first run."""
-
-    metric: str = "final_return"
-    """``final_return``, ``final_mean_reward`` or ``auc``: fields of `TrainingResult`."""
-    direction: str = "maximize"
-    alpha: float = 0.05
-    equivalence_margin: float | None = None
-    minimum_effect: float | None = None
-    paired: bool = False
-    floors: Mapping[str, float] = field(default_factory=dict)
-    """The random policy's mean return by arm: the score of a run that failed for its own sake."""
-
-
-@dataclass(frozen=True)
-class Floor:
-    """What a policy gets that draws its actions uniformly: the worst that a run can come to."""
-
-    return_mean: float
-    return_std: float
-    """Over episodes."""
-    episodes: int
-    steps: int
 
 
 @dataclass(frozen=True)

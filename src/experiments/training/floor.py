@@ -10,8 +10,9 @@ from gymnasium import spaces
 
 from ..config.algorithms import is_language
 from ..domain.errors import NonFiniteError
-from ..domain.records import Floor, TrainerConfig
+from ..domain.records import TrainerConfig
 from ..domain.seeds import SeedStream, stream_seeds
+from ..domain.verdicts import Floor
 from .backend import check_extra
 from .determinism import generators_restored, seed_generators
 from .evaluation import Episode, RecurrentState, play
