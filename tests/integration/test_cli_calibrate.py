@@ -194,6 +194,7 @@ def test_the_baseline_is_trained_against_itself_on_seeds_of_its_own(
     assert later == found
 
 
+@pytest.mark.slow
 def test_a_calibration_that_was_begun_goes_on(terminal: Terminal, file: Path) -> None:
     question = Question(config=file, experiment_id=None, output_dir=terminal.output_dir)
     begun = open_config(question, calibration_of(load(question)), {"variant": 3})

@@ -127,6 +127,7 @@ class SmallerBatch(ExperimentRunner):
         return super().handle_failure(error, config_type, recovery_strategy)
 
 
+@pytest.mark.slow
 def test_a_retry_with_a_smaller_batch_goes_on_and_is_marked_as_deviating(tmp_path: Path) -> None:
     experiment = flaky_pair(tmp_path, times=1, how="memory")
 
@@ -149,6 +150,7 @@ def test_a_pause_before_each_further_attempt_doubles(tmp_path: Path) -> None:
     assert [event["after_seconds"] for event in queued] == [0.5, 1.0]
 
 
+@pytest.mark.slow
 def test_a_deviation_is_remembered_by_the_orchestrator_that_continues(tmp_path: Path) -> None:
     experiment = flaky_pair(tmp_path, times=1, how="memory")
 
@@ -170,6 +172,7 @@ def test_a_deviation_is_remembered_by_the_orchestrator_that_continues(tmp_path: 
     )
 
 
+@pytest.mark.slow
 def test_events_tell_of_each_checkpoint(tmp_path: Path) -> None:
     experiment = flaky_pair(tmp_path)
     run(experiment)

@@ -66,7 +66,7 @@ def looks(experiment: Experiment) -> list[Record]:
 @pytest.mark.parametrize(
     ("mode", "executor"),
     [
-        (ExecutionMode.SEQUENTIAL, "process"),
+        pytest.param(ExecutionMode.SEQUENTIAL, "process", marks=pytest.mark.slow),
         (ExecutionMode.PARALLEL, "process"),
         (ExecutionMode.SEQUENTIAL, "in_process"),
     ],
@@ -149,6 +149,7 @@ def test_a_run_that_fails_on_its_own_is_looked_at_with_the_floor_and_trained_no_
     assert [loaded.results[run].attempts for run in loaded.unfinished_runs()] == [1, 1]
 
 
+@pytest.mark.slow
 def test_a_hopeless_variant_is_ended_and_its_other_runs_are_not_trained(tmp_path: Path) -> None:
     document = question(
         {"wrappers": SHORT_EPISODES}, comparison={}, seeds=8, early_abort={"after_fraction": 0.5}

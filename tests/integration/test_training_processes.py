@@ -244,6 +244,7 @@ def test_a_run_that_ends_by_itself_takes_its_heartbeat_along(
 # ---- attempts
 
 
+@pytest.mark.slow
 def test_a_later_attempt_waits_longer_for_an_earlier_one_to_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
