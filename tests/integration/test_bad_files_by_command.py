@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from tests.bad_configs.builders import AWKWARD, FOLDER, expected_message
 FILES = {path.stem: path for path in sorted(FOLDER.glob("*.json"))}
 SAMPLE = ["everything_at_once", "secret_by_name", "id_ansi_escape", "fifo", "environment_misspelt"]
 ALL = sorted({*FILES, *AWKWARD})
-LONGEST_SECONDS = 2.0
 
 
 def refuse(name, folder):
@@ -24,7 +22,6 @@ def refuse(name, folder):
         path = FILES[name]
     before = {entry.name for entry in folder.iterdir()}
     command = [sys.executable, "-m", "src.experiments.runner", "--config", str(path)]
-    begun = time.monotonic()
     done = subprocess.run(
         [*command, "--output-dir", str(folder / "results")],
         cwd=Path(__file__).parents[2],
@@ -33,7 +30,6 @@ def refuse(name, folder):
         timeout=30,
     )
 
-    assert time.monotonic() - begun < LONGEST_SECONDS
     assert {entry.name for entry in folder.iterdir()} == before
     assert (done.returncode, done.stdout) == (2, "")
     return path, done.stderr
