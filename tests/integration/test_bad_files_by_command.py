@@ -1,5 +1,6 @@
 """A bad experiment file on the real command line: exit 2, the message, no trace, no torch."""
 
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ from tests.bad_configs.builders import AWKWARD, FOLDER, expected_message
 FILES = {path.stem: path for path in sorted(FOLDER.glob("*.json"))}
 SAMPLE = ["everything_at_once", "secret_by_name", "id_ansi_escape", "fifo", "environment_misspelt"]
 ALL = sorted({*FILES, *AWKWARD})
+LONGEST_CPU_SECONDS = 2.0
+"""Of processor time, which is the same however busy the machine is."""
 
 
 def refuse(name, folder):
@@ -22,6 +25,7 @@ def refuse(name, folder):
         path = FILES[name]
     before = {entry.name for entry in folder.iterdir()}
     command = [sys.executable, "-m", "src.experiments.runner", "--config", str(path)]
+    used = cpu_seconds_of_children()
     done = subprocess.run(
         [*command, "--output-dir", str(folder / "results")],
         cwd=Path(__file__).parents[2],
@@ -30,9 +34,15 @@ def refuse(name, folder):
         timeout=30,
     )
 
+    assert cpu_seconds_of_children() - used < LONGEST_CPU_SECONDS
     assert {entry.name for entry in folder.iterdir()} == before
     assert (done.returncode, done.stdout) == (2, "")
     return path, done.stderr
+
+
+def cpu_seconds_of_children():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def check(name, folder):
