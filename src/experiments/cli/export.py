@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from .export_choices import Format, What
 from .options import DEFAULT_OUTPUT_DIR, EnvironmentModules, OutputDir, Verbose
-
-
-class Format(StrEnum):
-    """What an export is written as."""
-
-    CSV = "csv"
-    JSON = "json"
-    YAML = "yaml"
-    PARQUET = "parquet"
-    LATEX = "latex"
-
-
-class What(StrEnum):
-    """Which table an export holds."""
-
-    RUNS = "runs"
-    ARMS = "arms"
-    COMPARISON = "comparison"
-    EVALUATIONS = "evaluations"
-    METRICS = "metrics"
 
 
 def export(

@@ -24,7 +24,7 @@ from ..durability.files import json_text, replacing
 from ..tracking.metric_files import csv_cell
 from ..tracking.series import evaluation_rows, metric_values, read_streams
 from . import stored
-from .export import Format, What
+from .export_choices import Format, What
 from .reporting import check_is_here
 from .signals import Stopped
 from .wording import printable

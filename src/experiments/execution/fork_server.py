@@ -28,55 +28,13 @@ from pathlib import Path
 from typing import Any
 
 from ..domain.errors import error_record
-from ..domain.records import ErrorRecord
+from .fork_messages import Broken, Ended, Kill, Start, Started
 from .forked_child import become_child
 
 _ENDING_SECONDS = 2.0
 """How long what the runs started is looked for when the orchestrator has gone."""
 _LENGTH = struct.Struct("!Q")
 _PR_SET_CHILD_SUBREAPER = 36
-
-
-@dataclass(frozen=True)
-class Start:
-    """Ask the server for a child that calls the pickled `target`."""
-
-    ticket: int
-    target: bytes
-    log: Path | None
-    environment: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Kill:
-    """Ask the server to send a signal to a child; SIGKILL goes to all it started as well."""
-
-    ticket: int
-    signal_number: int
-
-
-@dataclass(frozen=True)
-class Started:
-    """The server forked a child."""
-
-    ticket: int
-    pid: int
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A child is gone: its wait status and the pickled report it left, if any."""
-
-    ticket: int
-    status: int
-    report: bytes
-
-
-@dataclass(frozen=True)
-class Broken:
-    """The server could not import what it was to preload, and leaves."""
-
-    error: ErrorRecord
 
 
 class ForkServer:

@@ -11,12 +11,10 @@ import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from ..domain.errors import error_record, exit_code_of
-
-if TYPE_CHECKING:
-    from .fork_server import Start
+from .fork_messages import Start
 
 _PR_SET_PDEATHSIG = 1
 

@@ -16,7 +16,8 @@ from typing import Self
 
 from ..domain.errors import OutOfMemoryError, ProcessDiedError, TrainingError, error_record
 from ..domain.records import ErrorRecord
-from .fork_server import Broken, Ended, ForkServer, Kill, Start, Started
+from .fork_messages import Broken, Ended, Kill, Start, Started
+from .fork_server import ForkServer
 from .job import Event, Job, JobStarted, Outcome, OutcomeKind, kind_of_error
 from .job_queue import JobQueue
 from .kernel_oom import kernel_oom_kills
