@@ -17,7 +17,6 @@ from gymnasium.envs.classic_control import CartPoleEnv
 from src.experiments.domain.errors import UsageError
 from src.experiments.domain.paths import AttemptPaths
 from src.experiments.domain.records import EvaluationProtocol, TrainerConfig
-from src.experiments.durability.checkpoints import pack, unpack
 from src.experiments.durability.segments import SegmentWriter
 from src.experiments.training.backend import (
     BACKENDS,
@@ -29,6 +28,7 @@ from src.experiments.training.backend import (
     Trained,
     create_backend,
 )
+from tests.checkpoint_bytes import pack, unpack
 from tests.language import EASY, QUICK, needs_trl, newborn
 
 pytestmark = pytest.mark.integration

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import yaml
 
-from src.experiments.durability.checkpoints import unpack
 from src.experiments.durability.journal import read_journal, without_wall_clock
+from tests.checkpoint_bytes import unpack
 
 from .command import Done
 from .pair import CHECKPOINT_EVERY, ROLLOUT, Pair

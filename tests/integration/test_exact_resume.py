@@ -25,10 +25,10 @@ from src.experiments.domain.records import (
     TrainerConfig,
     TrainingResult,
 )
-from src.experiments.durability.checkpoints import unpack
 from src.experiments.durability.journal import Record, read_journal, without_wall_clock
 from src.experiments.durability.segments import read_chunk
 from src.experiments.training import Trainer
+from tests.checkpoint_bytes import unpack
 
 pytestmark = pytest.mark.integration
 

@@ -4,7 +4,8 @@ from datetime import date
 import pytest
 
 from src.experiments.domain.errors import StorageError
-from src.experiments.durability.checkpoints import CheckpointManager, PlainUnpickler, pack, unpack
+from src.experiments.durability.checkpoints import CheckpointManager, PlainUnpickler
+from tests.checkpoint_bytes import pack, unpack
 
 STATE = {"step": 100, "runs": {"baseline_seed1": {"status": "completed"}}, "blob": b"\x00\xff"}
 

@@ -19,11 +19,11 @@ from gymnasium import spaces
 from gymnasium.wrappers import FrameStackObservation, TimeAwareObservation, TimeLimit
 from stable_baselines3.common.monitor import Monitor
 
-from src.experiments.durability.checkpoints import pack, unpack
 from src.experiments.training.sb3.state import keeper as keeper_module
 from src.experiments.training.sb3.state.forked import in_a_copy
 from src.experiments.training.sb3.state.keeper import PROBE_STEPS, Keeper
 from src.experiments.training.sb3.state.methods import METHODS, MOST_BYTES
+from tests.checkpoint_bytes import pack, unpack
 
 OFFERED, DIRECT, EPISODE, WHOLE = (method.name for method in METHODS)
 Make = Callable[[], Any]

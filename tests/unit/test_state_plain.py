@@ -26,7 +26,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from src.experiments.durability.checkpoints import PlainUnpickler, pack, unpack
+from src.experiments.durability.checkpoints import PlainUnpickler
 from src.experiments.training.sb3.state.plain import (
     MismatchError,
     OpaqueError,
@@ -35,6 +35,7 @@ from src.experiments.training.sb3.state.plain import (
     opaque_parts,
     restore,
 )
+from tests.checkpoint_bytes import pack, unpack
 
 
 def through_a_file(state: Any) -> Any:

@@ -9,9 +9,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from src.experiments.durability.checkpoints import pack, unpack
 from src.experiments.training.sb3.state import tape as module
 from src.experiments.training.sb3.state.tape import Reset, Tape, set_generators
+from tests.checkpoint_bytes import pack, unpack
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ import pytest
 from src.experiments.domain.errors import RunStoppedError, StorageError
 from src.experiments.domain.paths import RunPaths
 from src.experiments.domain.records import CheckpointProtocol, TrainerConfig
-from src.experiments.durability.checkpoints import pack, unpack
 from src.experiments.durability.journal import read_journal
 from src.experiments.durability.segments import SegmentWriter
 from src.experiments.training.backend import StopTraining
@@ -23,6 +22,7 @@ from src.experiments.training.checkpointing import Checkpointing
 from src.experiments.training.recording import Journal
 from src.experiments.training.run_checkpoints import RunCheckpoints, SavedRun
 from src.experiments.training.run_log import RunLog
+from tests.checkpoint_bytes import pack, unpack
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ import pickle  # written by us, read only by `PlainUnpickler` below
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Never
+from typing import Any, BinaryIO, Never
 
 from ..domain.errors import StorageError, UnusableCheckpointsError
-from .files import write_atomically
+from .files import replacing
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,8 @@ class CheckpointManager:
             StorageError: when the disk refuses; earlier checkpoints are untouched.
         """
         path = self._path(step)
-        write_atomically(path, pack(state))
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            write(state, file)
         steps = self._steps()
         earlier = [old for at, old in steps if at <= step]
         for old in (*earlier[: -self.keep], *(old for at, old in steps if at > step)):
@@ -89,7 +90,7 @@ class CheckpointManager:
         """
         for step, path in reversed(self._steps()):
             try:
-                state = unpack(path.read_bytes(), path)
+                state = read(path)
                 check(state)
             except (StorageError, OSError) as error:
                 self.pass_over(step, error)
@@ -133,32 +134,49 @@ class CheckpointManager:
                 yield int(found[1]), path
 
 
-def pack(state: dict[str, Any]) -> bytes:
-    """The bytes of a checkpoint file.
+class _PlainPickler(pickle.Pickler):
+    """Writes what `PlainUnpickler` reads, and refuses everything else."""
+
+    def reducer_override(self, value: Any) -> Never:
+        """Refuse: the pickler asks about everything but plain data.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(f"a checkpoint holds plain data only, and no {type(value).__name__}")
+
+
+def write(state: dict[str, Any], file: BinaryIO) -> None:
+    """Write a checkpoint; that takes as much memory again as the state itself.
 
     Raises:
         TypeError: when `state` holds anything but plain data.
     """
-    payload = pickle.dumps(state, protocol=_PROTOCOL)
-    try:
-        PlainUnpickler(io.BytesIO(payload)).load()
-    except pickle.UnpicklingError as error:
-        raise TypeError(f"a checkpoint holds plain data only: {error}") from None
+    buffer = io.BytesIO()
+    _PlainPickler(buffer, _PROTOCOL).dump(state)
+    payload = buffer.getvalue()
     envelope = {
         "format_version": FORMAT_VERSION,
         "sha256": hashlib.sha256(payload).hexdigest(),
         "payload": payload,
     }
-    return pickle.dumps(envelope, protocol=_PROTOCOL)
+    pickle.Pickler(file, _PROTOCOL).dump(envelope)
 
 
-def unpack(data: bytes, path: Path) -> dict[str, Any]:
-    """The state in a checkpoint file's bytes; `path` is named in errors.
+def read(path: Path) -> dict[str, Any]:
+    """The state in a checkpoint file; reading it takes twice the memory of the state.
 
     Raises:
-        StorageError: when the bytes are damaged, from a newer version, or not plain data.
+        OSError: when it cannot be read.
+        StorageError: when it is damaged, from a newer version, or not plain data.
     """
-    envelope = _load_plain(data, path)
+    with path.open("rb") as file:
+        return read_from(file, path)
+
+
+def read_from(file: BinaryIO, path: Path) -> dict[str, Any]:
+    """The state in an open checkpoint; `path` is named in errors, which are those of `read`."""
+    envelope = _load_plain(file, path)
     version = envelope.get("format_version")
     if version != FORMAT_VERSION:
         raise StorageError(
@@ -171,12 +189,14 @@ def unpack(data: bytes, path: Path) -> dict[str, Any]:
         hashlib.sha256(payload).hexdigest() != envelope.get("sha256")
     ):
         raise StorageError("checkpoint is damaged: its SHA-256 does not match", where=str(path))
-    return _load_plain(payload, path)
+    return _load_plain(io.BytesIO(payload), path)
 
 
-def _load_plain(data: bytes, path: Path) -> dict[str, Any]:
+def _load_plain(file: BinaryIO, path: Path) -> dict[str, Any]:
     try:
-        state = PlainUnpickler(io.BytesIO(data)).load()
+        state = PlainUnpickler(file).load()
+    except OSError:
+        raise  # which says nothing of what is in it
     # a damaged pickle can raise nearly anything; the file is named and nothing was constructed
     except Exception as error:
         raise StorageError(f"checkpoint is damaged ({error})", where=str(path)) from error

@@ -14,7 +14,7 @@ from typing import Any
 from ..domain.errors import RunStoppedError, StorageError
 from ..domain.paths import RunPaths
 from ..domain.records import TrainerConfig
-from ..durability.checkpoints import CheckpointManager, unpack
+from ..durability.checkpoints import CheckpointManager, read
 from ..durability.files import json_text
 from ..durability.segments import SegmentWriter
 
@@ -166,7 +166,7 @@ class RunCheckpoints:
         for name, path in kept.items():
             if name not in self._referred:
                 try:
-                    self._referred[name] = _files_of(unpack(path.read_bytes(), path))
+                    self._referred[name] = _files_of(read(path))
                 except StorageError:
                     self._referred[name] = set()  # it is of no use, nor is what it refers to
                 except OSError:

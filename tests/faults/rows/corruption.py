@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from src.experiments.domain.errors import StorageError
-from src.experiments.durability.checkpoints import FORMAT_VERSION, unpack
+from src.experiments.durability.checkpoints import FORMAT_VERSION
+from tests.checkpoint_bytes import unpack
 
 from ..figures import HALF_STEPS, Bench, Trial, algorithm_of, generator
 from ..pair import Pair
