@@ -15,8 +15,6 @@ FULL_RUNS, FEW_RUNS = 200, 30
 FIRST_LOOK = 10
 """Runs that have ended before the first look: what is imported late has been imported."""
 MOST_MB = 20.0
-
-
 OPEN_FOR_A_MOMENT = 3
 """Files that are being written at every look of a few; what is left open grows with the runs."""
 
