@@ -119,7 +119,8 @@ class PlannedRuns:
 
     def planned_timesteps(self) -> dict[str, int]:
         """Timesteps that each arm's runs really train, after rounding to whole rollouts."""
-        return {arm: planned_timesteps(config) for arm, config in self.config.arms.items()}
+        modules = self.config.environment_modules
+        return {arm: planned_timesteps(each, modules) for arm, each in self.config.arms.items()}
 
     def failed_result(self, run: RunKey, error: str, step: int) -> TrainingResult:
         """The result of a run that failed at a step: no score, never left out."""

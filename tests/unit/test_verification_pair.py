@@ -98,3 +98,37 @@ def test_what_trains_is_a_file_that_can_be_read_again():
     pair = shortened_pair(experiment(arm={"normalize": True, "n_envs": 2}), 1)
 
     assert parse_experiment(pair.document).arms == pair.config.arms
+
+
+LANGUAGE = {
+    "algorithm": "GRPO",
+    "environment": "arithmetic",
+    "training_steps": 200,
+    "hyperparameters": {"num_generations": 4, "per_device_train_batch_size": 8},
+}
+
+
+@pytest.mark.parametrize("steps", [None, 75])
+@pytest.mark.parametrize("passes", [1, 3])
+def test_a_language_model_is_saved_between_batches_and_trained_no_longer_than_asked(steps, passes):
+    hyperparameters = {**LANGUAGE["hyperparameters"], "num_iterations": passes}
+    config = experiment(
+        arm={**LANGUAGE, "hyperparameters": hyperparameters},
+        variant={"extends": "baseline", "algorithm": "DR_GRPO"},
+    )
+
+    pair = shortened_pair(config, kills=2, steps=steps)
+
+    every = pair.config.checkpoint.frequency
+    assert every % passes == 0
+    assert pair.steps // every >= 6
+    assert pair.steps <= 200
+
+
+def test_a_language_model_that_trains_for_a_few_batches_still_has_a_checkpoint_for_each_kill():
+    arm = {**LANGUAGE, "training_steps": 2}
+    config = experiment(arm=arm, variant={"extends": "baseline", "algorithm": "DR_GRPO"})
+
+    pair = shortened_pair(config, kills=3)
+
+    assert pair.steps // pair.config.checkpoint.frequency >= 4

@@ -53,7 +53,7 @@ STYLE: dict[Any, Any] = {
 def learning_curves(curves: CurveEvidence, ylabel: str) -> Figure:
     """Mean curve of each arm with each run thin, and below, where there is one, the difference."""
     with mpl.rc_context(STYLE):
-        figure, axes = canvas("training timesteps", ylabel, (8.0, 4.4))
+        figure, axes = canvas("training steps", ylabel, (8.0, 4.4))
         for index, curve in enumerate(curves.arms.values()):
             _draw_arm(axes, curve, index)
         if curves.arms:

@@ -29,7 +29,7 @@ def learning_curves(curves: CurveEvidence, ylabel: str) -> Figure:
         for index, curve in enumerate(curves.arms.values())
         for trace in (*_runs(curve, index), _mean(curve, index))
     ]
-    shown = layout("training timesteps", ylabel)
+    shown = layout("training steps", ylabel)
     shown["xaxis"]["tickformat"] = ",d"
     if curves.band is not None:
         baseline, variant = curves.arms

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from .rounding import planned_steps
 from .rules import Arm, full_settings
 
 
-def planned_timesteps(configuration: Configuration | Mapping[str, Any]) -> int:
+def planned_timesteps(
+    configuration: Configuration | Mapping[str, Any], environment_modules: Sequence[str] = ()
+) -> int:
     """Training steps that are really trained: rounded up to whole rollouts, as the library does.
 
     Where rollouts are made of episodes (ARS, `train_freq` in episodes) it is the least.
@@ -26,7 +28,7 @@ def planned_timesteps(configuration: Configuration | Mapping[str, Any]) -> int:
     Raises:
         ConfigurationError: when the configuration cannot be trained.
     """
-    arm = checked(configuration)
+    arm = checked(configuration, environment_modules)
     return planned_steps(arm.algorithm, arm.settings, arm.configuration)
 
 

@@ -178,7 +178,7 @@ def check_extra(algorithm: str) -> None:
     if is_language(algorithm) and find_spec("trl") is None:
         raise MissingExtraError(
             f"{algorithm} needs TRL, which is not installed",
-            remedy="pip install 'rl-experiments[llm]'",
+            remedy="pip install 'rl-experiments[llm]' --constraint constraints.txt",
         )
 
 

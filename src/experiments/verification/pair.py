@@ -35,6 +35,8 @@ COLLECTED_STEPS = 256
 DIRECTIONS = 4
 """Directions in which an evolution strategy looks, at most."""
 FEWEST_STEPS = 600
+BATCHES = 4
+"""Of completions between two checkpoints of a language model, at most."""
 EVALUATIONS = 3
 EPISODES, FINAL_EPISODES = 2, 3
 
@@ -84,7 +86,8 @@ def shortened_pair(config: ExperimentConfig, kills: int, steps: int | None = Non
     }
     short = {name: _shortened(arm, intervals, steps) for name, arm in whole.items()}
     total = steps or max(_enough(arm, intervals) for arm in short.values())
-    every = max(total // intervals, 1)
+    between = math.lcm(*map(_between_boundaries, short.values()))
+    every = max(total // intervals // between, 1) * between
     changes = {name: _changes(whole[name], short[name]) for name in whole}
     arms = {name: _arm(config.arms[name], changes[name], total, seed) for name in whole}
     document = _common(config, seed, total, every).model_dump(mode="json", by_alias=True)
@@ -133,9 +136,19 @@ def _shortened(config: TrainerConfig, intervals: int, steps: int | None) -> Trai
 def _enough(short: TrainerConfig, intervals: int) -> int:
     """Timesteps with a checkpoint in each interval and updates in most of them."""
     rollout = planned_timesteps(replace(short, total_timesteps=1))
+    if family_of(short) is Family.LANGUAGE:
+        return max(
+            intervals * rollout, min(intervals * rollout * BATCHES, planned_timesteps(short))
+        )
     warm_up = int(settings_of(short).get("learning_starts", 0))
     updated = UPDATED_STEPS if family_of(short) is Family.OFF_POLICY else 0
     return max(intervals * rollout, warm_up + updated, FEWEST_STEPS)
+
+
+def _between_boundaries(short: TrainerConfig) -> int:
+    """Timesteps of which those between two checkpoints must be a multiple."""
+    is_language = family_of(short) is Family.LANGUAGE
+    return planned_timesteps(replace(short, total_timesteps=1)) if is_language else 1
 
 
 def _changes(whole: TrainerConfig, short: TrainerConfig) -> dict[str, tuple[Any, Any]]:
