@@ -85,7 +85,7 @@ def shortened_pair(config: ExperimentConfig, kills: int, steps: int | None = Non
         name: trainer_config(arm, seed=seed, experiment=config) for name, arm in config.arms.items()
     }
     short = {name: _shortened(arm, intervals, steps) for name, arm in whole.items()}
-    total = steps or max(_enough(arm, intervals) for arm in short.values())
+    total = steps or max(_enough(arm, whole[name], intervals) for name, arm in short.items())
     between = math.lcm(*map(_between_boundaries, short.values()))
     every = max(total // intervals // between, 1) * between
     changes = {name: _changes(whole[name], short[name]) for name in whole}
@@ -133,13 +133,12 @@ def _shortened(config: TrainerConfig, intervals: int, steps: int | None) -> Trai
     return shortened(config, brevity)
 
 
-def _enough(short: TrainerConfig, intervals: int) -> int:
+def _enough(short: TrainerConfig, whole: TrainerConfig, intervals: int) -> int:
     """Timesteps with a checkpoint in each interval and updates in most of them."""
     rollout = planned_timesteps(replace(short, total_timesteps=1))
     if family_of(short) is Family.LANGUAGE:
-        return max(
-            intervals * rollout, min(intervals * rollout * BATCHES, planned_timesteps(short))
-        )
+        most = intervals * rollout * BATCHES
+        return max(intervals * rollout, min(most, planned_timesteps(whole)))
     warm_up = int(settings_of(short).get("learning_starts", 0))
     updated = UPDATED_STEPS if family_of(short) is Family.OFF_POLICY else 0
     return max(intervals * rollout, warm_up + updated, FEWEST_STEPS)
