@@ -103,8 +103,20 @@ def test_a_number_of_thousands_of_digits_is_no_answer() -> None:
         ("2, 3", 3),
         ("1,2345", 2345),
         ("12,34", 34),
-        ("7-3", 3),
-        ("(4)-3", 3),
+        ("\u20137", -7),
+        ("_-5_", -5),
+        ("**-5**", -5),
+        ("5 **8**", 8),
+        ("**The answer is 8**", 8),
+        ("(3+5=8)", 8),
+        ("3-5 is -2", -2),
+        ("17 \u00d7 23 = 391", 391),
+        ("7/10, or 0.7", Fraction("0.7")),
+        ("3 or -4", -4),
+        ("\\boxed{391}", 391),
+        ("1. 5\n- 7", 7),
+        ("8 km", 8),
+        ("8\u4e2a", 8),
         ("UTF-8", 8),
         ("...5", 5),
         ("$1,000.00 in all", 1000),
@@ -113,6 +125,32 @@ def test_a_number_of_thousands_of_digits_is_no_answer() -> None:
 )
 def test_numbers_are_read_as_people_write_them(said: str, number: Fraction | int) -> None:
     assert last_number(said) == number
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *("1/8", "8/2", "8 / 2", "1\u20448", "8/", "\\frac{1}{8}", "7\u00bd"),
+        *("10^2", "10**2", "5\u00b2", "1e3", "1e-3", "2E3", "8%", "1.2.3"),
+        *("0+5", "0+5=", "3 + 5", "3-5", "3 -5", "3 \u2013 5", "(4)-3", "3+(5)", "-(5)", "3--5"),
+        *("17*23?", "17x23", "17 \u00d7 23", "17 \\times 23", "calc(17*23", "8=3+5"),
+        *("8+", "8-", "+2="),
+    ],
+)
+def test_a_part_of_a_fraction_a_power_or_a_sum_is_no_answer(said: str) -> None:
+    assert last_number(said) is None
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_saying_the_problem_again_earns_nothing(name: str) -> None:
+    task = make_task(name, {})
+    for seed in range(300):
+        problem = dialogue(task, seed, held_out=True)
+        opening = problem.opening
+        for said in (opening, opening.rstrip("=?"), " ".join(opening.rstrip("=?"))):
+            problem = dialogue(task, seed, held_out=True)
+            problem.reply(said)
+            assert problem.reward == 0
 
 
 @given(st.integers(-(10**30), 10**30), st.sampled_from(["", ",", "\u00a0", "\u202f"]))
