@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.experiments.domain.errors import RefusedError
-from src.experiments.tasks import TASKS, dialogue, generator, make_task
+from src.experiments.tasks import (
+    TASKS,
+    dialogue,
+    generator,
+    make_task,
+    try_demonstrations,
+    try_problems,
+)
 from src.experiments.tasks.arithmetic import Arithmetic
 from src.experiments.tasks.calculator import LONGEST, CalculationError, calculate, written
 from src.experiments.tasks.numbers import MOST_DIGITS, last_number
@@ -48,6 +55,14 @@ def test_no_problem_of_training_is_one_of_evaluation_whatever_the_order_of_its_n
     assert len(asked) > 40
     assert len(held_out) > 10
     assert not asked & held_out
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_package_s_own_tasks_pass_what_somebody_s_own_must(name: str) -> None:
+    task = make_task(name, {})
+
+    try_problems(task, name)
+    try_demonstrations(task, name)
 
 
 @pytest.mark.parametrize("operations", ["+", "-", "+-"])

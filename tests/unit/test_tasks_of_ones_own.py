@@ -14,9 +14,16 @@ from src.experiments.domain.errors import TrainingError
 from src.experiments.tasks import dialogue, make_task
 
 RIDDLES = """
+import os
+
+
 class Riddle:
     opening = "2?"
     reward = 0.0
+    text = "two"
+
+    def __str__(self):
+        return self.text
 
     def reply(self, said):
         self.reward = {reward}
@@ -33,8 +40,10 @@ class Riddles:
         {constructor}
 
     def begin(self, rng, *, held_out):
+        riddle = Riddle()
+        riddle.text = "late" * held_out + str(rng.random())
         {begin}
-        return Riddle()
+        return riddle
 
     def demonstrate(self, rng):
         return {demonstration}
@@ -115,6 +124,12 @@ def test_a_task_of_a_dotted_module_is_allowed_by_name(
         ({"begin": "Riddle.reward = '1'"}, "reward must be a finite number, not '1'"),
         ({"demonstration": "['2?', '3']"}, "alphabet lacks characters of its texts: ['3']"),
         ({"begin": "Riddle.opening = '5?'"}, "alphabet lacks characters of its texts: ['5']"),
+        ({"reply": "'7'"}, "alphabet lacks characters of its texts: ['7']"),
+        ({"reply": "'7' * (said != '1')"}, "alphabet lacks characters of its texts: ['7']"),
+        ({"begin": "riddle.text = str((held_out, os.urandom(9)))"}, "another problem when a seed"),
+        ({"begin": "riddle.opening = '01'[os.urandom(1)[0] % 2]"}, "another problem when a seed"),
+        ({"begin": "riddle.text = str(rng.random())"}, "begin draws the same problem for training"),
+        ({"begin": "riddle.text = '2'"}, "begin draws the same problem for training"),
         ({"demonstration": "['2?']"}, "demonstrate must return a list of texts"),
         ({"demonstration": "'2?'"}, "demonstrate must return a list of texts"),
         ({"demonstration": "1 / 0"}, "demonstrate raised ZeroDivisionError"),

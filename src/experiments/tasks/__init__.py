@@ -4,9 +4,9 @@ Plain Python: nothing here knows of models or tokens, so that checking an experi
 learning library.
 """
 
-from .guarded import try_demonstrations
 from .registry import TASKS, find_task, make_task
 from .task import Dialogue, Task, dialogue, generator, problem_of
+from .trying import try_demonstrations, try_problems
 
 __all__ = [
     "TASKS",
@@ -18,4 +18,5 @@ __all__ = [
     "make_task",
     "problem_of",
     "try_demonstrations",
+    "try_problems",
 ]

@@ -10,9 +10,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 from ..domain.errors import TrainingError, described
-from .task import Dialogue, Task, generator, problem_of
+from .task import Dialogue, generator, problem_of
 
-TRIED_DEMONSTRATIONS = 50
 LONGEST_REASON = 200
 
 Value = TypeVar("Value")
@@ -108,21 +107,6 @@ def guarded(task: Any, name: str) -> GuardedTask:
         problem = made.begin(generator(0), held_out=held_out)
         _ = problem.opening, problem.reward, str(problem)
     return made
-
-
-def try_demonstrations(task: Task, name: str) -> None:
-    """Make sure that a tiny model could be made for a task.
-
-    Raises:
-        TrainingError: saying by its name what it lacks, or does wrong.
-    """
-    if not task.alphabet:
-        raise wrong(name, "alphabet is missing or empty, and the tiny model is made of it")
-    rng = generator(0)
-    for number in range(TRIED_DEMONSTRATIONS):
-        task.demonstrate(rng)
-        opening = task.begin(rng, held_out=bool(number % 2)).opening
-        check_characters(opening, task.alphabet, name)
 
 
 def check_characters(text: str, alphabet: str, name: str) -> None:
