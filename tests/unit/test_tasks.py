@@ -14,6 +14,7 @@ from src.experiments.domain.errors import RefusedError
 from src.experiments.tasks import (
     TASKS,
     dialogue,
+    facts_of,
     generator,
     make_task,
     try_demonstrations,
@@ -229,6 +230,17 @@ def test_a_call_is_answered_and_what_is_no_call_is_the_answer() -> None:
     assert (problem.reward, problem.calls) == (1.0, 1)
 
 
+def test_calls_are_counted_and_those_of_no_known_tool_fail() -> None:
+    problem = Calculation("17*23", calls=3)
+    calls = ['{"name": "search", "arguments": {"expression": "17*23"}}', "{"]
+
+    assert [problem.reply(tagged(call)) for call in calls] == ["=error;", "=error;"]
+    assert problem.reply("calculator(1,000*3)") == "=3000;"
+    assert problem.reply("calc(17*23)") is None
+    assert facts_of(problem) == {"calls": 3, "failed_calls": 2}
+    assert facts_of(dialogue(Arithmetic(), 1, held_out=False)) == {}
+
+
 def test_a_call_too_many_is_no_answer_even_where_it_holds_the_right_number() -> None:
     problem = Calculation("2*3", calls=1)
     problem.reply("calc(2*3)")
@@ -237,18 +249,42 @@ def test_a_call_too_many_is_no_answer_even_where_it_holds_the_right_number() -> 
     assert problem.reward == 0.0
 
 
+def tagged(call: str) -> str:
+    return f"<tool_call>{call}</tool_call>"
+
+
 @pytest.mark.parametrize(
     ("said", "expression"),
     [
         ("calc(2*(3+4))", "2*(3+4)"),
         ("I use calculator(2*3).", "2*3"),
-        ('<tool_call>{"name": "c", "arguments": {"expression": "1/3"}}</tool_call>', "1/3"),
-        ("<tool_call>{broken</tool_call>", ""),
-        ('<tool_call>{"arguments": {"expression": "2"}}', ""),
+        (tagged('{"name": "calc", "arguments": {"expression": "1/3"}}'), "1/3"),
+        (tagged('{"name": "calculator", "arguments": {"expression": 7}}'), "7"),
+        (tagged('{"name": "calc", "arguments": "{\\"expression\\": \\"2*3\\"}"}'), "2*3"),
+        (
+            tagged(
+                '{"type": "function", "function": {"name": "calc", "arguments": '
+                '"{\\"expression\\": \\"2*3\\"}"}}'
+            ),
+            "2*3",
+        ),
+        (tagged('{"name": "search", "arguments": {"expression": "2"}}'), ""),
+        (tagged('{"arguments": {"expression": "2"}}'), ""),
+        (tagged('{"name": ["calc"], "arguments": {"expression": "2"}}'), ""),
+        (tagged('{"name": "calc", "arguments": "2*3"}'), ""),
+        (tagged('["calc"]'), ""),
+        (tagged('{"function": "calc"}'), ""),
+        (tagged("{broken"), ""),
+        ('<tool_call>{"name": "calc", "arguments": {"expression": "2"}}', ""),
+        ('calculator("2*3")', "2*3"),
+        ("calc( '2*(3+4)' )", "2*(3+4)"),
+        ('calculator(expression="2*3")', "2*3"),
+        ("calc(\u201c2*3\u201d)", "2*3"),
+        ('calc("2*3)', '"2*3'),
         ("calc(2*3) and then (4)", "2*3"),
         ("calc((1+2)*(3+4)) or calc(5)", "(1+2)*(3+4)"),
-        ('calc(1) <tool_call>{"arguments": {"expression": "2"}}</tool_call>', "1"),
-        ('<tool_call>{"arguments": {"expression": "2"}}</tool_call> calc(1)', "2"),
+        ("calc(1) " + tagged('{"name": "calc", "arguments": {"expression": "2"}}'), "1"),
+        (tagged('{"name": "calc", "arguments": {"expression": "2"}}') + " calc(1)", "2"),
         ("calc(2*(3+4)", ""),
         ("42", None),
     ],
@@ -268,6 +304,10 @@ def test_calls_are_understood_in_each_of_their_forms(said: str, expression: str 
         ("-1/3", "-0.333333"),
         ("0.1+0.2", "0.3"),
         ("2/3/4", "0.166667"),
+        ("1,000*3", "3000"),
+        ("1,234,567.5-1", "1234566.5"),
+        ("1\u202f000/(1,000)", "1"),
+        ("7\u20133", "4"),
         ("2\u00d73\u00b74 \u00f7 6 \u2212 1", "3"),
     ],
 )
@@ -280,6 +320,8 @@ def test_the_calculator_works_out_sums_and_products(expression: str, value: str)
     [
         ("", "a number is missing"),
         ("2+", "a number is missing"),
+        ("1,5", "unexpected"),
+        ("1,0000", "unexpected"),
         ("1/0", "division by zero"),
         ("(1", "not closed"),
         ("1)", "unexpected"),

@@ -11,7 +11,7 @@ import pytest
 
 from src.experiments.cli.app import main
 from src.experiments.domain.errors import TrainingError
-from src.experiments.tasks import dialogue, make_task
+from src.experiments.tasks import dialogue, facts_of, make_task
 
 RIDDLES = """
 import os
@@ -122,6 +122,10 @@ def test_a_task_of_a_dotted_module_is_allowed_by_name(
         ({"begin": "Riddle.opening = ''"}, "opening must be a text that is not empty"),
         ({"begin": "Riddle.reward = float('nan')"}, "reward must be a finite number, not nan"),
         ({"begin": "Riddle.reward = '1'"}, "reward must be a finite number, not '1'"),
+        ({"begin": "riddle.facts = lambda: {'hints': 1 / 0}"}, "facts raised ZeroDivisionError"),
+        ({"begin": "riddle.facts = lambda: 3"}, "facts must be finite numbers by name, not 3"),
+        ({"begin": "riddle.facts = lambda: {'a b': 3}"}, "facts must be finite numbers by name"),
+        ({"begin": "riddle.facts = lambda: {'a': '3'}"}, "facts must be finite numbers by name"),
         ({"demonstration": "['2?', '3']"}, "alphabet lacks characters of its texts: ['3']"),
         ({"begin": "Riddle.opening = '5?'"}, "alphabet lacks characters of its texts: ['5']"),
         ({"reply": "'7'"}, "alphabet lacks characters of its texts: ['7']"),
@@ -173,6 +177,13 @@ def test_a_module_that_cannot_be_imported_is_refused(
     assert "no riddles today; install or correct the module" in " ".join(
         capsys.readouterr().err.replace("\n  remedy: ", "; ").split()
     )
+
+
+def test_what_a_task_tells_of_its_dialogues_is_passed_on(package: Path) -> None:
+    write(package, begin="riddle.facts = lambda: {'hints': True, 'waits': 0.5}")
+    problem = dialogue(make_task(NAME, {}, (MODULE,)), 1, held_out=False)
+
+    assert facts_of(problem) == {"hints": 1.0, "waits": 0.5}
 
 
 @pytest.mark.parametrize(

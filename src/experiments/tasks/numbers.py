@@ -15,12 +15,12 @@ OPERATORS = (
 )
 """Signs that make an expression of two numbers."""
 _SPACES = " \t"
-_GROUPS = ",\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}\N{THIN SPACE}"
+GROUPS = ",\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}\N{THIN SPACE}"
 """What separates thousands. An ordinary space does not: it separates numbers."""
 _NUMBER = re.compile(
     # a minus that follows a number, a letter or a bracket takes away
     rf"(?P<sign>(?<![^\W_])(?<!\))[{MINUS}])?"
-    rf"(?P<whole>[0-9]{{1,3}}(?P<group>[{_GROUPS}])[0-9]{{3}}(?:(?P=group)[0-9]{{3}})*(?![0-9])"
+    rf"(?P<whole>[0-9]{{1,3}}(?P<group>[{GROUPS}])[0-9]{{3}}(?:(?P=group)[0-9]{{3}})*(?![0-9])"
     r"|[0-9]+|(?<![.\w])(?=\.[0-9]))"
     r"(?P<part>\.[0-9]+)?"
 )
@@ -48,7 +48,7 @@ def last_number(said: str) -> Fraction | None:
     found = max(_NUMBER.finditer(text), key=re.Match.start, default=None)
     if found is None or len(found[0]) > MOST_DIGITS or _is_joined(text, found):
         return None
-    whole = re.sub(f"[{_GROUPS}]", "", found["whole"])
+    whole = re.sub(f"[{GROUPS}]", "", found["whole"])
     value = Fraction(f"{whole or 0}{found['part'] or ''}")
     return -value if found["sign"] else value
 
