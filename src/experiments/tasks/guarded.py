@@ -12,7 +12,7 @@ from numbers import Real
 from typing import Any, TypeVar
 
 from ..domain.errors import TrainingError, described
-from .task import Dialogue, facts_of, generator, problem_of
+from .task import facts_of, generator, problem_of
 
 LONGEST_REASON = 200
 _FACT = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
@@ -80,7 +80,7 @@ class GuardedTask:
     instructions: str
     alphabet: str
 
-    def begin(self, rng: random.Random, *, held_out: bool) -> Dialogue:
+    def begin(self, rng: random.Random, *, held_out: bool) -> GuardedDialogue:
         """Draw a problem."""
         problem = call(self.name, "begin", lambda: self.inner.begin(rng, held_out=held_out))
         return GuardedDialogue(problem, self.name)
