@@ -102,6 +102,7 @@ def report_content(experiment: Experiment, conditions: Conditions) -> ReportCont
         notices=experiment.audit.notices,
         curves=facts.curves,
         resources=facts.resources,
+        dialogues=facts.dialogues.found,
         remedies=facts.remedies,
         provenance=_provenance(experiment),
         command=shlex.join(conditions.command_line) or None,

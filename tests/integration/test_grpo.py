@@ -157,6 +157,30 @@ def test_two_processes_learn_from_one_batch_and_come_to_equal_parameters(tmp_pat
 
 
 @pytest.mark.slow
+def test_what_dialogues_tell_of_themselves_is_averaged_over_all_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "telling_tasks.py").write_text(
+        "import os\n"
+        "from src.experiments.tasks.arithmetic import Arithmetic\n"
+        "class Sums(Arithmetic):\n"
+        "    def begin(self, rng, *, held_out):\n"
+        "        problem = super().begin(rng, held_out=held_out)\n"
+        "        problem.facts = lambda: {'rank': int(os.environ.get('RANK', 0))}\n"
+        "        return problem\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    config = replace(
+        run_config(tmp_path, processes=2, per_device_train_batch_size=4),
+        environment="telling_tasks:Sums",
+        environment_modules=("telling_tasks",),
+    )
+    Trainer(config).train()
+
+    assert metrics(config)["task/rank"] == 0.5
+
+
+@pytest.mark.slow
 def test_a_rehearsal_weighs_all_processes_of_a_run(tmp_path: Path) -> None:
     alone, together = (
         rehearse(

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from src.experiments.analysis import ReportContent, aggregate, compare
 from src.experiments.analysis.curves import Source, run_curve
+from src.experiments.analysis.dialogues import Example, RunExamples
 from src.experiments.analysis.looks import plan_looks
 from src.experiments.analysis.report import write_bitmaps, write_page
 from src.experiments.analysis.sequential_verdict import compare_in_looks
@@ -122,6 +123,7 @@ def hostile_content(**changes):
         command=HOSTILE,
         error=HOSTILE,
         remedies={RunKey("variant", 46): HOSTILE},
+        dialogues=(RunExamples(RunKey("baseline", 42), (Example(0, f"1\u202e\n\n{HOSTILE}"),)),),
         **FEW_FIGURES,
     )
     return content(FIVE, **{**known, **changes})

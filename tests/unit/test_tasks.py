@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.experiments.domain.errors import RefusedError
-from src.experiments.tasks import TASKS, dialogue, generator, make_task
+from src.experiments.tasks import (
+    TASKS,
+    dialogue,
+    facts_of,
+    generator,
+    make_task,
+    try_demonstrations,
+    try_problems,
+)
 from src.experiments.tasks.arithmetic import Arithmetic
 from src.experiments.tasks.calculator import LONGEST, CalculationError, calculate, written
 from src.experiments.tasks.numbers import MOST_DIGITS, last_number
@@ -48,6 +56,14 @@ def test_no_problem_of_training_is_one_of_evaluation_whatever_the_order_of_its_n
     assert len(asked) > 40
     assert len(held_out) > 10
     assert not asked & held_out
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_package_s_own_tasks_pass_what_somebody_s_own_must(name: str) -> None:
+    task = make_task(name, {})
+
+    try_problems(task, name)
+    try_demonstrations(task, name)
 
 
 @pytest.mark.parametrize("operations", ["+", "-", "+-"])
@@ -103,8 +119,20 @@ def test_a_number_of_thousands_of_digits_is_no_answer() -> None:
         ("2, 3", 3),
         ("1,2345", 2345),
         ("12,34", 34),
-        ("7-3", 3),
-        ("(4)-3", 3),
+        ("\u20137", -7),
+        ("_-5_", -5),
+        ("**-5**", -5),
+        ("5 **8**", 8),
+        ("**The answer is 8**", 8),
+        ("(3+5=8)", 8),
+        ("3-5 is -2", -2),
+        ("17 \u00d7 23 = 391", 391),
+        ("7/10, or 0.7", Fraction("0.7")),
+        ("3 or -4", -4),
+        ("\\boxed{391}", 391),
+        ("1. 5\n- 7", 7),
+        ("8 km", 8),
+        ("8\u4e2a", 8),
         ("UTF-8", 8),
         ("...5", 5),
         ("$1,000.00 in all", 1000),
@@ -113,6 +141,32 @@ def test_a_number_of_thousands_of_digits_is_no_answer() -> None:
 )
 def test_numbers_are_read_as_people_write_them(said: str, number: Fraction | int) -> None:
     assert last_number(said) == number
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *("1/8", "8/2", "8 / 2", "1\u20448", "8/", "\\frac{1}{8}", "7\u00bd"),
+        *("10^2", "10**2", "5\u00b2", "1e3", "1e-3", "2E3", "8%", "1.2.3"),
+        *("0+5", "0+5=", "3 + 5", "3-5", "3 -5", "3 \u2013 5", "(4)-3", "3+(5)", "-(5)", "3--5"),
+        *("17*23?", "17x23", "17 \u00d7 23", "17 \\times 23", "calc(17*23", "8=3+5"),
+        *("8+", "8-", "+2="),
+    ],
+)
+def test_a_part_of_a_fraction_a_power_or_a_sum_is_no_answer(said: str) -> None:
+    assert last_number(said) is None
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_saying_the_problem_again_earns_nothing(name: str) -> None:
+    task = make_task(name, {})
+    for seed in range(300):
+        problem = dialogue(task, seed, held_out=True)
+        opening = problem.opening
+        for said in (opening, opening.rstrip("=?"), " ".join(opening.rstrip("=?"))):
+            problem = dialogue(task, seed, held_out=True)
+            problem.reply(said)
+            assert problem.reward == 0
 
 
 @given(st.integers(-(10**30), 10**30), st.sampled_from(["", ",", "\u00a0", "\u202f"]))
@@ -176,6 +230,17 @@ def test_a_call_is_answered_and_what_is_no_call_is_the_answer() -> None:
     assert (problem.reward, problem.calls) == (1.0, 1)
 
 
+def test_calls_are_counted_and_those_of_no_known_tool_fail() -> None:
+    problem = Calculation("17*23", calls=3)
+    calls = ['{"name": "search", "arguments": {"expression": "17*23"}}', "{"]
+
+    assert [problem.reply(tagged(call)) for call in calls] == ["=error;", "=error;"]
+    assert problem.reply("calculator(1,000*3)") == "=3000;"
+    assert problem.reply("calc(17*23)") is None
+    assert facts_of(problem) == {"calls": 3, "failed_calls": 2}
+    assert facts_of(dialogue(Arithmetic(), 1, held_out=False)) == {}
+
+
 def test_a_call_too_many_is_no_answer_even_where_it_holds_the_right_number() -> None:
     problem = Calculation("2*3", calls=1)
     problem.reply("calc(2*3)")
@@ -184,18 +249,42 @@ def test_a_call_too_many_is_no_answer_even_where_it_holds_the_right_number() -> 
     assert problem.reward == 0.0
 
 
+def tagged(call: str) -> str:
+    return f"<tool_call>{call}</tool_call>"
+
+
 @pytest.mark.parametrize(
     ("said", "expression"),
     [
         ("calc(2*(3+4))", "2*(3+4)"),
         ("I use calculator(2*3).", "2*3"),
-        ('<tool_call>{"name": "c", "arguments": {"expression": "1/3"}}</tool_call>', "1/3"),
-        ("<tool_call>{broken</tool_call>", ""),
-        ('<tool_call>{"arguments": {"expression": "2"}}', ""),
+        (tagged('{"name": "calc", "arguments": {"expression": "1/3"}}'), "1/3"),
+        (tagged('{"name": "calculator", "arguments": {"expression": 7}}'), "7"),
+        (tagged('{"name": "calc", "arguments": "{\\"expression\\": \\"2*3\\"}"}'), "2*3"),
+        (
+            tagged(
+                '{"type": "function", "function": {"name": "calc", "arguments": '
+                '"{\\"expression\\": \\"2*3\\"}"}}'
+            ),
+            "2*3",
+        ),
+        (tagged('{"name": "search", "arguments": {"expression": "2"}}'), ""),
+        (tagged('{"arguments": {"expression": "2"}}'), ""),
+        (tagged('{"name": ["calc"], "arguments": {"expression": "2"}}'), ""),
+        (tagged('{"name": "calc", "arguments": "2*3"}'), ""),
+        (tagged('["calc"]'), ""),
+        (tagged('{"function": "calc"}'), ""),
+        (tagged("{broken"), ""),
+        ('<tool_call>{"name": "calc", "arguments": {"expression": "2"}}', ""),
+        ('calculator("2*3")', "2*3"),
+        ("calc( '2*(3+4)' )", "2*(3+4)"),
+        ('calculator(expression="2*3")', "2*3"),
+        ("calc(\u201c2*3\u201d)", "2*3"),
+        ('calc("2*3)', '"2*3'),
         ("calc(2*3) and then (4)", "2*3"),
         ("calc((1+2)*(3+4)) or calc(5)", "(1+2)*(3+4)"),
-        ('calc(1) <tool_call>{"arguments": {"expression": "2"}}</tool_call>', "1"),
-        ('<tool_call>{"arguments": {"expression": "2"}}</tool_call> calc(1)', "2"),
+        ("calc(1) " + tagged('{"name": "calc", "arguments": {"expression": "2"}}'), "1"),
+        (tagged('{"name": "calc", "arguments": {"expression": "2"}}') + " calc(1)", "2"),
         ("calc(2*(3+4)", ""),
         ("42", None),
     ],
@@ -215,6 +304,10 @@ def test_calls_are_understood_in_each_of_their_forms(said: str, expression: str 
         ("-1/3", "-0.333333"),
         ("0.1+0.2", "0.3"),
         ("2/3/4", "0.166667"),
+        ("1,000*3", "3000"),
+        ("1,234,567.5-1", "1234566.5"),
+        ("1\u202f000/(1,000)", "1"),
+        ("7\u20133", "4"),
         ("2\u00d73\u00b74 \u00f7 6 \u2212 1", "3"),
     ],
 )
@@ -227,6 +320,8 @@ def test_the_calculator_works_out_sums_and_products(expression: str, value: str)
     [
         ("", "a number is missing"),
         ("2+", "a number is missing"),
+        ("1,5", "unexpected"),
+        ("1,0000", "unexpected"),
         ("1/0", "division by zero"),
         ("(1", "not closed"),
         ("1)", "unexpected"),

@@ -11,12 +11,19 @@ import pytest
 
 from src.experiments.cli.app import main
 from src.experiments.domain.errors import TrainingError
-from src.experiments.tasks import dialogue, make_task
+from src.experiments.tasks import dialogue, facts_of, make_task
 
 RIDDLES = """
+import os
+
+
 class Riddle:
     opening = "2?"
     reward = 0.0
+    text = "two"
+
+    def __str__(self):
+        return self.text
 
     def reply(self, said):
         self.reward = {reward}
@@ -33,8 +40,10 @@ class Riddles:
         {constructor}
 
     def begin(self, rng, *, held_out):
+        riddle = Riddle()
+        riddle.text = "late" * held_out + str(rng.random())
         {begin}
-        return Riddle()
+        return riddle
 
     def demonstrate(self, rng):
         return {demonstration}
@@ -113,8 +122,18 @@ def test_a_task_of_a_dotted_module_is_allowed_by_name(
         ({"begin": "Riddle.opening = ''"}, "opening must be a text that is not empty"),
         ({"begin": "Riddle.reward = float('nan')"}, "reward must be a finite number, not nan"),
         ({"begin": "Riddle.reward = '1'"}, "reward must be a finite number, not '1'"),
+        ({"begin": "riddle.facts = lambda: {'hints': 1 / 0}"}, "facts raised ZeroDivisionError"),
+        ({"begin": "riddle.facts = lambda: 3"}, "facts must be finite numbers by name, not 3"),
+        ({"begin": "riddle.facts = lambda: {'a b': 3}"}, "facts must be finite numbers by name"),
+        ({"begin": "riddle.facts = lambda: {'a': '3'}"}, "facts must be finite numbers by name"),
         ({"demonstration": "['2?', '3']"}, "alphabet lacks characters of its texts: ['3']"),
         ({"begin": "Riddle.opening = '5?'"}, "alphabet lacks characters of its texts: ['5']"),
+        ({"reply": "'7'"}, "alphabet lacks characters of its texts: ['7']"),
+        ({"reply": "'7' * (said != '1')"}, "alphabet lacks characters of its texts: ['7']"),
+        ({"begin": "riddle.text = str((held_out, os.urandom(9)))"}, "another problem when a seed"),
+        ({"begin": "riddle.opening = '01'[os.urandom(1)[0] % 2]"}, "another problem when a seed"),
+        ({"begin": "riddle.text = str(rng.random())"}, "begin draws the same problem for training"),
+        ({"begin": "riddle.text = '2'"}, "begin draws the same problem for training"),
         ({"demonstration": "['2?']"}, "demonstrate must return a list of texts"),
         ({"demonstration": "'2?'"}, "demonstrate must return a list of texts"),
         ({"demonstration": "1 / 0"}, "demonstrate raised ZeroDivisionError"),
@@ -158,6 +177,13 @@ def test_a_module_that_cannot_be_imported_is_refused(
     assert "no riddles today; install or correct the module" in " ".join(
         capsys.readouterr().err.replace("\n  remedy: ", "; ").split()
     )
+
+
+def test_what_a_task_tells_of_its_dialogues_is_passed_on(package: Path) -> None:
+    write(package, begin="riddle.facts = lambda: {'hints': True, 'waits': 0.5}")
+    problem = dialogue(make_task(NAME, {}, (MODULE,)), 1, held_out=False)
+
+    assert facts_of(problem) == {"hints": 1.0, "waits": 0.5}
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from ..domain.verdicts import (
 )
 from .curve_evidence import CurveEvidence, compared, curve_evidence
 from .curves import RunCurve, Source
+from .dialogues import RunExamples
 from .early_abort import AbortLook
 from .evidence import failed_for_its_own_sake, with_failure_worth, worth
 from .looks import LookPlan
@@ -57,6 +58,8 @@ class ReportContent:
     """Of each run that has one, thinned."""
     resources: Mapping[RunKey, Sequence[ResourceSample]] = field(default_factory=dict)
     """Of the runs whose memory is drawn, thinned."""
+    dialogues: Sequence[RunExamples] = ()
+    """What language models said, by arm."""
     remedies: Mapping[RunKey, str] = field(default_factory=dict)
     """What to do about a failed run, where more is known than its error says."""
     provenance: Mapping[str, Any] = field(default_factory=dict)

@@ -18,7 +18,7 @@ from ..domain.verdicts import (
     Comparison,
     Verdict,
 )
-from . import looks_table
+from . import dialogues, looks_table
 from .charts import Chart, Group
 from .content import ReportContent
 from .curve_words import band_sentence, crossover_sentence, lost_sentence
@@ -140,6 +140,7 @@ def _words(content: ReportContent, paths: ExperimentPaths) -> dict[str, Any]:
             purpose: redact(command, content.secrets)
             for purpose, command in (content.commands or usual_commands(content, paths)).items()
         },
+        "dialogues": dialogues.as_shown(content.dialogues, content.secrets),
         "provenance": redact_data(_provenance(content), content.secrets),
         "origin": redact_data(origin(content.provenance), content.secrets),
         "command": redact(content.command or "", content.secrets),

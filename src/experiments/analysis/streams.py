@@ -9,6 +9,7 @@ import numpy as np
 
 from ..domain.records import ResourceSample, RunKey
 from .curves import MAX_LINES, MAX_POINTS, RunCurve, Source, evenly, run_curves
+from .dialogues import ExampleCollector
 
 Record = Mapping[str, Any]
 
@@ -32,10 +33,11 @@ class StreamFacts:
         """Of the runs whose memory is drawn."""
         self.remedies: dict[RunKey, str] = {}
         """What the last failure of a run said would help."""
+        self.dialogues = ExampleCollector()
 
     def add(self, run: RunKey, journal: Iterable[Record], events: Iterable[Record]) -> None:
         """Take in one run's journal and events, each gone through once."""
-        for source, curve in run_curves(run, journal).items():
+        for source, curve in run_curves(run, self.dialogues.watched(run, journal)).items():
             if len(curve.steps):
                 self.curves[source].append(curve)
         samples = _Samples() if run in self._drawn else None

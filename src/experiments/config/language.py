@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..domain.errors import Problem, RefusedError, TrainingError
-from ..tasks import make_task, try_demonstrations
+from ..tasks import TASKS, make_task, try_demonstrations, try_problems
 from .generations import generation_problems
 from .model_folder import ModelFolderError, check_model_folder
 from .models import Configuration
@@ -89,6 +89,8 @@ def _task_problems(
         return
     try:
         task = make_task(name, configuration.environment_kwargs, modules)
+        if name not in TASKS:
+            try_problems(task, name)
         if model_name == TINY:
             try_demonstrations(task, name)
     except RefusedError as error:

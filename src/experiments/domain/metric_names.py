@@ -56,4 +56,8 @@ DDP = {
     fact: f"ddp/{fact}"
     for fact in ("num_processes", "process_index", "local_process_index", "sync_gradients")
 }
+TASK_FACT = "task/{}"
+"""Mean over the dialogues of the newest batch of a fact that their task tells of them."""
+FAILED_CALLS_SHARE = TASK_FACT.format("failed_calls_share")
+"""Of the calls of tools in the newest batch, the share that was answered by an error."""
 EXAMPLE_COMPLETION = "examples/completion"

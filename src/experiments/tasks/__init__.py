@@ -4,18 +4,22 @@ Plain Python: nothing here knows of models or tokens, so that checking an experi
 learning library.
 """
 
-from .guarded import try_demonstrations
 from .registry import TASKS, find_task, make_task
-from .task import Dialogue, Task, dialogue, generator, problem_of
+from .task import CALLS, FAILED_CALLS, Dialogue, Task, dialogue, facts_of, generator, problem_of
+from .trying import try_demonstrations, try_problems
 
 __all__ = [
+    "CALLS",
+    "FAILED_CALLS",
     "TASKS",
     "Dialogue",
     "Task",
     "dialogue",
+    "facts_of",
     "find_task",
     "generator",
     "make_task",
     "problem_of",
     "try_demonstrations",
+    "try_problems",
 ]

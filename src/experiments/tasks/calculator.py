@@ -8,16 +8,20 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from .numbers import GROUPS
+
 LONGEST = 200
 """Characters of an expression; what it comes to has no more digits than that."""
 DEEPEST = 20
 """Brackets and signs inside each other."""
 DECIMALS = 6
 SIGNS = str.maketrans(
-    "\N{MULTIPLICATION SIGN}\N{MIDDLE DOT}\N{DIVISION SIGN}\N{MINUS SIGN}", "**/-"
+    "\N{MULTIPLICATION SIGN}\N{MIDDLE DOT}\N{DIVISION SIGN}\N{MINUS SIGN}\N{EN DASH}", "**/--"
 )
 """Signs of typography, and what they stand for."""
-_TOKEN = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?|[-+*/()])")
+_GROUPED = rf"[0-9]{{1,3}}(?P<group>[{GROUPS}])[0-9]{{3}}(?:(?P=group)[0-9]{{3}})*(?![0-9])"
+_TOKEN = re.compile(rf"\s*((?:{_GROUPED}|[0-9]+)(?:\.[0-9]+)?|[-+*/()])")
+_SEPARATORS = str.maketrans("", "", GROUPS)
 
 
 class CalculationError(ValueError):
@@ -26,6 +30,8 @@ class CalculationError(ValueError):
 
 def calculate(expression: str) -> Fraction:
     """What an expression of numbers, ``+ - * / × · ÷ −`` and brackets comes to.
+
+    Thousands may be separated, as in ``1,000``.
 
     Raises:
         CalculationError: for everything else.
@@ -55,7 +61,7 @@ def _tokens(expression: str) -> list[str]:
         found = _TOKEN.match(text, position)
         if found is None:
             raise CalculationError(f"unexpected {text[position:].strip()[:1]!a}")
-        tokens.append(found[1])
+        tokens.append(found[1].translate(_SEPARATORS))
         position = found.end()
     return tokens
 

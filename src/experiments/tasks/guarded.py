@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from numbers import Real
 from typing import Any, TypeVar
 
 from ..domain.errors import TrainingError, described
-from .task import Dialogue, Task, generator, problem_of
+from .task import facts_of, generator, problem_of
 
-TRIED_DEMONSTRATIONS = 50
 LONGEST_REASON = 200
+_FACT = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
+"""The name of a fact, which becomes part of a metric's."""
 
 Value = TypeVar("Value")
 
@@ -59,6 +62,13 @@ class GuardedDialogue:
             raise wrong(self._name, f"reward must be a finite number, not {found!r:.80}")
         return number
 
+    def facts(self) -> Mapping[str, float]:
+        """What it tells of itself besides; nothing where it has no `facts`."""
+        found = call(self._name, "facts", lambda: facts_of(self._inner))
+        if not isinstance(found, Mapping) or not all(_is_fact(*each) for each in found.items()):
+            raise wrong(self._name, f"facts must be finite numbers by name, not {found!r:.80}")
+        return {name: float(value) for name, value in found.items()}
+
 
 @dataclass(frozen=True)
 class GuardedTask:
@@ -70,7 +80,7 @@ class GuardedTask:
     instructions: str
     alphabet: str
 
-    def begin(self, rng: random.Random, *, held_out: bool) -> Dialogue:
+    def begin(self, rng: random.Random, *, held_out: bool) -> GuardedDialogue:
         """Draw a problem."""
         problem = call(self.name, "begin", lambda: self.inner.begin(rng, held_out=held_out))
         return GuardedDialogue(problem, self.name)
@@ -106,23 +116,8 @@ def guarded(task: Any, name: str) -> GuardedTask:
     made = GuardedTask(task, name, turns, instructions, alphabet)
     for held_out in (False, True):
         problem = made.begin(generator(0), held_out=held_out)
-        _ = problem.opening, problem.reward, str(problem)
+        _ = problem.opening, problem.reward, str(problem), problem.facts()
     return made
-
-
-def try_demonstrations(task: Task, name: str) -> None:
-    """Make sure that a tiny model could be made for a task.
-
-    Raises:
-        TrainingError: saying by its name what it lacks, or does wrong.
-    """
-    if not task.alphabet:
-        raise wrong(name, "alphabet is missing or empty, and the tiny model is made of it")
-    rng = generator(0)
-    for number in range(TRIED_DEMONSTRATIONS):
-        task.demonstrate(rng)
-        opening = task.begin(rng, held_out=bool(number % 2)).opening
-        check_characters(opening, task.alphabet, name)
 
 
 def check_characters(text: str, alphabet: str, name: str) -> None:
@@ -163,3 +158,8 @@ def shortened(error: BaseException) -> str:
 
 def _number(value: Any) -> float | None:
     return None if isinstance(value, str | bytes) or value is None else float(value)
+
+
+def _is_fact(name: Any, value: Any) -> bool:
+    is_named = isinstance(name, str) and _FACT.fullmatch(name) is not None
+    return is_named and isinstance(value, Real) and math.isfinite(value)

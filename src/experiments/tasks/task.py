@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol, TypeVar
 
 HELD_OUT_SHARE = 5
 """One problem in so many is kept for evaluation."""
 COMMUTE = "+*"
 """Operations whose operands may change places."""
+CALLS, FAILED_CALLS = "calls", "failed_calls"
+"""Names of facts about dialogues that tools are called in."""
 MOST_DRAWS = 10_000
 """A task whose problems are all on one side is refused instead of drawn from for ever."""
 
@@ -30,6 +32,8 @@ class Dialogue(Protocol):
     @property
     def reward(self) -> float:
         """What the dialogue was worth so far, 0 to 1."""
+
+    # may have facts() -> Mapping[str, float], too: what `facts_of` tells
 
 
 class Task(Protocol):
@@ -85,6 +89,12 @@ def problem_of(dialogue: Dialogue) -> str:
     opening.
     """
     return dialogue.opening if type(dialogue).__str__ is object.__str__ else str(dialogue)
+
+
+def facts_of(dialogue: Dialogue) -> Mapping[str, float]:
+    """What a dialogue tells of itself besides its reward, by name: metrics are made of it."""
+    facts: Callable[[], Mapping[str, float]] | None = getattr(dialogue, "facts", None)
+    return {} if facts is None else facts()
 
 
 def drawn(

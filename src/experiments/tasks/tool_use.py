@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import random
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from .calculator import CalculationError, calculate, written
 from .numbers import last_number
-from .task import commuted, drawn
+from .task import CALLS, FAILED_CALLS, commuted, drawn
 
 CALLING, MISCALLING = 0.4, 0.2
 """How often a pupil calls the calculator with what was asked, or with a wrong digit; else it
@@ -23,15 +24,22 @@ LONGEST_CALL = 10_000
 """Characters between the tags of a call; a longer one cannot be understood."""
 _CALL = re.compile(r"calc(?:ulator)?\(|<tool_call>")
 _TAG_END = "</tool_call>"
+_KEYWORD = re.compile(r"^\s*expression\s*=")
+NAMES = ("calculator", "calc")
+"""Of the tool; a call of another one is answered by an error."""
+QUOTES = ('""', "''", "``", "\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}")
+"""Pairs that may stand around an expression."""
+ERROR = "=error;"
+"""What the model hears of a call that cannot be carried out."""
 NOT_UNDERSTOOD = ""
-"""The expression of a call that is none, or that does not end."""
+"""The expression of a call that is none, that does not end, or that is of another tool."""
 
 
 def called_with(said: str) -> str | None:
-    """The expression that a turn gives to the calculator; None where it does not call it.
+    """The expression that a turn gives to the calculator; None where it calls nothing.
 
-    ``calc(2*3)``, ``calculator(2*3)``, or the tags and JSON that chat models are trained on. Of
-    several calls the first counts.
+    ``calc(2*3)``, ``calculator("2*3")``, or the tags and JSON that chat models are trained on. Of
+    several calls the first counts; one of a tool that there is not has no expression.
     """
     call = _CALL.search(said)
     if call is None:
@@ -41,12 +49,12 @@ def called_with(said: str) -> str | None:
 
 
 def _bracketed(text: str) -> str:
-    """What stands before the bracket that closes the call's own."""
+    """What stands before the bracket that closes the call's own, without a keyword and quotes."""
     depth = 1
     for place, letter in enumerate(text):
         depth += (letter == "(") - (letter == ")")
         if depth == 0:
-            return text[:place]
+            return _unquoted(_KEYWORD.sub("", text[:place]))
     return NOT_UNDERSTOOD
 
 
@@ -56,9 +64,22 @@ def _tagged(text: str) -> str:
     if not end or len(inner) > LONGEST_CALL:
         return NOT_UNDERSTOOD
     try:
-        return str(json.loads(inner)["arguments"]["expression"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+        call = json.loads(inner)
+        call = call.get("function", call)
+        arguments = call["arguments"]
+        if isinstance(arguments, str):
+            arguments = json.loads(arguments)
+        expression = arguments["expression"]
+        return _unquoted(str(expression)) if call["name"] in NAMES else NOT_UNDERSTOOD
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return NOT_UNDERSTOOD
+
+
+def _unquoted(expression: str) -> str:
+    """An expression without the quotes around it."""
+    inner = expression.strip()
+    is_quoted = len(inner) > 1 and inner[0] + inner[-1] in QUOTES
+    return inner[1:-1] if is_quoted else expression
 
 
 def calculator_says(expression: str) -> str:
@@ -66,7 +87,7 @@ def calculator_says(expression: str) -> str:
     try:
         return f"={written(calculate(expression))};"
     except CalculationError:
-        return "=error;"
+        return ERROR
 
 
 class Calculation:
@@ -76,7 +97,9 @@ class Calculation:
         self._expression = expression
         self._calls_left = calls
         self.calls = 0
-        """Calls so far."""
+        """Calls so far that were answered."""
+        self.failed_calls = 0
+        """Those of them that were answered by an error."""
         self.reward = 0.0
 
     def __str__(self) -> str:
@@ -92,11 +115,20 @@ class Calculation:
         expression = called_with(said)
         if expression is not None and self._calls_left:
             self._calls_left -= 1
-            self.calls += 1
-            return calculator_says(expression)
+            return self._answered(expression)
         answer = None if expression is not None else last_number(said)
         self.reward = float(answer == calculate(self._expression))
         return None
+
+    def _answered(self, expression: str) -> str:
+        heard = calculator_says(expression)
+        self.calls += 1
+        self.failed_calls += heard == ERROR
+        return heard
+
+    def facts(self) -> Mapping[str, float]:
+        """The calls, and those that failed."""
+        return {CALLS: self.calls, FAILED_CALLS: self.failed_calls}
 
 
 @dataclass(frozen=True)

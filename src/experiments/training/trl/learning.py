@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate.utils import gather_object
 from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 from trl.models import unwrap_model_for_generation
 
 from ...domain.errors import LOSS, NonFiniteError
-from ...tasks import Task, dialogue
+from ...tasks import Task, dialogue, facts_of
 from ..heartbeat import Tally
 from .dialogues import Rollout, lead
 from .divergence import divergence_in_loss
@@ -60,6 +61,8 @@ class Learning(GRPOTrainer):  # type: ignore[misc]
         self._tally = tally
         self._asked: list[int] = []
         self._rewards: np.ndarray = np.zeros(0)
+        self._facts: list[Mapping[str, float]] = []
+        """Of the dialogues that this process led last."""
         self._log_probabilities = torch.zeros(0)
         self._kl_in_loss = 0.0
         """Of the minibatches since the last optimiser step, of all processes together."""
@@ -92,7 +95,8 @@ class Learning(GRPOTrainer):  # type: ignore[misc]
         self._asked = [row[PROBLEM] for row in inputs]
         output: dict[str, Any] = super()._generate_and_score_completions(inputs)
         advantages = np.array(list(self._logs["advantages"])[-len(self._rewards) :])
-        self._recorder.note_batch(Batch(self._rewards, advantages, self.num_generations))
+        facts = gather_object(self._facts)  # of all processes, as the rewards are
+        self._recorder.note_batch(Batch(self._rewards, advantages, self.num_generations, facts))
         return output
 
     def _lead(self, prompts: list[str], _: Any) -> dict[str, Any]:
@@ -111,6 +115,7 @@ class Learning(GRPOTrainer):  # type: ignore[misc]
                 budget=self.args.max_completion_length,
             )
         del prompts  # they are in the dialogues
+        self._facts = [facts_of(each.dialogue) for each in rollouts]
         return _as_told(rollouts)
 
     def _calculate_rewards(self, *args: Any, **kwargs: Any) -> torch.Tensor:

@@ -12,6 +12,7 @@ import torch
 
 from ...domain import metric_names as names
 from ...domain.units import GIB
+from ...tasks import CALLS, FAILED_CALLS
 from ..backend import Metrics
 
 PREFIX = "trl/"
@@ -30,6 +31,8 @@ class Batch:
     """Shape (completions,)."""
     group: int
     """Completions of one prompt, which stand side by side."""
+    facts: Sequence[Mapping[str, float]] = ()
+    """What the task tells of each dialogue, by name; the names may differ."""
 
 
 @dataclass
@@ -178,6 +181,7 @@ class MetricsRecorder:
             names.ADVANTAGES["mean"]: float(advantages.mean()),
             names.ADVANTAGES["std"]: float(advantages.std()),
             **_batch_returns(self._batch),
+            **_task_facts(self._batch.facts),
         }
         if self._is_dr_grpo:
             metrics[names.DR_GRPO_ADVANTAGES["variance"]] = float(advantages.var())
@@ -235,6 +239,18 @@ def _batch_returns(batch: Batch) -> Metrics:
         names.BATCH_RETURNS["group_std_mean"]: float(groups.std(axis=1).mean()),
         names.BATCH_RETURNS["groups_alike"]: float((np.ptp(groups, axis=1) == 0).mean()),
     }
+
+
+def _task_facts(facts: Sequence[Mapping[str, float]]) -> Metrics:
+    told: dict[str, list[float]] = {}
+    for each in facts:
+        for name, value in each.items():
+            told.setdefault(name, []).append(value)
+    metrics: Metrics = {names.TASK_FACT.format(name): float(np.mean(told[name])) for name in told}
+    calls = sum(told.get(CALLS, ()))
+    if calls and FAILED_CALLS in told:
+        metrics[names.FAILED_CALLS_SHARE] = sum(told[FAILED_CALLS]) / calls
+    return metrics
 
 
 def _memory() -> Metrics:
