@@ -72,7 +72,7 @@ def _goes_on(rollout: Rollout, tokens: list[int], speech: Speech, budget: int) -
     """Take a turn of the model, and the reply to it where there is one and room for it."""
     tokens = tokens[: budget - len(rollout.completion)]
     rollout.add(tokens, is_said=True)
-    if tokens[-1:] != [speech.end]:
+    if not speech.is_whole(tokens):
         return False  # cut off: whatever it says so far, the model has not yet said it
     answer = rollout.dialogue.reply(speech.said(tokens))
     if answer is None:
