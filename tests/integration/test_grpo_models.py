@@ -102,6 +102,16 @@ def test_a_model_that_ends_turns_otherwise_than_its_tokenizer_is_heard(
         assert each.text.count("<end>") <= 1
 
 
+def test_a_model_that_cannot_look_at_prompt_and_completion_is_told(folder: Path) -> None:
+    change(folder / "config.json", max_position_embeddings=9)  # sums are of four tokens
+
+    told = refusal(str(folder))
+    assert isinstance(told, TrainingError)
+    assert "a prompt of 4 tokens and a completion of 6 do not fit" in str(told)
+    assert "can look at 9 tokens" in str(told)
+    assert "set max_completion_length to 5 at most (/hyperparameters/max_com" in str(told.remedy)
+
+
 def test_a_kind_of_model_that_nobody_knows_is_told(folder: Path) -> None:
     change(folder / "config.json", model_type="riddles")
 

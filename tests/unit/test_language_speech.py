@@ -205,6 +205,26 @@ def test_the_end_that_the_model_says_is_not_said_again(
     assert speech.end not in speech.reply("+4")
 
 
+@pytest.mark.parametrize(
+    ("opening", "remedy"), [("12+34=", "max_completion_length to 4 at"), ("1+" * 9, "shorter ope")]
+)
+def test_a_dialogue_that_the_model_cannot_look_at_is_refused_before_it_speaks(
+    tokenizer: Any, opening: str, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from src.experiments.tasks.tool_use import Calculation
+    from src.experiments.training.trl.dialogues import lead
+    from src.experiments.training.trl.speech import Speech
+
+    monkeypatch.setattr(tokenizer, "chat_template", None)
+    speech = Speech(tokenizer, "", positions=10)
+    speak = Scripted(tokenizer, "42", end=speech.end)
+    dialogue = Calculation(opening[:-1], 1)
+    with pytest.raises(TrainingError, match="can look at 10 tokens") as told:
+        lead([dialogue], speech, speak, turns=1, budget=5)
+    assert remedy in str(told.value.remedy)
+    assert speak.turns
+
+
 ENDING = 1
 """The number of <end>."""
 

@@ -51,8 +51,12 @@ def lead(
         turns: turns of the model in one dialogue, at most.
         budget: tokens of one completion, at most; a dialogue that reaches it ends there, and what
             the model was about to say is no answer.
+
+    Raises:
+        TrainingError: when the model cannot look at so many tokens.
     """
-    rollouts = [Rollout(each, speech.opening(each.opening)) for each in dialogues]
+    prompts = speech.prompts((each.opening for each in dialogues), budget)
+    rollouts = [Rollout(*each) for each in zip(dialogues, prompts, strict=True)]
     going = rollouts
     for turn in range(turns):
         if not going:

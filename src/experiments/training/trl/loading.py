@@ -10,7 +10,12 @@ from typing import Any
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
 from ...config.language import TINY, is_local, model_folder
-from ...config.model_folder import ModelFolderError, check_architecture, check_model_folder
+from ...config.model_folder import (
+    ModelFolderError,
+    check_architecture,
+    check_model_folder,
+    positions_of,
+)
 from ...domain.errors import TrainingError, described
 from ...tasks import Task
 from ..heartbeat import Tally
@@ -33,6 +38,8 @@ class Source:
     """As the experiment file has it."""
     endings: tuple[int, ...]
     """Tokens at which the model's own configuration ends a turn."""
+    positions: int | None
+    """Tokens that it can look at, where its configuration says so."""
 
 
 def source_of(model_name: str, task: Task, task_name: str, tally: Tally) -> Source:
@@ -59,7 +66,7 @@ def source_of(model_name: str, task: Task, task_name: str, tally: Tally) -> Sour
         endings = _endings(path)
     except Exception as error:  # the libraries raise anything, tokenizers a bare Exception
         raise _cannot_be_loaded(model_name, error) from error
-    return Source(path, tokenizer, model_name, endings)
+    return Source(path, tokenizer, model_name, endings, positions_of(config.to_dict()))
 
 
 def _endings(path: str) -> tuple[int, ...]:
@@ -109,6 +116,8 @@ def speech_of(source: Source, task: Task) -> Speech:
     Raises:
         TrainingError: when its chat template is of no use for the task's dialogues.
     """
-    speech = Speech(source.tokenizer, task.instructions, source.name, source.endings)
+    speech = Speech(
+        source.tokenizer, task.instructions, source.name, source.endings, source.positions
+    )
     speech.check(task.turns)
     return speech

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -32,6 +32,7 @@ class Speech:
             opening alone.
         model_name: of the model, for errors.
         endings: tokens that end a turn beside the tokenizer's own.
+        positions: tokens that the model can look at; None where nobody knows.
     """
 
     def __init__(
@@ -40,10 +41,12 @@ class Speech:
         instructions: str,
         model_name: str = "",
         endings: Collection[int] = (),
+        positions: int | None = None,
     ) -> None:
         self._tokenizer = tokenizer
         self._instructions = instructions
         self._model_name = model_name
+        self._positions = positions
         self._has_template = tokenizer.chat_template is not None
         self._has_system_role = self._has_template and self._tells_system()
         self.end: int = tokenizer.eos_token_id
@@ -72,6 +75,18 @@ class Speech:
             return self._tokens(text)
         return self._tokens(self._rendered(self._opened(text), answering=True))
 
+    def prompts(self, texts: Iterable[str], budget: int) -> list[list[int]]:
+        """Prompts that leave room for completions of `budget` tokens.
+
+        Raises:
+            TrainingError: when one does not.
+        """
+        found = [self.opening(text) for text in texts]
+        longest = max(map(len, found), default=0)
+        if self._positions is not None and longest + budget > self._positions:
+            raise self._no_room(longest, budget, self._positions)
+        return found
+
     def reply(self, text: str) -> list[int]:
         """What stands between the end of one turn of the model and the beginning of the next.
 
@@ -99,6 +114,20 @@ class Speech:
         """The text of a whole dialogue, with the marks between turns."""
         text: str = self._tokenizer.decode(tokens)
         return text
+
+    def _no_room(self, longest: int, budget: int, positions: int) -> TrainingError:
+        remedy = (
+            f"set max_completion_length to {positions - longest} at most "
+            "(/hyperparameters/max_completion_length)"
+            if longest < positions
+            else "take a task with shorter openings, or a model that can look at more tokens "
+            "(/hyperparameters/model_name)"
+        )
+        return TrainingError(
+            f"a prompt of {longest} tokens and a completion of {budget} do not fit "
+            f"{self._model_name or 'the model'}, which can look at {positions} tokens",
+            remedy=remedy,
+        )
 
     def _tells_system(self) -> bool:
         """Whether the template has a place for instructions; some refuse them, some drop them."""
