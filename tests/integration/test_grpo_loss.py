@@ -1,15 +1,16 @@
-"""The parts of Dr. GRPO's loss, against the same by hand from the tokens' probabilities."""
+"""The losses of both algorithms, against the same by hand from dialogues and probabilities."""
 
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from math import exp
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 import pytest
 
-from src.experiments.tasks.arithmetic import Question
 from src.experiments.training import Trainer
 from src.experiments.training.backend import create_backend
 from tests.integration.test_grpo import journal, run_config
@@ -17,99 +18,170 @@ from tests.language import needs_trl
 
 pytestmark = [pytest.mark.integration, needs_trl]
 
-BETA, BUDGET, MINIBATCHES = 0.1, 12, 2
+BETA, BUDGET, MINIBATCHES, TEMPERATURE = 0.3, 32, 2, 0.8
+CLIPPED_BELOW, CLIPPED_ABOVE = 0.8, 1.2
 
 
 @dataclass
 class Minibatch:
-    """The parts of a minibatch's loss, by hand, and how much of the room its tokens fill."""
+    """The parts of a minibatch's loss, by hand, and what its tokens are like."""
 
     policy: float
     kl: float
-    filled: float
+    told: int
+    """Tokens that the task said, and the model did not."""
+    farthest: float
+    """How far a ratio is from 1 at most."""
+    loss: float = 0.0
+    """TRL's."""
 
 
-def by_hand(learning: Any, inputs: dict[str, Any]) -> Minibatch:
-    """Liu et al. 2025: sums over tokens, divided by the room for them; ratios not yet clipped."""
+@dataclass
+class Calculator:
+    """The loss of both algorithms from the dialogues, and from nothing that TRL made of them.
+
+    DeepSeekMath (arXiv:2402.03300), equations 3 and 4; Liu et al. 2025 (arXiv:2503.20783).
+    """
+
+    algorithm: str
+    batch: list[Any] = field(default_factory=list)
+    """The rollouts of the newest batch; the completions of a prompt stand side by side."""
+
+    def minibatch(self, learning: Any, inputs: dict[str, Any]) -> Minibatch:
+        found = Minibatch(0.0, 0.0, told=0, farthest=0.0)
+        rows = len(inputs["completion_ids"])
+        for row in range(rows):
+            tokens, number = self._rollout_of(inputs, row)
+            weight = 1 / rows / MINIBATCHES
+            weight /= BUDGET if self.algorithm == "DR_GRPO" else tokens.length
+            self._add_row(found, learning, inputs, row, number, weight)
+        return found
+
+    def _rollout_of(self, inputs: dict[str, Any], row: int) -> tuple[Any, int]:
+        parts = [
+            inputs[f"{part}_ids"][row][inputs[f"{part}_mask"][row].bool()].tolist()
+            for part in ("prompt", "completion")
+        ]
+        is_same = (parts == [each.prompt, each.completion] for each in self.batch)
+        number = next(number for number, same in enumerate(is_same) if same)
+        return self.batch[number], number
+
+    def _advantage(self, number: int, group: int) -> float:
+        first = number - number % group
+        rewards = [each.dialogue.reward for each in self.batch[first : first + group]]
+        advantage: float = rewards[number - first] - mean(rewards)
+        return advantage if self.algorithm == "DR_GRPO" else advantage / (stdev(rewards) + 1e-4)
+
+    def _add_row(
+        self, found: Minibatch, learning: Any, inputs: Any, row: int, number: int, weight: float
+    ) -> None:
+        rollout = self.batch[number]
+        advantage = self._advantage(number, learning.num_generations)
+        now = log_probabilities(learning.model, rollout)
+        reference = log_probabilities(learning.ref_model, rollout)
+        old = inputs["old_per_token_logps"][row].tolist()
+        for place, is_said in enumerate(rollout.is_said):
+            if not is_said:
+                found.told += 1
+                continue
+            ratio = exp(now[place] - old[place])
+            clipped = min(max(ratio, CLIPPED_BELOW), CLIPPED_ABOVE)
+            difference = reference[place] - now[place]
+            found.policy -= weight * min(ratio * advantage, clipped * advantage)
+            found.kl += weight * BETA * (exp(difference) - difference - 1)
+            found.farthest = max(found.farthest, abs(ratio - 1))
+
+
+def log_probabilities(model: Any, rollout: Any) -> list[float]:
+    """Of each token of a completion, by a model that sees this one dialogue alone."""
     import torch
 
-    ids = torch.cat([inputs["prompt_ids"], inputs["completion_ids"]], dim=1)
-    known = torch.cat([inputs["prompt_mask"], inputs["completion_mask"]], dim=1)
-    positions = (known.cumsum(1) - 1).clamp(min=0)
     with torch.no_grad():
-        logits = learning.model(input_ids=ids, attention_mask=known, position_ids=positions).logits
-    policy = kl = tokens = 0.0
-    rows, width = inputs["completion_ids"].shape
-    start = inputs["prompt_ids"].shape[1]
-    for row in range(rows):
-        for column in range(width):
-            if not inputs["completion_mask"][row, column] * inputs["tool_mask"][row, column]:
-                continue
-            scores = torch.log_softmax(logits[row, start + column - 1].double(), 0)
-            now = float(scores[inputs["completion_ids"][row, column]])
-            old = now
-            if inputs.get("old_per_token_logps") is not None:
-                old = float(inputs["old_per_token_logps"][row, column])
-            reference = float(inputs["ref_per_token_logps"][row, column])
-            ratio = torch.tensor(now - old).exp().item()
-            advantage = float(inputs["advantages"][row])
-            clipped = min(max(ratio, 0.8), 1.2)
-            policy -= min(ratio * advantage, clipped * advantage)
-            kl += BETA * (torch.tensor(reference - now).exp().item() - (reference - now) - 1)
-            tokens += 1
-    room = rows * BUDGET
-    return Minibatch(policy / room / MINIBATCHES, kl / room / MINIBATCHES, tokens / room)
+        logits = model(input_ids=torch.tensor([rollout.context])).logits[0].double()
+    scores = torch.log_softmax(logits / TEMPERATURE, dim=1)
+    start = len(rollout.prompt) - 1
+    return [float(scores[start + place, token]) for place, token in enumerate(rollout.completion)]
+
+
+def watch(calculator: Calculator, monkeypatch: pytest.MonkeyPatch) -> list[Minibatch]:
+    """What each minibatch's loss is by hand, and by TRL."""
+    from src.experiments.training.trl import learning as module
+
+    seen: list[Minibatch] = []
+    compute, tell = module.Learning._compute_loss, module._as_told
+
+    def told(rollouts: Any) -> Any:
+        calculator.batch = list(rollouts)
+        return tell(rollouts)
+
+    def watched(self: Any, model: Any, inputs: Any) -> Any:
+        seen.append(calculator.minibatch(self, inputs))
+        loss = compute(self, model, inputs)
+        seen[-1].loss = float(loss.detach())
+        return loss
+
+    monkeypatch.setattr(module, "_as_told", told)
+    monkeypatch.setattr(module.Learning, "_compute_loss", watched)
+    return seen
+
+
+class Every:
+    """Takes down the metrics at each boundary."""
+
+    next_step = 0
+
+    def __init__(self) -> None:
+        self.rows: list[Any] = []
+
+    def observe(self, step: int, collect: Any) -> None:
+        self.rows.append(collect())
 
 
 @pytest.mark.slow
-def test_the_parts_of_the_loss_are_those_of_the_tokens(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("algorithm", ["GRPO", "DR_GRPO"])
+def test_the_loss_is_the_published_one_of_what_the_model_said(
+    algorithm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from src.experiments.training.trl.learning import Learning
-
-    seen: list[Minibatch] = []
-    rows: list[dict[str, float]] = []
-    compute = Learning._compute_loss
-
-    def watched(self: Any, model: Any, inputs: Any) -> Any:
-        seen.append(by_hand(self, inputs))
-        return compute(self, model, inputs)
-
-    def pay(self: Question, said: str) -> None:
-        self.reward = len(said) / BUDGET  # so that there is something to learn
-
-    class Every:
-        next_step = 0
-
-        def observe(self, step: int, collect: Any) -> None:
-            rows.append(collect())
-
-    monkeypatch.setattr(Learning, "_compute_loss", watched)
-    monkeypatch.setattr(Question, "reply", pay)
     config = run_config(
         tmp_path,
-        "DR_GRPO",
+        algorithm,
+        model_name="tiny",  # it calls the calculator, which answers in the middle of a completion
         beta=BETA,
-        learning_rate=0.02,
+        temperature=TEMPERATURE,
+        learning_rate=3e-3,
         max_completion_length=BUDGET,
-        num_iterations=1,
-        per_device_train_batch_size=4,
+        num_iterations=2,
+        num_generations=8,
+        per_device_train_batch_size=16,
         gradient_accumulation_steps=MINIBATCHES,
         steps_per_generation=MINIBATCHES,
     )
+    config = replace(config, environment="multiturn_calculator", environment_kwargs={})
+    seen = watch(Calculator(algorithm), monkeypatch)
+    every = Every()
     with closing(create_backend("trl", config)) as backend:
         backend.build()
-        rows.append(backend.train(Every()).last)
+        last = backend.train(every).last
 
-    told = [each for each in rows if "training_step/loss" in each]
-    assert len(seen) == MINIBATCHES * len(told) == 16
-    assert any(each.filled < 0.9 for each in seen)
-    assert told[-1]["training_step/dr_component_kl"] > 1e-4
-    for number, row in enumerate(told):
-        of_step = seen[MINIBATCHES * number :][:MINIBATCHES]
+    assert len(seen) == MINIBATCHES * config.total_timesteps
+    assert sum(each.told for each in seen) > 100
+    assert max(each.farthest for each in seen) > CLIPPED_ABOVE - 1
+    assert max(each.kl for each in seen) > 1e-3
+    for each in seen:
+        assert each.loss == pytest.approx(each.policy + each.kl, rel=1e-3, abs=1e-5)
+    if algorithm == "DR_GRPO":
+        told = [each for each in [*every.rows, last] if "training_step/loss" in each]
+        check_parts(told, seen)
+
+
+def check_parts(rows: list[dict[str, float]], seen: list[Minibatch]) -> None:
+    """Rows are written where a batch has been learned from: in every second step."""
+    assert 2 * MINIBATCHES * len(rows) == len(seen)
+    for number, row in enumerate(rows):
+        of_step = seen[2 * MINIBATCHES * number + MINIBATCHES :][:MINIBATCHES]
         policy, kl = sum(each.policy for each in of_step), sum(each.kl for each in of_step)
-        assert row["training_step/dr_component_kl"] == pytest.approx(kl, rel=1e-3, abs=1e-7)
-        assert row["training_step/dr_component_policy"] == pytest.approx(policy, rel=1e-3, abs=1e-6)
+        assert row["training_step/dr_component_kl"] == pytest.approx(kl, rel=1e-3, abs=1e-6)
+        assert row["training_step/dr_component_policy"] == pytest.approx(policy, rel=1e-3, abs=1e-5)
 
 
 @pytest.mark.slow
@@ -117,7 +189,7 @@ def test_of_two_processes_the_divergence_is_that_of_both(tmp_path: Path) -> None
     config = run_config(
         tmp_path,
         "DR_GRPO",
-        beta=BETA,
+        beta=0.1,
         learning_rate=0.02,
         num_iterations=1,
         per_device_train_batch_size=4,

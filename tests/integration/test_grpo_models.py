@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -14,7 +15,10 @@ from src.experiments.cli.app import main
 from src.experiments.domain.errors import ExperimentsError, StorageError, TrainingError, UsageError
 from src.experiments.domain.records import TrainerConfig
 from src.experiments.training.backend import create_backend
-from tests.language import QUICK, needs_trl, newborn
+from tests.language import EASY, QUICK, needs_trl, newborn
+
+if TYPE_CHECKING:
+    from src.experiments.training.trl.backend import LanguageModels
 
 pytestmark = [pytest.mark.integration, needs_trl]
 
@@ -72,6 +76,40 @@ def test_an_end_of_turn_that_the_model_does_not_know_is_told(folder: Path) -> No
 
     told = str(refusal(str(folder)))
     assert "eos_token of its tokenizer is number 18, and the model knows 18 tokens" in told
+
+
+@pytest.mark.parametrize("where", ["generation_config.json", "config.json"])
+def test_a_model_that_ends_turns_otherwise_than_its_tokenizer_is_heard(
+    folder: Path, where: str
+) -> None:
+    change(folder / "tokenizer_config.json", eos_token="<pad>")  # as of Gemma and Phi-3
+    change(folder / "generation_config.json", eos_token_id=[1, 0])
+    if where == "config.json":
+        (folder / "generation_config.json").unlink()
+        change(folder / "config.json", eos_token_id=[1, 0])
+    settings = {**QUICK, "model_name": str(folder), "max_completion_length": 30}
+    config = TrainerConfig("GRPO", "arithmetic", 2, seed=1, hyperparameters=settings, device="cpu")
+    config = replace(config, environment_kwargs=EASY)
+    with closing(create_backend("trl", config)) as backend:
+        backend.build()
+        episodes = backend.evaluate(range(40), deterministic=False)
+        stops = cast("LanguageModels", backend).learning.eos_token_ids
+
+    assert set(stops) == {0, 1}
+    assert sum(each.reward_sum for each in episodes) > 0
+    for each in episodes[:3]:
+        assert each.text is not None
+        assert each.text.count("<end>") <= 1
+
+
+def test_a_model_that_cannot_look_at_prompt_and_completion_is_told(folder: Path) -> None:
+    change(folder / "config.json", max_position_embeddings=9)  # sums are of four tokens
+
+    told = refusal(str(folder))
+    assert isinstance(told, TrainingError)
+    assert "a prompt of 4 tokens and a completion of 6 do not fit" in str(told)
+    assert "can look at 9 tokens" in str(told)
+    assert "set max_completion_length to 5 at most (/hyperparameters/max_com" in str(told.remedy)
 
 
 def test_a_kind_of_model_that_nobody_knows_is_told(folder: Path) -> None:

@@ -89,6 +89,11 @@ def test_steps_are_rounded_up_to_whole_batches_of_completions(
         (with_settings(dtype="float8"), "hyperparameters/dtype", "must be one of float32"),
         (with_settings(groups=3), "hyperparameters/groups", "no such hyperparameter"),
         (with_settings(model_name="./nowhere"), "hyperparameters/model_name", "no model lies"),
+        (
+            with_settings(max_completion_length=4096),
+            "hyperparameters/max_completion_length",
+            "leaves no room for a prompt: the model can look at 4096 tokens",
+        ),
         (with_settings(processes=9), "hyperparameters/processes", "must be at most 8"),
         ({**with_settings(processes=2), "device": "cuda"}, "device", "are for the processor"),
         ({**with_settings(processes=2), "device": "cuda:1"}, "device", "are for the processor"),
@@ -114,6 +119,25 @@ def test_what_could_not_be_trained_is_refused_at_its_place(
     change: dict[str, Any], pointer: str, message: str
 ) -> None:
     assert message in problems(change)[f"/baseline_config/{pointer}"]
+
+
+@pytest.mark.parametrize(("budget", "is_refused"), [(31, False), (32, True)])
+def test_a_completion_leaves_a_model_in_a_folder_room_for_a_prompt(
+    tmp_path: Path, budget: int, is_refused: bool
+) -> None:
+    facts = {"architectures": ["GPT2LMHeadModel"], "n_positions": 32}
+    (tmp_path / "config.json").write_text(json.dumps(facts))
+    (tmp_path / "pytorch_model.bin").write_bytes(b"weights")
+    (tmp_path / "vocab.json").write_text("{}")
+    change = with_settings(model_name=str(tmp_path), max_completion_length=budget)
+    document = {"baseline_config": {**ARM, **change}, "variant_config": VARIANT}
+    if not is_refused:
+        assert parse_experiment(document)
+        return
+
+    (told,) = problems(change).values()
+    assert "/hyperparameters/max_completion_length: leaves no room for a prompt" in told
+    assert "31 less the tokens of the longest prompt" in told
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,14 @@ def test_without_a_place_for_instructions_they_begin_the_first_message(
     assert speech.whole(speech.reply("+4")) == "+4="
 
 
-def test_the_most_likely_token_is_said_whatever_a_model_recommends(tokenizer: Any) -> None:
+PLAIN = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": None, "repetition_penalty": 1.0}
+
+
+@pytest.mark.parametrize("samples", [True, False])
+def test_tokens_are_chosen_as_told_whatever_a_model_recommends(
+    tokenizer: Any, samples: bool
+) -> None:
+    import torch
     from transformers import AutoModelForCausalLM
 
     from src.experiments.training.heartbeat import Tally
@@ -165,12 +172,110 @@ def test_the_most_likely_token_is_said_whatever_a_model_recommends(tokenizer: An
     from src.experiments.training.trl.speech import Speech
 
     model = AutoModelForCausalLM.from_pretrained(newborn("multiturn_calculator"))
-    context = tokenizer("1+2=", add_special_tokens=False)["input_ids"]
-    speak = Speaker(model, Speech(tokenizer, ""), {}, Tally(), samples=False)
-    expected = speak([context], 8)
-    model.generation_config.repetition_penalty = 10.0
+    contexts = 8 * [tokenizer("1+2=", add_special_tokens=False)["input_ids"]]
+    speak = Speaker(model, Speech(tokenizer, ""), PLAIN, Tally(), samples=samples)
 
-    assert speak([context], 8) == expected
+    def said() -> list[list[int]]:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return speak(contexts, 8)
+
+    expected = said()
+    for name, value in {
+        "repetition_penalty": 10.0,
+        "min_p": 0.9,
+        "min_new_tokens": 7,
+        "no_repeat_ngram_size": 1,
+        "suppress_tokens": expected[0][:1],
+    }.items():
+        setattr(model.generation_config, name, value)
+        assert said() == expected, name
+    assert model.generation_config.min_new_tokens == 7  # it is saved with the model
+
+
+def test_the_end_that_the_model_says_is_not_said_again(
+    tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from src.experiments.training.trl.speech import Speech
+
+    spaced = TEMPLATE.replace("<end>", " <end>")  # as Llama 2 has it
+    monkeypatch.setattr(tokenizer, "chat_template", spaced)
+    speech = Speech(tokenizer, "calc")
+
+    assert speech.end not in speech.reply("+4")
+
+
+@pytest.mark.parametrize(
+    ("opening", "remedy"), [("12+34=", "max_completion_length to 4 at"), ("1+" * 9, "shorter ope")]
+)
+def test_a_dialogue_that_the_model_cannot_look_at_is_refused_before_it_speaks(
+    tokenizer: Any, opening: str, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from src.experiments.tasks.tool_use import Calculation
+    from src.experiments.training.trl.dialogues import lead
+    from src.experiments.training.trl.speech import Speech
+
+    monkeypatch.setattr(tokenizer, "chat_template", None)
+    speech = Speech(tokenizer, "", positions=10)
+    speak = Scripted(tokenizer, "42", end=speech.end)
+    dialogue = Calculation(opening[:-1], 1)
+    with pytest.raises(TrainingError, match="can look at 10 tokens") as told:
+        lead([dialogue], speech, speak, turns=1, budget=5)
+    assert remedy in str(told.value.remedy)
+    assert speak.turns
+
+
+ENDING = 1
+"""The number of <end>."""
+
+
+@pytest.fixture
+def ends_otherwise() -> Any:
+    """A tokenizer whose chat template ends turns with another token than `eos_token`."""
+    from transformers import AutoTokenizer
+
+    folder = newborn("multiturn_calculator")
+    found = AutoTokenizer.from_pretrained(folder, eos_token="<pad>")
+    found.chat_template = TEMPLATE
+    return found
+
+
+def test_a_turn_ends_at_every_token_that_the_model_names(
+    ends_otherwise: Any,
+) -> None:
+    from src.experiments.training.trl.speaking import Babbler
+    from src.experiments.training.trl.speech import Speech
+
+    tokenizer = ends_otherwise
+    speech = Speech(tokenizer, "calc", endings=[ENDING])
+    speech.check(turns=2)
+    said = [*tokenizer("12", add_special_tokens=False)["input_ids"], ENDING]
+    messages = [
+        {"role": "system", "content": "calc"},
+        {"role": "user", "content": "3*4"},
+        {"role": "assistant", "content": "12"},
+        {"role": "user", "content": "+1"},
+    ]
+
+    whole = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    tokens = [*speech.opening("3*4"), *said, *speech.reply("+1")]
+    assert tokens == tokenizer(whole, add_special_tokens=False)["input_ids"]
+    assert speech.endings == (tokenizer.eos_token_id, ENDING) == (0, 1)
+    assert speech.turn([*said, 5]) == said
+    assert [speech.said(each) for each in (said, said[:-1])] == ["12", "12"]
+    assert [len(each) for each in Babbler(2, speech, seed=1)([[]] * 20, 9)] == [1] * 20
+
+
+@pytest.mark.parametrize("turns", [1, 2])
+def test_a_template_that_ends_turns_where_the_model_is_not_stopped_is_refused(
+    ends_otherwise: Any, turns: int
+) -> None:
+    from src.experiments.training.trl.speech import Speech
+
+    with pytest.raises(TrainingError, match="ends a turn with <end>, at which") as told:
+        Speech(ends_otherwise, "calc", "some/model").check(turns)
+    assert "not stopped, but at <pad>" in str(told.value)
+    assert f"generation_config.json names {ENDING} too" in str(told.value.remedy)
 
 
 def test_a_turn_that_was_cut_off_is_no_answer(tokenizer: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from src.experiments.config.model_folder import ModelFolderError, check_model_folder
+from src.experiments.config.model_folder import ModelFolderError, check_model_folder, positions_of
 
 HEADER = json.dumps(
     {"__metadata__": {"format": "pt"}, "w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}
@@ -36,6 +36,22 @@ def sharded(folder: Path) -> None:
     shards = {"a": "model-1.safetensors", "b": "model-2.safetensors"}
     index = folder / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": shards}))
+
+
+@pytest.mark.parametrize(
+    ("content", "positions"),
+    [
+        ({"max_position_embeddings": 2048}, 2048),
+        ({"n_positions": 32, "n_ctx": 64}, 32),
+        ({"text_config": {"max_position_embeddings": 8192}}, 8192),
+        ({"max_position_embeddings": None}, None),
+        ({"max_position_embeddings": True}, None),
+        ({"n_positions": 0}, None),
+        ({}, None),
+    ],
+)
+def test_how_much_a_model_can_look_at(content: dict[str, Any], positions: int | None) -> None:
+    assert positions_of(content) == positions
 
 
 def test_a_whole_model_is_accepted_in_one_file_and_in_several(folder: Path) -> None:

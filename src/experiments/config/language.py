@@ -11,7 +11,7 @@ from typing import Any
 from ..domain.errors import Problem, RefusedError, TrainingError
 from ..tasks import TASKS, make_task, try_demonstrations, try_problems
 from .generations import generation_problems
-from .model_folder import ModelFolderError, check_model_folder
+from .model_folder import ModelFolderError, check_model_folder, positions_of
 from .models import Configuration
 from .problems import at, shown
 
@@ -24,6 +24,9 @@ BFLOAT16_BITS = 8
 
 TINY = "tiny"
 """The name of the model that is made on the spot."""
+TINY_POSITIONS = 4096
+"""Tokens that it can look at, prompt and completion together; places are rotations in it, so that
+more of them make it no larger."""
 WITHOUT_USE = ("n_envs", "vec_env", "wrappers", "normalize", "policy", "preset")
 """Settings of arms that act in environments."""
 UNKNOWN_ENVIRONMENT = "?"
@@ -42,7 +45,7 @@ def language_problems(
     yield from _task_problems(configuration, settings["model_name"], where, modules)
     yield from generation_problems(settings, here)
     yield from _device_problems(configuration, settings["processes"], where)
-    yield from _model_problems(settings["model_name"], here)
+    yield from _model_problems(settings, here)
 
 
 def language_warnings(settings: Mapping[str, Any]) -> Iterator[str]:
@@ -114,11 +117,21 @@ def _device_problems(
         )
 
 
-def _model_problems(name: str, here: Pointer) -> Iterator[Problem]:
-    if not is_local(name):
-        return
-    try:
-        check_model_folder(model_folder(name))
-    except ModelFolderError as error:
-        remedy = 'give another folder, the id of a model on a hub, or "tiny"'
-        yield Problem(at(*here, "model_name"), str(error), shown(name), remedy)
+def _model_problems(settings: Mapping[str, Any], here: Pointer) -> Iterator[Problem]:
+    """What can be told before a model is loaded; of one on a hub nothing."""
+    name = settings["model_name"]
+    positions = TINY_POSITIONS if name == TINY else None
+    if is_local(name):
+        try:
+            positions = positions_of(check_model_folder(model_folder(name)))
+        except ModelFolderError as error:
+            remedy = 'give another folder, the id of a model on a hub, or "tiny"'
+            yield Problem(at(*here, "model_name"), str(error), shown(name), remedy)
+    budget = settings["max_completion_length"]
+    if positions is not None and budget >= positions:
+        yield Problem(
+            at(*here, "max_completion_length"),
+            f"leaves no room for a prompt: the model can look at {positions} tokens",
+            shown(budget),
+            f"{positions - 1} less the tokens of the longest prompt, at most",
+        )

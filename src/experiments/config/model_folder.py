@@ -13,6 +13,11 @@ INDICES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 TOKENIZERS = ("tokenizer.json", "*.model", "vocab.*", "*.tiktoken", "tekken.json", "*.spm")
 SPEAKING = ("CausalLM", "LMHeadModel", "ForConditionalGeneration")
 """Ends of the names of architectures that generate text."""
+POSITIONS = (
+    "max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length",
+    "seq_length",
+)  # fmt: skip
+"""What config.json calls the tokens that a model can look at, prompt and completion together."""
 LONGEST_HEADER = 100 << 20
 _LENGTH_BYTES = 8
 
@@ -21,15 +26,19 @@ class ModelFolderError(Exception):
     """A folder's model cannot be trained; says why."""
 
 
-def check_model_folder(folder: Path) -> None:
+def check_model_folder(folder: Path) -> dict[str, Any]:
     """Refuse a folder whose model could not be loaded, or could not speak.
+
+    Returns:
+        what its config.json holds.
 
     Raises:
         ModelFolderError: saying what is missing or wrong, and in which file.
     """
     try:
         (folder / "config.json").stat()
-        check_architecture(_json(folder / "config.json"))
+        config = _json(folder / "config.json")
+        check_architecture(config)
         for file in _weight_files(folder):
             _check_weights(file)
         _check_tokenizer(folder)
@@ -40,6 +49,19 @@ def check_model_folder(folder: Path) -> None:
     except OSError as error:
         name = Path(error.filename).name if error.filename else "the folder"
         raise ModelFolderError(f"{name} cannot be read ({error.strerror})") from error
+    return config
+
+
+def positions_of(config: Mapping[str, Any]) -> int | None:
+    """How many tokens a model can look at; None where its config.json does not say.
+
+    Args:
+        config: what its config.json holds; where it has a part about text, that counts.
+    """
+    inner = config.get("text_config")
+    known = {**config, **inner} if isinstance(inner, Mapping) else config
+    found = (known.get(name) for name in POSITIONS)
+    return next((each for each in found if type(each) is int and each > 0), None)
 
 
 def check_architecture(config: Mapping[str, Any]) -> None:

@@ -18,6 +18,33 @@ LOSSES: Mapping[str, Mapping[str, str]] = {
 }
 """What sets the algorithms apart: Liu et al. 2025 (arXiv:2503.20783) take the lengths and the
 groups' deviations out of the loss."""
+PUBLISHED: Mapping[str, Any] = {
+    # DeepSeek-V3.2 multiplies the divergence by the importance ratio, which changes its gradient;
+    # in DeepSeekMath (arXiv:2402.03300, equation 4) it stands as it is
+    "use_bias_correction_kl": False,
+    # DeepSeek-V3.2 leaves bad completions out that have become unlikely
+    "off_policy_mask_threshold": None,
+    # Skywork-OR1 steers the weight of the entropy; here it is entropy_coef, 0 unless it is set
+    "use_adaptive_entropy": False,
+    # TR-DPO has the reference follow the model; here it is what the run began with
+    "sync_ref_model": False,
+    # a mixture of experts declares a loss for the balance of its router, which is not GRPO's
+    "router_aux_loss_coef": 0.0,
+    # there is one reward: the task's
+    "reward_weights": None,
+    "multi_objective_aggregation": "sum_then_normalize",
+    # noise in embeddings, as supervised fine-tuning may have it
+    "neftune_noise_alpha": None,
+    # tokens are drawn by the model that learns: no other engine, whose probabilities would have to
+    # be corrected, and nothing beside the sampling that the file names
+    "use_vllm": False,
+    "use_transformers_continuous_batching": False,
+    "generation_kwargs": None,
+    # kernels and precisions that compute the loss another way
+    "use_liger_kernel": False,
+    "cast_lm_head_to_fp32": False,
+}
+"""What TRL adds to the published algorithms, switched off whatever its defaults are."""
 OURS = ("model_name", "dtype", "max_prompts", "processes", "generation_batch_size")
 """Settings that TRL does not take, or takes under another name."""
 
@@ -39,6 +66,7 @@ def grpo_config(config: TrainerConfig, device: torch.device, scratch: str) -> GR
     arguments: dict[str, Any] = {
         **given,
         **LOSSES[config.algorithm],
+        **PUBLISHED,
         "output_dir": scratch,
         "max_steps": planned_timesteps(config),
         "seed": config.seed,

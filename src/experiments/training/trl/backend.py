@@ -37,7 +37,7 @@ from . import state as states
 from .arguments import grpo_config
 from .beginning import beginning_of, why_another
 from .episodes import held_out_episodes
-from .learning import Learning, Lesson
+from .learning import Learning, Lesson, check_room
 from .loading import source_of, speech_of
 from .problems import training_problems
 from .ranks import Ranks, leading
@@ -92,6 +92,7 @@ class LanguageModels:
             training_problems(task, config.seed, settings["max_prompts"], self._prompts_asked()),
             settings,
         )
+        check_room(self._lesson)
         if self._ranks is None:
             others = leading(config, settings["processes"])
             self._ranks = self._undo.enter_context(others)

@@ -51,8 +51,12 @@ def lead(
         turns: turns of the model in one dialogue, at most.
         budget: tokens of one completion, at most; a dialogue that reaches it ends there, and what
             the model was about to say is no answer.
+
+    Raises:
+        TrainingError: when the model cannot look at so many tokens.
     """
-    rollouts = [Rollout(each, speech.opening(each.opening)) for each in dialogues]
+    prompts = speech.prompts((each.opening for each in dialogues), budget)
+    rollouts = [Rollout(*each) for each in zip(dialogues, prompts, strict=True)]
     going = rollouts
     for turn in range(turns):
         if not going:
@@ -72,7 +76,7 @@ def _goes_on(rollout: Rollout, tokens: list[int], speech: Speech, budget: int) -
     """Take a turn of the model, and the reply to it where there is one and room for it."""
     tokens = tokens[: budget - len(rollout.completion)]
     rollout.add(tokens, is_said=True)
-    if tokens[-1:] != [speech.end]:
+    if not speech.is_whole(tokens):
         return False  # cut off: whatever it says so far, the model has not yet said it
     answer = rollout.dialogue.reply(speech.said(tokens))
     if answer is None:

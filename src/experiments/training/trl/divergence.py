@@ -15,7 +15,8 @@ def divergence_in_loss(
     Summed over the tokens that are learned from and divided by the room for tokens, as
     Liu et al. 2025 (arXiv:2503.20783) sum all of the loss: a mean over the tokens that are there
     would be larger. Of a token it is Schulman's estimator ``exp(d) - d - 1``, where ``d`` is the
-    reference's log-probability less the model's (DeepSeekMath, arXiv:2402.03300, equation 4).
+    reference's log-probability less the model's (DeepSeekMath, arXiv:2402.03300, equation 4),
+    and no importance ratio (`arguments.PUBLISHED`).
 
     Args:
         log_probabilities: of the tokens by the model, shape (completions, tokens).

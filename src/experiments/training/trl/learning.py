@@ -43,6 +43,17 @@ class Lesson:
     settings: Mapping[str, Any]
 
 
+def check_room(lesson: Lesson) -> None:
+    """Make sure that all prompts of the run leave room for completions.
+
+    Raises:
+        TrainingError: when one does not.
+    """
+    problems = sorted(set(lesson.problems))
+    openings = [dialogue(lesson.task, seed, held_out=False).opening for seed in problems]
+    lesson.speech.prompts(openings, lesson.settings["max_completion_length"])
+
+
 class Learning(GRPOTrainer):  # type: ignore[misc]
     """One run of TRL's trainer.
 

@@ -7,10 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
 from ...config.language import TINY, is_local, model_folder
-from ...config.model_folder import ModelFolderError, check_architecture, check_model_folder
+from ...config.model_folder import (
+    ModelFolderError,
+    check_architecture,
+    check_model_folder,
+    positions_of,
+)
 from ...domain.errors import TrainingError, described
 from ...tasks import Task
 from ..heartbeat import Tally
@@ -31,6 +36,10 @@ class Source:
     tokenizer: Any
     name: str
     """As the experiment file has it."""
+    endings: tuple[int, ...]
+    """Tokens at which the model's own configuration ends a turn."""
+    positions: int | None
+    """Tokens that it can look at, where its configuration says so."""
 
 
 def source_of(model_name: str, task: Task, task_name: str, tally: Tally) -> Source:
@@ -54,9 +63,22 @@ def source_of(model_name: str, task: Task, task_name: str, tally: Tally) -> Sour
         check_architecture(config.to_dict())
         tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
         _check_tokenizer(tokenizer, config.get_text_config().vocab_size)
+        endings = _endings(path)
     except Exception as error:  # the libraries raise anything, tokenizers a bare Exception
         raise _cannot_be_loaded(model_name, error) from error
-    return Source(path, tokenizer, model_name)
+    return Source(path, tokenizer, model_name, endings, positions_of(config.to_dict()))
+
+
+def _endings(path: str) -> tuple[int, ...]:
+    """The tokens that end a text by a model's generation_config.json, or where it has none, by its
+    config.json; many chat models name there what the tokenizer's `eos_token` is not."""
+    try:
+        found = GenerationConfig.from_pretrained(path).eos_token_id
+    except OSError:  # as where the library loads the model
+        found = GenerationConfig.from_pretrained(path, config_file_name="config.json").eos_token_id
+    if found is None:
+        return ()
+    return (found,) if isinstance(found, int) else tuple(found)
 
 
 def _check_tokenizer(tokenizer: Any, vocabulary: int) -> None:
@@ -94,6 +116,8 @@ def speech_of(source: Source, task: Task) -> Speech:
     Raises:
         TrainingError: when its chat template is of no use for the task's dialogues.
     """
-    speech = Speech(source.tokenizer, task.instructions, source.name)
+    speech = Speech(
+        source.tokenizer, task.instructions, source.name, source.endings, source.positions
+    )
     speech.check(task.turns)
     return speech

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,8 +15,6 @@ from .speech import Speech
 
 SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
 """Hyperparameters that decide how a token is drawn."""
-MOST_LIKELY = {"repetition_penalty": 1.0}
-"""Where none is drawn: what is not said here is taken from what a model recommends of itself."""
 
 
 class Counting(StoppingCriteria):  # type: ignore[misc]
@@ -53,7 +52,7 @@ class Speaker:
     ) -> None:
         self._model = model
         self._speech = speech
-        self._drawing = {name: settings[name] for name in SAMPLING} if samples else MOST_LIKELY
+        self._drawing = {name: settings[name] for name in SAMPLING} if samples else {}
         self._samples = samples
         self._counting = StoppingCriteriaList([Counting(tally)])
 
@@ -64,29 +63,35 @@ class Speaker:
         padded = [[padding] * (width - len(each)) + each for each in contexts]
         known = [[0] * (width - len(each)) + [1] * len(each) for each in contexts]
         device = self._model.device
-        with torch.no_grad():
+        with torch.no_grad(), _unadvised(self._model):
             whole = self._model.generate(
                 input_ids=torch.tensor(padded, device=device),
                 attention_mask=torch.tensor(known, device=device),
                 generation_config=self._configuration(most),
                 stopping_criteria=self._counting,
             )
-        return [self._turn(tokens) for tokens in whole[:, width:].tolist()]
+        return [self._speech.turn(tokens) for tokens in whole[:, width:].tolist()]
 
     def _configuration(self, most: int) -> GenerationConfig:
         return GenerationConfig(
             max_new_tokens=most,
             do_sample=self._samples,
             pad_token_id=self._speech.padding,
-            eos_token_id=self._speech.end,
+            eos_token_id=list(self._speech.endings),
             bos_token_id=None,
             **self._drawing,
         )
 
-    def _turn(self, tokens: list[int]) -> list[int]:
-        """The tokens up to the end of the turn."""
-        end = self._speech.end
-        return tokens[: tokens.index(end) + 1] if end in tokens else tokens
+
+@contextmanager
+def _unadvised(model: Any) -> Iterator[None]:
+    """Without what a model recommends of itself: `generate` would heed it wherever it is told
+    nothing, and draw from other probabilities than those that are learned from."""
+    recommended, model.generation_config = model.generation_config, GenerationConfig()
+    try:
+        yield
+    finally:
+        model.generation_config = recommended
 
 
 class Babbler:
@@ -94,7 +99,7 @@ class Babbler:
 
     def __init__(self, vocabulary: int, speech: Speech, seed: int) -> None:
         self._vocabulary = vocabulary
-        self._end = speech.end
+        self._speech = speech
         self._rng = generator(seed)
 
     def __call__(self, contexts: list[list[int]], most: int) -> list[list[int]]:
@@ -103,6 +108,6 @@ class Babbler:
 
     def _turn(self, most: int) -> list[int]:
         tokens: list[int] = []
-        while len(tokens) < most and self._end not in tokens[-1:]:
+        while len(tokens) < most and not self._speech.is_whole(tokens):
             tokens.append(self._rng.randrange(self._vocabulary))
         return tokens

@@ -22,6 +22,7 @@ from tokenizers import Tokenizer, decoders, models
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
+from ...config.language import TINY_POSITIONS
 from ...domain.errors import StorageError, described
 from ...domain.paths import models_made_here
 from ...durability.files import json_text, make_directory, publishing
@@ -32,7 +33,7 @@ from ..heartbeat import Tally
 
 logger = logging.getLogger(__name__)
 
-RECIPE = 1
+RECIPE = 2
 """Counted up with every change that makes another model of the same task."""
 PADDING, END, UNKNOWN = "<pad>", "<end>", "<unknown>"
 PATIENCE_SECONDS = 600.0
@@ -157,7 +158,7 @@ def _configuration(recipe: Pretraining, tokenizer: PreTrainedTokenizerFast) -> Q
         num_hidden_layers=recipe.layers,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=512,
+        max_position_embeddings=TINY_POSITIONS,
         tie_word_embeddings=True,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
