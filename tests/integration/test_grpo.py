@@ -94,6 +94,7 @@ def test_a_run_tells_every_metric_and_leaves_a_model_that_loads(tmp_path: Path) 
     assert result.total_timesteps == 8
     assert 0 <= result.final_mean_reward <= 1
     assert json.loads((tmp_path / "runs/baseline_seed3/attempt-1/predictions.json").read_text())
+    assert not list(tmp_path.glob("runs/*/*/trl-*"))
     check_model(Path(str(result.model_path)), tmp_path / "unpacked")
 
 

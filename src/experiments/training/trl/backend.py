@@ -6,10 +6,8 @@ of completions is about to be drawn.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -44,7 +42,13 @@ from .ranks import Ranks, leading
 from .recorder import MetricsRecorder
 from .saving import parameters_sha256, save_model
 from .speaking import Speaker
-from .surroundings import device_named, forget_devices, hush, without_deprecations
+from .surroundings import (
+    device_named,
+    forget_devices,
+    hush,
+    scratch_folder,
+    without_deprecations,
+)
 
 
 class LanguageModels:
@@ -79,12 +83,12 @@ class LanguageModels:
         device = device_named(config.device)
         self._undo.enter_context(torch_threads(config.torch_threads))
         self._undo.callback(forget_devices)
-        scratch = self._undo.enter_context(tempfile.TemporaryDirectory(prefix="trl-"))
+        is_first = self._ranks is None  # the others are given theirs
+        self._scratch = self._undo.enter_context(scratch_folder(config, is_first=is_first))
         import_environment_modules(config.environment_modules)
         modules = config.environment_modules
         task = make_task(config.environment, config.environment_kwargs, modules)
         source = source_of(settings["model_name"], task, config.environment, self._tally)
-        self._scratch = Path(scratch)
         self._lesson = Lesson(
             task,
             source,
@@ -96,7 +100,7 @@ class LanguageModels:
         if self._ranks is None:
             others = leading(config, settings["processes"])
             self._ranks = self._undo.enter_context(others)
-        arguments = grpo_config(config, device, scratch)
+        arguments = grpo_config(config, device, str(self._scratch))
         self._ranks.check_count(arguments.world_size)
         with without_deprecations(), self._ranks.explaining():
             self._built = Learning(self._lesson, arguments, self._recorder, self._tally)

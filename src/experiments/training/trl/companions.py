@@ -19,8 +19,8 @@ from ...domain.records import TrainerConfig
 FOLLOWER = f"{__package__}.follower"
 END_SECONDS = 10.0
 """How long a process may take to end once it is told to."""
-DYING_SECONDS = 1.0
-"""How long the end of a process may take to be seen after what it leads to."""
+LISTENING_SECONDS = 1.0
+"""How long the last words of a process that has ended are waited for."""
 LAST_LINES = 3
 """Of what a process wrote before its end, so many are told; the frames of a traceback are not."""
 _RANK = re.compile(r"^\[rank\d+\]: ?")
@@ -53,13 +53,12 @@ class Companion:
         self._listener.start()
         self._send(pickle.dumps(config))
 
-    def ended(self, wait_seconds: float = 0.0) -> str | None:
+    def ended(self) -> str | None:
         """How it ended and what it said last, in a line; None while it lives."""
-        try:
-            code = self._process.wait(wait_seconds)
-        except subprocess.TimeoutExpired:
+        code = self._process.poll()
+        if code is None:
             return None
-        self._listener.join(DYING_SECONDS)
+        self._listener.join(LISTENING_SECONDS)
         said = " | ".join(self._last)
         return f"ended with code {code}" + (f" ({said})" if said else "")
 
@@ -76,7 +75,7 @@ class Companion:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._listener.join(DYING_SECONDS)
+        self._listener.join(LISTENING_SECONDS)
 
     def _send(self, data: bytes) -> None:
         assert self._process.stdin is not None  # noqa: S101 - it is a pipe

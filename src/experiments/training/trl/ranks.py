@@ -19,13 +19,15 @@ from torch._C._distributed_c10d import TCPStore
 
 from ...domain.errors import TrainingError
 from ...domain.records import TrainerConfig
-from .companions import DYING_SECONDS, Companion
+from .companions import Companion
 
 LOOPBACK = "127.0.0.1"
 LONGEST_WAIT = timedelta(hours=24)
 """How long processes wait for each other: while the first evaluates, the others do."""
 MEETING_SECONDS = 120.0
 """How long those that have all arrived may take to connect."""
+DYING_SECONDS = 5.0
+"""How long the end of a process may take to be seen after what it leads to."""
 LOOK_SECONDS = 0.05
 _ARRIVED = "arrived/"
 
@@ -115,11 +117,16 @@ class Ranks:
             _connect(store, self.rank, self.count)
 
     def _end_of_another(self, wait_seconds: float = 0.0) -> TrainingError | None:
-        for each in self.companions:
-            how = each.ended(wait_seconds)
-            if how is not None:
-                return TrainingError(f"process {each.rank + 1} of {self.count} {how}")
-        return None
+        """The end of the first that is seen to have ended, in so many seconds at most."""
+        deadline = time.monotonic() + wait_seconds
+        while True:
+            for each in self.companions:
+                how = each.ended()
+                if how is not None:
+                    return TrainingError(f"process {each.rank + 1} of {self.count} {how}")
+            if time.monotonic() >= deadline:
+                return None
+            time.sleep(LOOK_SECONDS)
 
 
 @contextmanager

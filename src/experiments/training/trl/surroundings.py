@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from accelerate.state import AcceleratorState, PartialState
 from transformers.utils.logging import disable_progress_bar
 
 from ...domain.errors import TrainingError
+from ...domain.paths import RunPaths
+from ...domain.records import TrainerConfig
+from ...durability.files import make_directory
+
+SCRATCH = "trl-"
+"""What the names of scratch folders begin with."""
 
 
 def hush() -> None:
@@ -38,6 +47,31 @@ def device_named(name: str) -> torch.device:
     if device.index is not None:
         torch.cuda.set_device(device)
     return device
+
+
+@contextmanager
+def scratch_folder(config: TrainerConfig, *, is_first: bool) -> Iterator[Path]:
+    """A folder for what TRL writes, beside what the attempt leaves; nothing in it is kept.
+
+    The run's first process also removes what those left there that were killed.
+    """
+    if config.run_dir is None:
+        with tempfile.TemporaryDirectory(prefix=SCRATCH) as folder:
+            yield Path(folder)
+        return
+    attempt = make_directory(RunPaths(config.run_dir).attempt(config.attempt).root)
+    if is_first:
+        _remove_scratch(config.run_dir)
+    try:
+        yield Path(tempfile.mkdtemp(prefix=SCRATCH, dir=attempt))
+    finally:
+        if is_first:
+            _remove_scratch(config.run_dir)
+
+
+def _remove_scratch(run_dir: Path) -> None:
+    for folder in run_dir.glob(f"attempt-*/{SCRATCH}*"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
