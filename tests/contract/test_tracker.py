@@ -81,10 +81,10 @@ class Case:
         return [sorted(set(points)) for points in self.points()]
 
 
-SLOW = pytest.mark.slow  # W&B says once a second how far it is, and is waited for
+SLOW = pytest.mark.slow  # each telling starts a process that imports an SDK
 
 
-@pytest.fixture(params=["clearml", "tensorboard", pytest.param("wandb", marks=SLOW)])
+@pytest.fixture(params=["tensorboard", *(pytest.param(each, marks=SLOW) for each in REMOTES)])
 def case(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Case]:

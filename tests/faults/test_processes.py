@@ -33,6 +33,7 @@ def test_a_killed_orchestrator_leaves_no_process_and_continues_to_the_same_bits(
     undisturbed.check_same(pair, done)
 
 
+@pytest.mark.slow
 def test_under_abort_a_killed_worker_ends_the_experiment_with_its_name(tmp_path, tmp_path_factory):
     with Bench(tmp_path_factory.mktemp("bench")) as bench:
         death_is_dealt_with(bench, "SIGKILL", "abort", tmp_path)

@@ -145,6 +145,7 @@ def tampered(trained, tmp_path):
     return copy
 
 
+@pytest.mark.slow
 def test_it_comes_out_in_the_same_bits_and_the_repository_is_untouched(trained, tmp_path):
     before = trained.state()
 

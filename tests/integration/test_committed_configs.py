@@ -86,6 +86,7 @@ def check_numbers(root, results):
         assert told["parameters_sha256"] == records[-1]["parameters_sha256"]
 
 
+@pytest.mark.slow
 def test_the_runner_guides_file_runs_as_it_stands(tmp_path):
     root = run("lunarlander_ppo", tmp_path)
 

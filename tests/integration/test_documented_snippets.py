@@ -302,6 +302,7 @@ def test_sequential_with_status_and_a_monitoring_thread(names, capsys):
     assert "Прогресс: 100.0%" in printed
 
 
+@pytest.mark.slow
 def test_parallel_then_sequential_prints_both_rewards(names, capsys):
     run(PARALLEL, names)
     assert names["success"] is True

@@ -94,6 +94,7 @@ def test_whose_fault_it_was_is_recorded(tmp_path: Path, how: str, fault: str) ->
     assert experiment.results[BASELINE].fault == fault
 
 
+@pytest.mark.slow
 def test_the_same_failure_at_the_same_step_is_not_met_a_third_time(tmp_path: Path) -> None:
     recovery = {"strategy": "retry", "max_retries": 5}
     experiment = flaky_pair(tmp_path, recovery=recovery, times=9)

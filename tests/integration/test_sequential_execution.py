@@ -68,7 +68,7 @@ def looks(experiment: Experiment) -> list[Record]:
     [
         pytest.param(ExecutionMode.SEQUENTIAL, "process", marks=pytest.mark.slow),
         (ExecutionMode.PARALLEL, "process"),
-        (ExecutionMode.SEQUENTIAL, "in_process"),
+        pytest.param(ExecutionMode.SEQUENTIAL, "in_process", marks=pytest.mark.slow),
     ],
 )
 def test_a_clear_difference_ends_the_experiment_alike_in_every_mode(
@@ -124,6 +124,7 @@ def test_the_design_and_the_floor_are_on_the_disk_before_the_first_run_begins(
     }
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_on_its_own_is_looked_at_with_the_floor_and_trained_no_more(
     tmp_path: Path,
 ) -> None:

@@ -64,6 +64,7 @@ def test_every_optimiser_makes_the_same_steps(plain_and_spared):
     assert spared == plain
 
 
+@pytest.mark.slow
 def test_the_warm_server_does_not_import_the_compiler():
     code = "import sys, src.experiments.training.warmup; sys.exit('torch._dynamo' in sys.modules)"
 

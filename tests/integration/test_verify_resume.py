@@ -117,6 +117,7 @@ def test_a_replay_buffer_with_normalisation_is_exact_and_kept_when_asked(verifyi
     assert (Path(told["kept"]) / "experiment.json").is_file()
 
 
+@pytest.mark.slow
 def test_a_pair_that_fails_without_being_killed_is_named_and_kept(verifying):
     code, _, stderr = verifying.finish(
         "--allow-env-module", MODULE, environment="UnsteadyCartPole-v0"
@@ -145,6 +146,7 @@ def test_what_is_wrong_is_refused_before_anything_trains(verifying, options, mes
     assert list(verifying.scratch.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_too_few_steps_for_the_kills_are_refused(verifying):
     code, _, stderr = verifying.finish("--steps", "130", "--kills", "4")
 

@@ -205,6 +205,7 @@ def test_records_can_be_gone_through_often_whether_they_are_kept_or_not(
         assert [record["step"] for record in records] == list(range(100))
 
 
+@pytest.mark.slow
 def test_a_long_stream_is_never_held_as_a_whole(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     line = b'{"kind": "metrics", "step": 1, "metrics": {"a": 1.0}, "time": 2.0}\n'

@@ -244,7 +244,30 @@ EXACT: dict[str, tuple[Make, str]] = {
 }
 
 
-@pytest.fixture(params=EXACT.values(), ids=EXACT.keys())
+VARIATIONS = {
+    "a constant to begin with",
+    "a start of its own",
+    "a view",
+    "observations that are undefined",
+    "what is opaque says nothing",
+    "Python, stacked",
+    "Python, with the time",
+    "Python, counting",
+    "opaque, stacked",
+    "opaque, counting",
+}
+
+
+def each_exact() -> list[Any]:
+    """Every way with an environment or two; what varies these is for the long tests."""
+    slow = pytest.mark.slow
+    return [
+        pytest.param(made, id=name, marks=[slow] if name in VARIATIONS else [])
+        for name, made in EXACT.items()
+    ]
+
+
+@pytest.fixture(params=each_exact())
 def exact(request: pytest.FixtureRequest) -> tuple[Make, str]:
     made: tuple[Make, str] = request.param
     return made
