@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import numpy as np
 import torch
 
-from .plain import Plain, capture, from_tensor_bytes, restore, tensor_bytes
+from .plain import Plain, capture, restore
 
 
 def capture_process_generators() -> Plain:
-    """All of them: training draws from them, and environments may."""
+    """All of them: training draws from them, and environments may.
+
+    They are told around every step of an environment that is tried out, so this is quick.
+    """
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
-    of_torch = tensor_bytes({"cpu": torch.get_rng_state(), "cuda": cuda})
-    return capture((random.getstate(), np.random.get_state(legacy=False))), of_torch
+    return {
+        "python": random.getstate(),  # plain numbers
+        "numpy": capture(np.random.get_state(legacy=False)),
+        "torch": torch.get_rng_state().numpy().tobytes(),
+        "cuda": [state.numpy().tobytes() for state in cuda],
+    }
 
 
-def restore_process_generators(state: Plain) -> None:
+def restore_process_generators(state: Any) -> None:
     """Put them back."""
-    others, of_torch = state
-    python, legacy = restore(None, others)
-    random.setstate(python)
-    np.random.set_state(legacy)
-    told = from_tensor_bytes(of_torch)
-    torch.set_rng_state(told["cpu"])
-    if told["cuda"]:
-        torch.cuda.set_rng_state_all(told["cuda"])
+    random.setstate(state["python"])
+    np.random.set_state(restore(None, state["numpy"]))
+    torch.set_rng_state(_tensor(state["torch"]))
+    if state["cuda"]:
+        torch.cuda.set_rng_state_all([_tensor(each) for each in state["cuda"]])
+
+
+def _tensor(data: bytes) -> torch.Tensor:
+    return torch.frombuffer(bytearray(data), dtype=torch.uint8)
