@@ -53,7 +53,7 @@ class ResourceMonitor:
         self._disk_root = disk_root
         self._processes = ProcessWatch()
         self._meters: dict[tuple[RunKey | None, int], TreeMeter] = {}
-        self._disk = Sparing(self._disk_size, share=0.0005, at_most_every_seconds=DISK_LOOK_SECONDS)
+        self._disk = Sparing(self._disk_size, share=0.0003, at_most_every_seconds=DISK_LOOK_SECONDS)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._complaints: set[str] = set()

@@ -44,7 +44,7 @@ class ProportionalMemory:
     ) -> None:
         self._read = read
         self._first = first or Allowance(share=0.002, advance_seconds=1.0)
-        self._again = again or Allowance(share=0.0008, advance_seconds=0.01)
+        self._again = again or Allowance(share=0.0004, advance_seconds=0.01)
         self._clock = clock
         self._measured: dict[tuple[int, float], _Measured] = {}
 
