@@ -522,6 +522,7 @@ def check_many(create, count):
         assert psutil.Process().num_fds() == before
 
 
+@pytest.mark.slow
 @pools
 def test_two_hundred_small_jobs_leave_no_descriptor_behind(create):
     check_many(create, 200)

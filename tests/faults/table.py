@@ -138,7 +138,6 @@ ROWS = (
         6,
         1,
         numbers.not_finite,
-        is_quick=True,
     ),
     Row(
         "tracker",

@@ -15,13 +15,9 @@ def bench(tmp_path_factory):
         yield bench
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "row",
-    [
-        pytest.param(row, id=row.name, marks=() if row.is_quick else pytest.mark.slow)
-        for row in ROWS
-        if row.trials is not None
-    ],
+    "row", [pytest.param(row, id=row.name) for row in ROWS if row.trials is not None]
 )
 def test_the_faults_of_a_row_are_survived(row, bench):
     if reason := row.why_not():

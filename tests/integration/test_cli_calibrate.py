@@ -165,6 +165,7 @@ def test_a_command_line_that_makes_no_sense_is_refused(
 # --- trained against itself --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_baseline_is_trained_against_itself_on_seeds_of_its_own(
     terminal: Terminal, file: Path
 ) -> None:

@@ -88,6 +88,7 @@ def test_an_experiment_is_run_listed_shown_and_not_run_twice(
     assert [run["status"] for run in shown["runs"]] == ["completed", "completed"]
 
 
+@pytest.mark.slow
 def test_json_leaves_nothing_but_json_on_standard_output(file: Path, run: Run) -> None:
     done = run(PROGRAM, "run", file, "--json")
 

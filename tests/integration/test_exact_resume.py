@@ -76,7 +76,7 @@ def run_config(
     return TrainerConfig(algorithm, environment, **given)
 
 
-COSTLY = ("TD3", "DDPG", "TQC", "CrossQ", "QRDQN")
+COSTLY = ("TD3", "DDPG", "TQC", "CrossQ", "QRDQN", "RecurrentPPO", "TRPO", "ARS")
 
 
 def slow(value: Any, *which: Any) -> Any:

@@ -63,7 +63,8 @@ def events_of(experiment: Experiment, kind: str) -> list[dict[str, Any]]:
     return [event for event in events if event["kind"] == kind]
 
 
-@pytest.mark.parametrize("how", ["error", pytest.param("kill", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["error", "kill"])
 def test_a_retry_goes_on_from_the_last_checkpoint_to_the_same_bits(
     tmp_path: Path, how: str
 ) -> None:

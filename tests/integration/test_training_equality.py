@@ -106,7 +106,7 @@ def test_a_recurrent_policy_equals_the_library_s() -> None:
     )
 
 
-@pytest.mark.parametrize("normalize", [None, {"gamma": 0.9}])
+@pytest.mark.parametrize("normalize", [pytest.param(None, marks=pytest.mark.slow), {"gamma": 0.9}])
 @pytest.mark.parametrize("algorithm", ["PPO", "SAC"])
 def test_several_environments_equal_make_vec_env(
     algorithm: str, normalize: dict[str, Any] | None
@@ -176,7 +176,7 @@ def test_a_box2d_environment_equals_the_library_s() -> None:
         ("DQN", "CartPole-v1", OFF_POLICY),
     ],
 )
-@pytest.mark.parametrize("deterministic", [True, False])
+@pytest.mark.parametrize("deterministic", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_evaluating_more_often_changes_no_bit(
     algorithm: str, environment: str, settings: dict[str, Any], deterministic: bool
 ) -> None:

@@ -72,7 +72,9 @@ def faulty_config(algorithm: str, quantity: str, value: float, **fields: Any) ->
 
 
 @pytest.mark.parametrize("accelerate", [True, False])
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    "value", [float("nan"), pytest.param(float("inf"), marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("quantity", ["reward", "observation"])
 @pytest.mark.parametrize("algorithm", list(SETTINGS))
 @pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore:.*(NaN|nan|infinity):UserWarning")

@@ -62,6 +62,7 @@ def recorded(paths: ExperimentPaths, run: str) -> list[int]:
     return [each["step"] for each in records if METRIC in each.get("metrics", {})]
 
 
+@pytest.mark.slow
 def test_what_could_not_be_told_is_named_and_told_later(tmp_path: Path) -> None:
     paths = ExperimentPaths(tmp_path / "pair", "pair")
     (tmp_path / "blocked").write_text("a file, and no folder")

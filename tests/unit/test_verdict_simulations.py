@@ -30,6 +30,7 @@ def of(figures, section):
     return [figure for figure in figures.values() if figure.section == section]
 
 
+@pytest.mark.slow
 def test_a_true_null_is_rejected_about_as_often_as_stated(shortened):
     rates = [figure.measured for figure in of(shortened, "type-1")]
 
