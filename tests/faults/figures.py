@@ -115,8 +115,6 @@ class Row:
     """What the count covers."""
     why_not: Callable[[], str | None] = lambda: None
     """Why it cannot be tried on this machine."""
-    is_quick: bool = False
-    """Whether the reduced count takes a few seconds only."""
     is_shared: bool = True
     """Whether two trials at once do not disturb each other."""
 
