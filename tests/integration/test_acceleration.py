@@ -172,7 +172,13 @@ def plain(name: str) -> dict[str, Any]:
     return trained(CASES[name], False)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in {**CORE, **NORMALIZED} else [pytest.mark.slow])
+        for name in CASES
+    ],
+)
 def test_acceleration_leaves_every_bit_as_it_was(name: str) -> None:
     assert plain(name) == trained(CASES[name], True)
 

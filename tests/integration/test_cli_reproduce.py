@@ -169,6 +169,7 @@ def test_it_comes_out_in_the_same_bits_and_the_repository_is_untouched(trained, 
     assert list(trained.scratch.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_commit_that_is_not_here_is_refused_and_nothing_is_left(trained, tmp_path):
     other = tmp_path / "other"
     other.mkdir()

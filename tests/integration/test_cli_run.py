@@ -177,6 +177,7 @@ class Terminal:
         return bool(data)
 
 
+@pytest.mark.slow
 def test_ctrl_c_on_a_terminal_stops_in_good_order_and_the_experiment_can_go_on(
     file: Path, run: Run, tmp_path: Path
 ) -> None:

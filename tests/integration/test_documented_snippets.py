@@ -285,6 +285,7 @@ def test_quick_start_is_a_whole_script_without_a_main_guard(tmp_path):
     assert (results / "report" / "index.html").is_file()
 
 
+@pytest.mark.slow
 def test_sequential_with_status_and_a_monitoring_thread(names, capsys):
     given = textwrap.dedent("""
         class Impatient(ExperimentRunner):

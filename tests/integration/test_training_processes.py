@@ -227,6 +227,7 @@ def test_a_long_update_gives_one_at_its_gradient_steps(training: Callable[..., P
     assert stillness(heartbeat, 1.2) < STILL_SECONDS
 
 
+@pytest.mark.slow
 def test_a_run_that_ends_by_itself_takes_its_heartbeat_along(
     pool: Executor, tmp_path: Path
 ) -> None:

@@ -196,25 +196,25 @@ def check_negated(judge: Judge, case: Case) -> None:
 # --- a fixed number of seeds -------------------------------------------------------------------
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(fixed_cases(ends_with_gaps))
 def test_swapping_the_arms_mirrors_everything(case):
     check_swapped(fixed, case)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(fixed_cases(ends_with_gaps), scales, shifts)
 def test_another_unit_and_another_zero_change_nothing_but_the_figures(case, scale, shift):
     check_rescaled(fixed, case, scale, shift)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(fixed_cases(ends_with_gaps))
 def test_minimising_is_maximising_the_negated_scores(case):
     check_negated(fixed, case)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(fixed_cases(ends_with_gaps), st.data())
 def test_the_order_of_rows_means_nothing(case, data):
     shuffled = {arm: data.draw(st.permutations(runs)) for arm, runs in case.results.items()}
@@ -222,7 +222,7 @@ def test_the_order_of_rows_means_nothing(case, data):
     assert compare(shuffled, case.rule) == fixed(case)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(fixed_cases(ends_with_gaps))
 def test_no_run_vanishes_from_the_counts(case):
     found = fixed(case)
@@ -235,7 +235,7 @@ def test_no_run_vanishes_from_the_counts(case):
             assert found.verdict is Verdict.INSUFFICIENT_EVIDENCE
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(fixed_cases())
 def test_a_failed_run_counts_as_one_that_scored_the_floor(case):
     plain = Case(*(with_floors(case, arm) for arm in ("baseline", "variant")), case.rule)
@@ -251,7 +251,7 @@ def test_a_failed_run_counts_as_one_that_scored_the_floor(case):
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(fixed_cases(), st.data())
 def test_failing_never_makes_an_arm_look_better(case, data):
     scored = [index for index, end in enumerate(case.variant) if not isinstance(end, str)]
@@ -271,7 +271,7 @@ def test_failing_never_makes_an_arm_look_better(case, data):
     assert after.effect < before.effect
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(fixed_cases())
 def test_the_worst_for_one_arm_is_the_best_for_the_other(case):
     one = sensitivity(case.results, case.rule)
@@ -286,7 +286,7 @@ def test_the_worst_for_one_arm_is_the_best_for_the_other(case):
         assert one.depends is other.depends
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(fixed_cases())
 def test_what_is_worst_turns_with_the_direction(case):
     one = sensitivity(case.results, case.rule)
@@ -307,25 +307,25 @@ def with_floors(case: Case, arm: str) -> list[End]:
 # --- look by look ------------------------------------------------------------------------------
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(planned_cases(ends_with_gaps))
 def test_swapping_the_arms_mirrors_every_look(case):
     check_swapped(in_looks, case)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(planned_cases(ends_with_gaps), scales, shifts)
 def test_another_unit_changes_no_look(case, scale, shift):
     check_rescaled(in_looks, case, scale, shift)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(planned_cases(ends_with_gaps))
 def test_minimising_is_maximising_the_negated_scores_at_every_look(case):
     check_negated(in_looks, case)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(planned_cases(), st.data())
 def test_only_the_order_of_the_batches_means_something(case, data):
     n = len(case.baseline)
@@ -342,7 +342,7 @@ def test_only_the_order_of_the_batches_means_something(case, data):
     assert [look["p_value"] for look in other.looks] == [look["p_value"] for look in one.looks]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(planned_cases(ends_with_gaps))
 def test_no_failure_vanishes_from_the_counts_of_the_looks(case):
     found = in_looks(case)
@@ -355,7 +355,7 @@ def test_no_failure_vanishes_from_the_counts_of_the_looks(case):
         assert all(look["n_per_arm"] <= first_gap for look in found.looks)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(planned_cases())
 def test_a_look_tests_both_directions(case):
     alike = Case(case.baseline, case.baseline, replace(case.rule, floors=dict.fromkeys(ARMS, 0.0)))
@@ -366,7 +366,7 @@ def test_a_look_tests_both_directions(case):
     assert all(look["p_value"] == 1.0 for look in in_looks(alike).looks)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(planned_cases())
 def test_a_look_takes_a_failed_run_as_one_that_scored_the_floor(case):
     # poorer than any score, so that it is worth the same at every look
@@ -385,7 +385,7 @@ def test_a_look_takes_a_failed_run_as_one_that_scored_the_floor(case):
 samples = st.lists(values, min_size=2, max_size=6)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(samples, samples)
 def test_effect_sizes_are_mirrored(baseline, variant):
     one, other = (
@@ -400,7 +400,7 @@ def test_effect_sizes_are_mirrored(baseline, variant):
     assert (low, high) == pytest.approx((1 - other_high, 1 - other_low), abs=1e-6)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(samples, samples)
 def test_the_interval_holds_the_effect_and_the_test_rejects_no_equal_samples(baseline, variant):
     def p(first, second):
