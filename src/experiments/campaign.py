@@ -13,13 +13,7 @@ from pathlib import Path
 from .cleaning import cleaned_files, has_model
 from .config import trainer_config
 from .derived import adopt_run
-from .domain.errors import (
-    ExperimentsError,
-    ProcessDiedError,
-    RunStoppedError,
-    cause_of,
-    described,
-)
+from .domain.errors import ExperimentsError, ProcessDiedError, RunStoppedError, cause_of, described
 from .domain.paths import AttemptPaths
 from .domain.records import (
     ResourceSample,

@@ -18,12 +18,7 @@ from .analysis.content import ReportContent
 from .analysis.evidence import with_failure_worth, worth
 from .analysis.streams import StreamFacts
 from .domain.paths import AttemptPaths, RunPaths
-from .domain.records import (
-    ExecutionMode,
-    RunKey,
-    RunStatus,
-    TrainingResult,
-)
+from .domain.records import ExecutionMode, RunKey, RunStatus, TrainingResult
 from .domain.redaction import redact_data, scrub, secrets_of
 from .domain.storage_policy import Storage, StoragePolicy
 from .domain.verdicts import DecisionRule

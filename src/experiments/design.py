@@ -14,10 +14,7 @@ from .analysis.looks import LookPlan, fewest_max_seeds, plan_looks
 from .analysis.text import listed, percent, plural
 from .config import ExperimentConfig
 from .config.sections import HabitAbort, SequentialDesign
-from .domain.verdicts import (
-    DecisionRule,
-    Floor,
-)
+from .domain.verdicts import DecisionRule, Floor
 
 MOST_LOOKS_TOLD = 8
 

@@ -11,11 +11,7 @@ from typing import Any
 
 from .config import Configuration, processes_of, trainer_config
 from .domain.errors import HangError, described
-from .domain.records import (
-    RunEstimate,
-    RunKey,
-    TrainerConfig,
-)
+from .domain.records import RunEstimate, RunKey, TrainerConfig
 from .domain.verdicts import Floor
 from .durability.journal import Record, Records
 from .execution import Executor, Job, JobStarted, Outcome, OutcomeKind

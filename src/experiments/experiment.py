@@ -25,16 +25,8 @@ from .design import design_of
 from .domain.errors import ExperimentsError, StorageError, UsageError
 from .domain.life import Life
 from .domain.paths import ExperimentPaths, check_experiment_id
-from .domain.records import (
-    ExperimentStatus,
-    RunKey,
-    TrainingResult,
-)
-from .domain.verdicts import (
-    Comparison,
-    DecisionRule,
-    Floor,
-)
+from .domain.records import ExperimentStatus, RunKey, TrainingResult
+from .domain.verdicts import Comparison, DecisionRule, Floor
 from .durability.files import publishing, read_json, write_json
 from .durability.lock import wait_for_lock
 from .durability.saved_experiments import (

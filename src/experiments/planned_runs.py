@@ -6,11 +6,7 @@ from dataclasses import replace
 
 from .config import ExperimentConfig, planned_timesteps
 from .design import Design
-from .domain.records import (
-    RunKey,
-    RunStatus,
-    TrainingResult,
-)
+from .domain.records import RunKey, RunStatus, TrainingResult
 from .domain.verdicts import Comparison
 from .looks_taken import LooksTaken
 

@@ -72,6 +72,15 @@ def run_config(folder: Path, algorithm: str = "GRPO", **settings: Any) -> Traine
     )
 
 
+def of_two_processes(folder: Path, module: str) -> TrainerConfig:
+    """A run on the sums of a user's own module."""
+    return replace(
+        run_config(folder, processes=2, per_device_train_batch_size=4),
+        environment=f"{module}:Sums",
+        environment_modules=(module,),
+    )
+
+
 def journal(config: TrainerConfig) -> list[Any]:
     assert config.run_dir is not None
     records = read_journal(RunPaths(config.run_dir).journal)
@@ -171,11 +180,7 @@ def test_what_dialogues_tell_of_themselves_is_averaged_over_all_processes(
         "        return problem\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    config = replace(
-        run_config(tmp_path, processes=2, per_device_train_batch_size=4),
-        environment="telling_tasks:Sums",
-        environment_modules=("telling_tasks",),
-    )
+    config = of_two_processes(tmp_path, "telling_tasks")
     Trainer(config).train()
 
     assert metrics(config)["task/rank"] == 0.5
@@ -250,11 +255,7 @@ def test_what_fails_in_one_process_alone_is_told_with_its_last_words(
         "    raise RuntimeError('not in this process')\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    config = replace(
-        run_config(tmp_path, processes=2, per_device_train_batch_size=4),
-        environment="fragile_tasks:Sums",
-        environment_modules=("fragile_tasks",),
-    )
+    config = of_two_processes(tmp_path, "fragile_tasks")
     started = time.monotonic()
     with pytest.raises(TrainingError, match=r"process 2 of 2 ended.*not in this process"):
         Trainer(config).train()

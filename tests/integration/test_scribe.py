@@ -9,10 +9,7 @@ from src.experiments.analysis.content import ReportContent
 from src.experiments.domain.errors import StorageError
 from src.experiments.domain.paths import ExperimentPaths
 from src.experiments.domain.storage_policy import Storage, StoragePolicy
-from src.experiments.domain.verdicts import (
-    Comparison,
-    Verdict,
-)
+from src.experiments.domain.verdicts import Comparison, Verdict
 from src.experiments.scribe import Scribe
 
 CONTENT = ReportContent(

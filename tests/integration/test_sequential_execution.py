@@ -12,10 +12,7 @@ from typing import Any
 
 import pytest
 
-from src.experiments.domain.records import (
-    ExecutionMode,
-    RunStatus,
-)
+from src.experiments.domain.records import ExecutionMode, RunStatus
 from src.experiments.domain.verdicts import Verdict
 from src.experiments.durability.journal import Record, read_journal, without_wall_clock
 from src.experiments.experiment import Experiment

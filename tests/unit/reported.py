@@ -11,16 +11,8 @@ from src.experiments.analysis.dialogues import Example, RunExamples
 from src.experiments.analysis.looks import plan_looks
 from src.experiments.analysis.report import write_bitmaps, write_page
 from src.experiments.analysis.sequential_verdict import compare_in_looks
-from src.experiments.domain.records import (
-    ResourceSample,
-    RunKey,
-    RunStatus,
-    TrainingResult,
-)
-from src.experiments.domain.verdicts import (
-    DecisionRule,
-    Difference,
-)
+from src.experiments.domain.records import ResourceSample, RunKey, RunStatus, TrainingResult
+from src.experiments.domain.verdicts import DecisionRule, Difference
 
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror="alert(2)">'
 SHA = "9f86d081884c7d659a2feaa0c55ad015"

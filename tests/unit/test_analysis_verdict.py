@@ -7,14 +7,8 @@ import json
 import pytest
 
 from src.experiments.analysis import compare
-from src.experiments.domain.records import (
-    RunStatus,
-    TrainingResult,
-)
-from src.experiments.domain.verdicts import (
-    DecisionRule,
-    Verdict,
-)
+from src.experiments.domain.records import RunStatus, TrainingResult
+from src.experiments.domain.verdicts import DecisionRule, Verdict
 
 
 def run(arm, seed, value, *, status=RunStatus.COMPLETED):

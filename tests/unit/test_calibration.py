@@ -8,22 +8,14 @@ import numpy as np
 import pytest
 
 from src.experiments.analysis import compare
-from src.experiments.analysis.calibration import (
-    CALIBRATION_SEED,
-    calibrate,
-    caveat,
-    sentence,
-)
+from src.experiments.analysis.calibration import CALIBRATION_SEED, calibrate, caveat, sentence
 from src.experiments.analysis.looks import plan_looks
 from src.experiments.analysis.power import seeds_for
 from src.experiments.analysis.sequential import Decision, follow
 from src.experiments.analysis.statistics import minimum_detectable_effect
 from src.experiments.domain.errors import UsageError
 from src.experiments.domain.records import TrainingResult
-from src.experiments.domain.verdicts import (
-    DecisionRule,
-    Verdict,
-)
+from src.experiments.domain.verdicts import DecisionRule, Verdict
 
 RUNS = np.random.default_rng(3).normal(100.0, 15.0, 200)
 FEW = [3.0, 5.0, 4.0, 9.0, 1.0, 7.5]

@@ -11,14 +11,8 @@ from src.experiments.analysis import compare
 from src.experiments.analysis.looks import plan_looks
 from src.experiments.analysis.sensitivity import sensitivity
 from src.experiments.analysis.sequential_verdict import compare_in_looks
-from src.experiments.domain.records import (
-    RunStatus,
-    TrainingResult,
-)
-from src.experiments.domain.verdicts import (
-    DecisionRule,
-    Verdict,
-)
+from src.experiments.domain.records import RunStatus, TrainingResult
+from src.experiments.domain.verdicts import DecisionRule, Verdict
 
 FLOORS = {"baseline": 20.0, "variant": 30.0}
 RULE = DecisionRule(floors=FLOORS)

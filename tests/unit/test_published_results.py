@@ -12,10 +12,7 @@ from src.experiments.analysis.looks import plan_looks
 from src.experiments.analysis.sequential import Decision, follow
 from src.experiments.analysis.sequential_verdict import compare_in_looks
 from src.experiments.domain.records import TrainingResult
-from src.experiments.domain.verdicts import (
-    DecisionRule,
-    Verdict,
-)
+from src.experiments.domain.verdicts import DecisionRule, Verdict
 
 from .published import PUBLISHED, half_a_digit, needs_published_data, rows
 

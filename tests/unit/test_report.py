@@ -14,12 +14,7 @@ import pytest
 
 from src.experiments.analysis import ReportContent, aggregate, compare
 from src.experiments.domain.paths import ExperimentPaths
-from src.experiments.domain.records import (
-    ExperimentStatus,
-    RunKey,
-    RunStatus,
-    TrainingResult,
-)
+from src.experiments.domain.records import ExperimentStatus, RunKey, RunStatus, TrainingResult
 from src.experiments.domain.storage_policy import Storage, StoragePolicy
 from src.experiments.domain.verdicts import DecisionRule
 from tests.unit.reported import (

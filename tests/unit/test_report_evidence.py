@@ -31,15 +31,8 @@ from src.experiments.analysis.outcomes import outcomes
 from src.experiments.analysis.page import render_markdown, render_page
 from src.experiments.analysis.palette import arm_colour
 from src.experiments.domain.paths import ExperimentPaths
-from src.experiments.domain.records import (
-    ResourceSample,
-    RunKey,
-    RunStatus,
-)
-from src.experiments.domain.verdicts import (
-    DecisionRule,
-    Verdict,
-)
+from src.experiments.domain.records import ResourceSample, RunKey, RunStatus
+from src.experiments.domain.verdicts import DecisionRule, Verdict
 from tests.unit.reported import FEW_FIGURES, FIVE, SINGLE, content, result, stopped_early
 
 

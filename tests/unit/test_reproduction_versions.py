@@ -2,12 +2,7 @@
 
 import pytest
 
-from src.experiments.reproduction.versions import (
-    Change,
-    deciding_packages,
-    replayed,
-    surroundings,
-)
+from src.experiments.reproduction.versions import Change, deciding_packages, replayed, surroundings
 
 from .recorded_provenance import recorded
 

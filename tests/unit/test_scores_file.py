@@ -14,10 +14,7 @@ from src.experiments.analysis.scores_file import as_results, final_score, parse_
 from src.experiments.domain.errors import UsageError
 from src.experiments.domain.records import EvaluationPoint
 from src.experiments.domain.scores import final_return
-from src.experiments.domain.verdicts import (
-    DecisionRule,
-    Verdict,
-)
+from src.experiments.domain.verdicts import DecisionRule, Verdict
 
 PLAIN = "arm,seed,score\na,1,10\na,2,12\nb,1,20.5\nb,2,-3e1\n"
 

@@ -8,10 +8,7 @@ import pytest
 
 from src.experiments.analysis import compare
 from src.experiments.analysis.secondary import secondary_metrics
-from src.experiments.domain.records import (
-    RunStatus,
-    TrainingResult,
-)
+from src.experiments.domain.records import RunStatus, TrainingResult
 from src.experiments.domain.verdicts import DecisionRule
 
 LOW, HIGH = [1.0, 2.0, 3.0, 4.0, 5.0], [11.0, 12.0, 13.0, 14.0, 15.5]

@@ -10,15 +10,8 @@ from hypothesis import strategies as st
 from src.experiments.analysis import compare
 from src.experiments.analysis.looks import plan_looks
 from src.experiments.analysis.sequential_verdict import compare_in_looks
-from src.experiments.domain.records import (
-    RunStatus,
-    TrainingResult,
-)
-from src.experiments.domain.verdicts import (
-    Comparison,
-    DecisionRule,
-    Verdict,
-)
+from src.experiments.domain.records import RunStatus, TrainingResult
+from src.experiments.domain.verdicts import Comparison, DecisionRule, Verdict
 
 PLAN = plan_looks(4, 2, 10)
 OPPOSITE = {

@@ -12,14 +12,8 @@ import pytest
 from src.experiments.analysis.sequential import Decision, LookTaken
 from src.experiments.derived import results_document
 from src.experiments.domain.errors import UsageError
-from src.experiments.domain.records import (
-    RunKey,
-    RunStatus,
-)
-from src.experiments.domain.verdicts import (
-    Floor,
-    Verdict,
-)
+from src.experiments.domain.records import RunKey, RunStatus
+from src.experiments.domain.verdicts import Floor, Verdict
 from src.experiments.durability.journal import JournalWriter, read_journal
 from src.experiments.experiment import Experiment
 from src.experiments.stopping import StoppingRules

@@ -15,15 +15,8 @@ from src.experiments.analysis.evidence import PERMUTATION_SEED
 from src.experiments.analysis.looks import blocks_within, plan_looks, smallest_p
 from src.experiments.analysis.sensitivity import sensitivity
 from src.experiments.analysis.sequential_verdict import compare_in_looks
-from src.experiments.domain.records import (
-    RunStatus,
-    TrainingResult,
-)
-from src.experiments.domain.verdicts import (
-    Comparison,
-    DecisionRule,
-    Verdict,
-)
+from src.experiments.domain.records import RunStatus, TrainingResult
+from src.experiments.domain.verdicts import Comparison, DecisionRule, Verdict
 
 ARMS = ("baseline", "variant")
 PLAN = plan_looks(4, 2, 10)

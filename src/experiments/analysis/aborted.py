@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ..domain.verdicts import (
-    Comparison,
-    Verdict,
-)
+from ..domain.verdicts import Comparison, Verdict
 from .early_abort import ABORT_LEVEL, AbortLook, AbortRule
 from .text import number, p_value_equation, percent, plural
 

@@ -8,18 +8,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from ..domain.records import (
-    ExperimentStatus,
-    ResourceSample,
-    RunKey,
-    RunStatus,
-    TrainingResult,
-)
-from ..domain.verdicts import (
-    Comparison,
-    DecisionRule,
-    Difference,
-)
+from ..domain.records import ExperimentStatus, ResourceSample, RunKey, RunStatus, TrainingResult
+from ..domain.verdicts import Comparison, DecisionRule, Difference
 from .curve_evidence import CurveEvidence, compared, curve_evidence
 from .curves import RunCurve, Source
 from .dialogues import RunExamples

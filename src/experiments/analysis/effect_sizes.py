@@ -6,10 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ..domain.records import TrainingResult
-from ..domain.verdicts import (
-    Comparison,
-    DecisionRule,
-)
+from ..domain.verdicts import Comparison, DecisionRule
 from . import statistics
 from .evidence import Evidence, scored
 from .text import interval_text, number, p_value_text, percent

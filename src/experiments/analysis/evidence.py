@@ -11,10 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..domain.errors import UsageError
-from ..domain.records import (
-    RunStatus,
-    TrainingResult,
-)
+from ..domain.records import RunStatus, TrainingResult
 from ..domain.verdicts import DecisionRule
 from . import statistics
 from .crossover import MAXIMIZE, MINIMIZE

@@ -11,15 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ..domain.records import (
-    RunStatus,
-    TrainingResult,
-)
-from ..domain.verdicts import (
-    Comparison,
-    DecisionRule,
-    Verdict,
-)
+from ..domain.records import RunStatus, TrainingResult
+from ..domain.verdicts import Comparison, DecisionRule, Verdict
 from .evidence import Results, failed_for_its_own_sake, floor_of, score
 from .imputation import extremes, failures_p
 from .text import number, p_value_equation, plural

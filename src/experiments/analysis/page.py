@@ -14,10 +14,7 @@ from ..domain.costs import diagnostics_cost
 from ..domain.paths import ExperimentPaths
 from ..domain.records import ExperimentStatus
 from ..domain.redaction import redact, redact_data
-from ..domain.verdicts import (
-    Comparison,
-    Verdict,
-)
+from ..domain.verdicts import Comparison, Verdict
 from . import dialogues, looks_table
 from .charts import Chart, Group
 from .content import ReportContent

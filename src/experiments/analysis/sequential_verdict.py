@@ -16,11 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..domain.records import TrainingResult
-from ..domain.verdicts import (
-    Comparison,
-    DecisionRule,
-    Verdict,
-)
+from ..domain.verdicts import Comparison, DecisionRule, Verdict
 from . import statistics
 from .evidence import (
     FLOOR_UNKNOWN,

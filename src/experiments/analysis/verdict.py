@@ -9,11 +9,7 @@ that is poorer.
 
 from __future__ import annotations
 
-from ..domain.verdicts import (
-    Comparison,
-    DecisionRule,
-    Verdict,
-)
+from ..domain.verdicts import Comparison, DecisionRule, Verdict
 from . import statistics
 from .evidence import Evidence, Results, gather
 from .failed_runs import floor_note, with_sensitivity

@@ -16,10 +16,7 @@ from ..analysis.statistics import MAX_SEEDS, POWER
 from ..analysis.text import ABSENT, listed, number, percent, plural
 from ..domain.errors import UsageError
 from ..domain.paths import ExperimentPaths
-from ..domain.records import (
-    RunStatus,
-    TrainingResult,
-)
+from ..domain.records import RunStatus, TrainingResult
 from ..domain.verdicts import DecisionRule
 from ..durability.saved_experiments import find_experiment_file
 from . import stored

@@ -8,11 +8,7 @@ from dataclasses import dataclass
 
 from ..analysis.evidence import DIRECTIONS, METRICS
 from ..analysis.looks import LookPlan, plan_looks
-from ..domain.records import (
-    RunKey,
-    RunStatus,
-    TrainingResult,
-)
+from ..domain.records import RunKey, RunStatus, TrainingResult
 from ..domain.verdicts import DecisionRule
 from ..durability.saved_experiments import read_result
 from .scores import LARGEST_ALPHA

@@ -11,10 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..domain.errors import StorageError, UsageError
 from ..domain.records import TrainingResult
-from ..domain.verdicts import (
-    Comparison,
-    DecisionRule,
-)
+from ..domain.verdicts import Comparison, DecisionRule
 
 if TYPE_CHECKING:
     from rich.table import Table

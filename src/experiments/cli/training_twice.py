@@ -5,10 +5,7 @@ from __future__ import annotations
 from ..config import ExperimentConfig
 from ..config.loading import parse_experiment
 from ..domain.errors import UsageError
-from ..domain.records import (
-    ExecutionMode,
-    RunStatus,
-)
+from ..domain.records import ExecutionMode, RunStatus
 from ..domain.seeds import MAX_SEED, seed_list
 from ..domain.verdicts import Verdict
 from ..experiment import Experiment

@@ -8,12 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 from ..domain.paths import RunPaths
-from ..domain.records import (
-    RunEstimate,
-    RunKey,
-    TrainerConfig,
-    TrainingResult,
-)
+from ..domain.records import RunEstimate, RunKey, TrainerConfig, TrainingResult
 from ..domain.verdicts import Floor
 from ..durability.lock import PATIENCE_SECONDS, FileLock
 from .stopping import stopped_by

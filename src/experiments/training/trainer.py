@@ -11,14 +11,7 @@ from ..domain.paths import AttemptPaths, RunPaths
 from ..domain.records import TrainerConfig, TrainingResult
 from ..domain.scores import area_under_curve, final_return
 from ..durability.files import write_json
-from .backend import (
-    Backend,
-    Description,
-    NotRestoredError,
-    Trained,
-    backend_of,
-    create_backend,
-)
+from .backend import Backend, Description, NotRestoredError, Trained, backend_of, create_backend
 from .checkpointing import Checkpointing
 from .evaluation import Episode
 from .heartbeat import Heartbeat

@@ -22,11 +22,7 @@ from .patching import wrapped
 from .recorder import MetricsRecorder
 from .state.experience import KeptExperience
 from .state.generators import capture_process_generators, restore_process_generators
-from .state.model import (
-    begin_environments_anew,
-    capture_model,
-    restore_model,
-)
+from .state.model import begin_environments_anew, capture_model, restore_model
 from .state.vector import KeptVector
 from .updates import UpdateWatcher
 

@@ -42,13 +42,7 @@ from .ranks import Ranks, leading
 from .recorder import MetricsRecorder
 from .saving import parameters_sha256, save_model
 from .speaking import Speaker
-from .surroundings import (
-    device_named,
-    forget_devices,
-    hush,
-    scratch_folder,
-    without_deprecations,
-)
+from .surroundings import device_named, forget_devices, hush, scratch_folder, without_deprecations
 
 
 class LanguageModels:
