@@ -173,7 +173,8 @@ class TestExperiment:
         assert experiment.status is ExperimentStatus.FAILED
         assert experiment.error_message == "the machine burned"
 
-    def test_an_id_that_exists_is_refused_and_left_alone(self, tmp_path):
+    def test_an_id_that_exists_is_refused_and_left_alone(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("src.experiments.experiment.TAKING_SECONDS", 0.1)
         first = make_experiment(tmp_path, experiment_id="taken")
         first.save()
         before = first.paths.experiment.read_bytes()
@@ -194,6 +195,7 @@ class TestExperiment:
         assert experiment.compare_results()["verdict"] == "insufficient_evidence"
 
 
+@pytest.mark.usefixtures("no_pauses")
 class TestRunConfiguration:
     @patch(TRAINER)
     def test_the_object_that_train_returns_comes_back_untouched(self, trainer_class, experiment):

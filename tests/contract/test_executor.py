@@ -41,6 +41,7 @@ POOLS = [pytest.param("one_slot"), pytest.param("two_slots")]
 RAY = pytest.param("ray", marks=[pytest.mark.integration, pytest.mark.slow])
 everywhere = pytest.mark.parametrize("create", [IN_PROCESS, *POOLS, RAY], indirect=True)
 with_processes = pytest.mark.parametrize("create", [*POOLS, RAY], indirect=True)
+with_one_slot = pytest.mark.parametrize("create", [POOLS[0], RAY], indirect=True)
 pools = pytest.mark.parametrize("create", POOLS, indirect=True)
 
 
@@ -238,7 +239,7 @@ def test_a_job_works_in_the_orchestrators_directory(create):
     assert outcome_of(create, jobs.where).value[0] == str(Path.cwd())
 
 
-@with_processes
+@with_one_slot
 def test_variables_are_asked_for_when_a_job_leaves_the_queue_and_reach_it_alone(create):
     asked = []
 
@@ -268,7 +269,7 @@ def test_output_goes_to_the_log(create, tmp_path):
     assert "after the last words" in log.read_text()
 
 
-@with_processes
+@with_one_slot
 def test_a_run_shares_no_process_with_an_earlier_one(create):
     with create(slots=1) as executor:
         for _ in range(3):
@@ -290,7 +291,7 @@ def test_what_a_job_started_and_left_is_killed(create, tmp_path):
 # ---- the queue
 
 
-@with_processes
+@with_one_slot
 def test_a_retry_goes_before_what_waits(create):
     with create(slots=1) as executor:
         executor.submit(job(jobs.kill_itself, "baseline_seed1"))
@@ -302,21 +303,21 @@ def test_a_retry_goes_before_what_waits(create):
     assert order == ["baseline_seed1", "variant_seed1"]
 
 
-@with_processes
+@with_one_slot
 def test_more_slots_start_more_jobs_and_fewer_leave_the_running_ones_alone(create):
     with create(slots=1) as executor:
         running = [job(jobs.sleep_long, f"baseline_seed{seed}") for seed in range(3)]
         for one in (*running, job(jobs.answer, "variant_seed1")):
             executor.submit(one)
         started(executor)
-        assert executor.next_event(0.5) is None
+        assert executor.next_event(0.2) is None
         executor.resize(3)
         started(executor, 2)
         executor.resize(1)
         for one in running[:2]:
             executor.stop(one, OutcomeKind.LIMIT, ResourceLimitError("too many"))
         names = {outcome.job.name for outcome in outcomes_of(executor, 2)}
-        assert executor.next_event(0.5) is None
+        assert executor.next_event(0.2) is None
         executor.stop(running[2], OutcomeKind.LIMIT, ResourceLimitError("too many"))
         last = outcomes_of(executor, 2)
 
@@ -334,7 +335,7 @@ def test_less_than_one_slot_is_refused(create):
 # ---- ending a job from outside
 
 
-@with_processes
+@with_one_slot
 @pytest.mark.parametrize("target", [jobs.sleep_long, jobs.sleep_stopped, jobs.sleep_in_c])
 def test_a_job_that_hangs_is_ended_as_such_and_the_queue_goes_on(create, target):
     cause = HangError("no sign of life for 60 s")

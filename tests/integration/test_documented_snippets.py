@@ -352,6 +352,7 @@ def failing(error):
     return trainer
 
 
+@pytest.mark.usefixtures("no_pauses")
 @pytest.mark.parametrize(
     ("snippet", "name", "error", "second_batch_size"),
     [

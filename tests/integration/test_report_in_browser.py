@@ -84,7 +84,14 @@ def browser(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(DESK, "light"), (DESK, "dark"), (PHONE, "dark")])
-@pytest.mark.parametrize("name", CONTENTS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "five",
+        "stopped",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("single", "failed", "hostile")),
+    ],
+)
 def test_the_page_is_quiet_asks_for_nothing_and_never_scrolls_sideways(
     browser, pages, name, width, scheme
 ):
