@@ -7,7 +7,6 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from ..domain.costs import diagnostics_cost
@@ -63,7 +62,7 @@ def render_page(content: ReportContent, charts: Sequence[Chart], paths: Experime
     """The page as one HTML file without any outside resource."""
     from plotly.offline import get_plotlyjs
 
-    template = environment(partial(shown, secrets=content.secrets)).get_template("index.html.j2")
+    template = environment(shown).get_template("index.html.j2")
     return template.render(
         _words(content, paths),
         groups={group.value: [c for c in charts if c.group is group] for group in Group},
@@ -76,8 +75,7 @@ def render_page(content: ReportContent, charts: Sequence[Chart], paths: Experime
 
 def render_markdown(content: ReportContent, charts: Sequence[Chart], paths: ExperimentPaths) -> str:
     """The same facts as Markdown, with links to the figures that lie beside it."""
-    finalize = partial(as_markdown, secrets=content.secrets)
-    template = environment(finalize).get_template("report.md.j2")
+    template = environment(as_markdown).get_template("report.md.j2")
     return template.render(_words(content, paths), charts=charts)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Callable, Collection
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup
 
 from ..domain.records import TrainingResult
@@ -29,8 +31,12 @@ def embedded_json(value: Any) -> Markup:
     return Markup(plain)  # noqa: S704 - every sign that could end the element is escaped
 
 
-def environment(finalize: Callable[[Any], Any]) -> Environment:
-    """An environment that escapes, and passes every value through `finalize`."""
+@cache
+def environment(finalize: Callable[[Context, Any], Any]) -> Environment:
+    """An environment that escapes, and passes every value through `finalize`.
+
+    There is one for each of those, so that a process compiles a template once.
+    """
     found = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -64,16 +70,18 @@ def environment(finalize: Callable[[Any], Any]) -> Environment:
     return found
 
 
-def shown(value: Any, secrets: Collection[str]) -> Any:
+@pass_context
+def shown(context: Context, value: Any) -> Any:
     """Plain text without secrets, its hidden signs made visible; markup of our own untouched."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
-    return text.visible(redact(value, secrets))
+    return text.visible(redact(value, context["content"].secrets))
 
 
-def as_markdown(value: Any, secrets: Collection[str]) -> Any:
+@pass_context
+def as_markdown(context: Context, value: Any) -> Any:
     """The same on one line and with every sign that Markdown or HTML would obey taken literally."""
-    told = shown(value, secrets)
+    told = shown(context, value)
     if not isinstance(told, str) or isinstance(told, Markup):
         return told
     escaped = html.escape(" ".join(told.split()), quote=False)
