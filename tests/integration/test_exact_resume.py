@@ -350,8 +350,6 @@ QUICK = {
     "state-dependent exploration",
     "noise with a memory",
     "schedules",
-    "updates after whole episodes",
-    "a buffer without next observations",
     "a buffer that is filled anew between two checkpoints",
 }
 """Those that are not only for the long tests."""

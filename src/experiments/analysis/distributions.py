@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator
-from functools import cache, reduce
+from functools import cache, lru_cache, reduce
 from itertools import count, pairwise
 from statistics import NormalDist
 
@@ -67,6 +67,7 @@ def t_tail(t: float, df: float) -> float:
     return 0.5 - density / _beta_fraction(0.5, half, outer)
 
 
+@lru_cache(maxsize=128)
 def t_limit(tail: float, df: float) -> float:
     """The t with P(T > t) = `tail`, which is a half at most; infinite for zero.
 
