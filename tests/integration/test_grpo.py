@@ -334,6 +334,7 @@ def test_a_reward_that_is_no_number_ends_the_run(
         Trainer(run_config(tmp_path)).train()
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_is_counted_before_it_ends_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
