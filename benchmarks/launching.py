@@ -17,14 +17,14 @@ from src.experiments.execution import (
     OutcomeKind,
     create_executor,
 )
-from src.experiments.training import WARM_UP, train_run
+from src.experiments.training import train_run, warm_ups
 
 STEPS = 64
 
 
 def launch_seconds(count: int) -> tuple[list[float], list[float]]:
     """Seconds from `submit` to the job's first line, and to a run's first environment step."""
-    settings = ExecutorSettings(slots=2, preload=(WARM_UP,))
+    settings = ExecutorSettings(slots=2, preload=warm_ups(["PPO"]))
     with tempfile.TemporaryDirectory() as folder, create_executor("process", settings) as executor:
         _launch(executor, time.monotonic)  # waits until the pool is warm
         first_line = [_launch(executor, time.monotonic) for _ in range(count)]

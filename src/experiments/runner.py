@@ -76,7 +76,7 @@ from .tracking.choosing import TrackingChoice
 from .tracking.log_files import log_files
 from .tracking.manifest import write_manifest
 from .tracking.telling import Ending
-from .training import WARM_UP, Trainer, rehearse_run, train_run
+from .training import Trainer, rehearse_run, train_run, warm_ups
 from .training.backend import check_extra
 from .uploads import Uploads, tellings_of
 
@@ -512,9 +512,10 @@ class ExperimentRunner(FailureHandling):
             check_extra(arm.algorithm)
 
     def _make_executor(self) -> Executor:
+        arms = self.experiment.config.arms.values()
         settings = ExecutorSettings(
             slots=self._wanted_slots,
-            preload=(WARM_UP,),
+            preload=warm_ups(arm.algorithm for arm in arms),
             threads=self.experiment.config.torch_threads,
             address=self.ray_address,
             shared_directory=self.experiment.output_dir,

@@ -26,7 +26,7 @@ from src.experiments.execution import (
     OutcomeKind,
     create_executor,
 )
-from src.experiments.training import WARM_UP, Trainer, heartbeat, job, train_run
+from src.experiments.training import Trainer, heartbeat, job, train_run, warm_ups
 from src.experiments.training.determinism import torch_threads
 
 pytestmark = pytest.mark.integration
@@ -62,7 +62,9 @@ def broken(run_dir: Path, kind: str, *, steps: int = 128, **fields: Any) -> Trai
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[Executor]:
-    with create_executor("process", ExecutorSettings(slots=4, preload=(WARM_UP,))) as executor:
+    with create_executor(
+        "process", ExecutorSettings(slots=4, preload=warm_ups(["PPO"]))
+    ) as executor:
         yield executor
 
 

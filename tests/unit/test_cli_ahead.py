@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
-from src.experiments.cli.ahead import WARM_UP, warm_up_for
+from src.experiments.cli.ahead import LANGUAGE_WARM_UP, WARM_UP, warm_up_for
 from src.experiments.execution import process_pool
-from src.experiments.training import WARM_UP as TRAININGS
+from src.experiments.training import warm_ups
 
 
 @pytest.fixture(autouse=True)
@@ -31,14 +34,36 @@ def begun():
 def test_an_experiment_file_lets_the_imports_of_training_begin(words, file):
     warm_up_for([word.format(file) for word in words])
 
-    assert begun() == (WARM_UP,) == (TRAININGS,)
+    assert begun() == WARM_UP
+
+
+@pytest.mark.parametrize(
+    ("algorithms", "modules"),
+    [(["PPO", "A2C"], WARM_UP), (["GRPO", "DR_GRPO"], LANGUAGE_WARM_UP)],
+)
+def test_they_are_those_that_the_runner_asks_for(algorithms, modules):
+    assert warm_ups(algorithms) == modules
+
+
+@pytest.mark.parametrize("algorithm", ["GRPO", "DR_GRPO"])
+def test_a_file_of_language_models_lets_theirs_begin(algorithm, file):
+    Path(file).write_text(json.dumps({"baseline_config": {"algorithm": algorithm}}))
+    warm_up_for([file])
+
+    assert begun() == LANGUAGE_WARM_UP
+
+
+def test_so_does_their_command_without_a_file():
+    warm_up_for(["--seed", "3"], is_language=True)
+
+    assert begun() == LANGUAGE_WARM_UP
 
 
 @pytest.mark.parametrize("words", [["--experiment-id", "first"], ["--experiment-id=first"]])
 def test_so_does_an_experiment_that_goes_on(words):
     warm_up_for(words)
 
-    assert begun() == (WARM_UP,)
+    assert begun() == WARM_UP
 
 
 @pytest.mark.parametrize(

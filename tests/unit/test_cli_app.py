@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from src.experiments import training
-from src.experiments.cli import run
 from src.experiments.cli.app import main, runner_main
 from src.experiments.cli.schema import schema_text
 
@@ -132,7 +130,3 @@ def test_doctor_as_json_is_one_object(tmp_path: Path, capsys: pytest.CaptureFixt
     found = json.loads(capsys.readouterr().out)
     assert (found["exit_code"], found["problems"]) == (0, [])
     assert found["threads"]["cores_usable"] >= 1
-
-
-def test_what_is_warmed_up_ahead_is_what_the_runner_asks_for() -> None:
-    assert run.WARM_UP == training.WARM_UP

@@ -12,6 +12,8 @@ def main() -> NoReturn:
     """Carry out ``experiments COMMAND …`` and exit."""
     if sys.argv[1:2] == ["run"]:
         warm_up_for(sys.argv[2:])
+    if sys.argv[1:2] == ["grpo"]:
+        warm_up_for(sys.argv[2:], is_language=True)
     from . import app  # typer and what it imports take a tenth of a second
 
     sys.exit(app.main())

@@ -11,7 +11,7 @@ import typer
 
 from ..domain.records import ExecutionMode
 from . import options
-from .ahead import WARM_UP
+from .ahead import begin_imports, speaks_of_language
 from .arguments import chosen_recovery, command_line, described, file_and_overrides
 
 
@@ -120,9 +120,8 @@ def run(
     file, bare = file_and_overrides(words or [], config, file_expected=experiment_id is None)
     executor = "ray" if ray_address is not None and executor == "process" else executor
     if executor == "process" and (file is None or file.is_file()):
-        from ..execution.process_pool import warm_up
-
-        warm_up([WARM_UP])  # its imports go on beside ours, and end with this process
+        # beside our own; they end with this process
+        begin_imports(is_language=file is not None and speaks_of_language(file))
 
     from ..config.environment_file import tracker_variables
     from .opening import Question

@@ -3,10 +3,16 @@
 Importing this package imports no learning library: a backend does when a run starts.
 """
 
+from collections.abc import Iterable
+
+from ..config.algorithms import is_language
 from .job import floor_run, probe_run, rehearse_run, train_run
 from .trainer import Trainer
 
-WARM_UP = f"{__name__}.warmup"
-"""The module that a process imports before it forks training processes."""
+__all__ = ["Trainer", "floor_run", "probe_run", "rehearse_run", "train_run", "warm_ups"]
 
-__all__ = ["WARM_UP", "Trainer", "floor_run", "probe_run", "rehearse_run", "train_run"]
+
+def warm_ups(algorithms: Iterable[str]) -> tuple[str, ...]:
+    """The modules that a process imports before it forks those that train by these algorithms."""
+    ours = f"{__name__}.warmup"
+    return (ours, f"{__name__}.trl.warmup") if any(map(is_language, algorithms)) else (ours,)
