@@ -16,6 +16,12 @@ def said(step, text, name="examples/completion"):
     return {"kind": "text", "step": step, "name": name, "text": text}
 
 
+def evaluated(step, text, earned, *, final=False):
+    """What an evaluation leaves in a journal."""
+    told = {"kind": "evaluation", "step": step, "final": final, "returns": [earned, 0.5]}
+    return [{**told, "metrics": {"eval/return_mean": earned}}, said(step, text)]
+
+
 def collected(journals):
     facts = StreamFacts(RUNS)
     for run in RUNS:
@@ -41,6 +47,22 @@ def test_of_each_arm_the_first_run_s_first_and_last_dialogue_are_kept():
     )
 
 
+def test_the_last_one_about_the_same_problem_is_kept_beside_the_final_one():
+    whole = [
+        *evaluated(0, "2+2=5", 0.0),
+        *evaluated(4, "2+2=6", 0.0),
+        *evaluated(8, "2+2=4", 1.0),
+        *evaluated(9, "3+3=7", 0.0, final=True),
+    ]
+    (found,) = collected({RUNS[0]: whole}).dialogues.found
+
+    assert found.examples == (
+        Example(0, "2+2=5", 0.0),
+        Example(8, "2+2=4", 1.0),
+        Example(9, "3+3=7", 0.0, is_final=True),
+    )
+
+
 def test_a_run_without_dialogues_gives_way_and_one_evaluation_has_one():
     found = collected({RUNS[1]: [said(4, "2+2=4")]}).dialogues.found
 
@@ -56,12 +78,15 @@ def test_what_stands_beside_dialogues_in_a_journal_is_still_read():
 
 
 def test_dialogues_are_shown_with_their_steps_as_literal_text(tmp_path):
-    examples = (Example(0, "2?<end>\n*7*"), Example(1080, "2?<b>calc(2)</b>\n=2;2"))
+    examples = (
+        Example(0, "2?<end>\n*7*"),
+        Example(1080, "2?<b>calc(2)</b>\n=2;2", 0.75, is_final=True),
+    )
     page, markdown = rendered(tmp_path, (RunExamples(RunKey("variant", 43), examples),))
 
     assert "<pre><bdi>2?&lt;b&gt;calc(2)&lt;/b&gt;\n=2;2</bdi></pre>" in page
     assert "Before the first step" in page
-    assert "After 1,080 steps" in page
+    assert "Final evaluation, after 1,080 steps · return 0.75" in page
     assert "variant, seed 43. Before the first step:\n\n    2?<end>\n    *7*\n" in markdown
     assert "    2?<b>calc(2)</b>\n    =2;2\n" in markdown
 

@@ -9,6 +9,7 @@ from typing import Any
 from ..domain.metric_names import EXAMPLE_COMPLETION
 from ..domain.records import RunKey
 from ..domain.redaction import redact
+from .text import number
 
 Record = Mapping[str, Any]
 
@@ -18,10 +19,14 @@ LONGEST_BEGINNING, LONGEST_END = 600, 400
 
 @dataclass(frozen=True)
 class Example:
-    """A dialogue of an evaluation."""
+    """A dialogue of an evaluation, about the first of its problems."""
 
     step: int
     text: str
+    earned: float | None = None
+    """Its return."""
+    is_final: bool = False
+    """Whether it is of the final evaluation, which has problems of its own."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class RunExamples:
 
     run: RunKey
     examples: tuple[Example, ...]
-    """Of its first evaluation and of its last, or of the only one."""
+    """Of its first evaluation, of the last about the same problem, and of the final one."""
 
 
 class ExampleCollector:
@@ -42,13 +47,19 @@ class ExampleCollector:
     def watched(self, run: RunKey, journal: Iterable[Record]) -> Iterator[Record]:
         """Pass a run's journal on, and keep the dialogues that are to be shown."""
         is_wanted = run.arm not in self._by_arm
+        evaluation: Record = {}
         for record in journal:
+            if record["kind"] == "evaluation":
+                evaluation = record
             if is_wanted and record["kind"] == "text" and record["name"] == EXAMPLE_COMPLETION:
-                found = Example(record["step"], record["text"])
-                known = self._by_arm.get(run.arm)
-                first = known.examples[:1] if known else ()
-                self._by_arm[run.arm] = RunExamples(run, (*first, found))
+                self._take(run, _example(record, evaluation))
             yield record
+
+    def _take(self, run: RunKey, found: Example) -> None:
+        known = self._by_arm.get(run.arm)
+        before = known.examples if known is not None else ()
+        kept = before if found.is_final else before[:1]
+        self._by_arm[run.arm] = RunExamples(run, (*kept, found))
 
     @property
     def found(self) -> tuple[RunExamples, ...]:
@@ -63,7 +74,7 @@ def as_shown(
     return [
         (
             each.run,
-            [(_title(one.step), abridged(redact(one.text, secrets))) for one in each.examples],
+            [(_title(one), abridged(redact(one.text, secrets))) for one in each.examples],
         )
         for each in runs
     ]
@@ -78,5 +89,17 @@ def abridged(text: str) -> str:
     return text[:LONGEST_BEGINNING] + note + text[-LONGEST_END:]
 
 
-def _title(step: int) -> str:
-    return f"After {step:,} steps" if step else "Before the first step"
+def _example(record: Record, evaluation: Record) -> Example:
+    """A dialogue as the journal tells it, right after the evaluation that it is of."""
+    returns = evaluation.get("returns") if evaluation.get("step") == record["step"] else None
+    earned = returns[0] if returns else None
+    is_final = bool(returns and evaluation.get("final"))
+    return Example(record["step"], record["text"], earned, is_final)
+
+
+def _title(example: Example) -> str:
+    when = f"after {example.step:,} steps" if example.step else "before the first step"
+    if example.is_final:
+        when = f"final evaluation, {when}"
+    earned = "" if example.earned is None else f" · return {number(example.earned)}"
+    return when[0].upper() + when[1:] + earned
