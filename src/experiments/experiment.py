@@ -13,6 +13,7 @@ from .analysis.aborted import with_abort
 from .analysis.evidence import score
 from .analysis.sequential_verdict import compare_in_looks
 from .analysis.text import number, plural
+from .analysis.unlearned import unlearned_warning
 from .config import (
     Audit,
     Configuration,
@@ -297,7 +298,9 @@ class Experiment(PlannedRuns):
             for run, result in self.results.items()
             for each in result.deviations
         )
-        return (*self.audit.warnings, *changed, *deviating, *self._below_chance())
+        idle = (unlearned_warning(arm, self.results_of(arm)) for arm in self.config.arms)
+        known = (*changed, *deviating, *self._below_chance(), *filter(None, idle))
+        return (*self.audit.warnings, *known)
 
     def _below_chance(self) -> Iterator[str]:
         """Arms whose runs end with less than random actions get."""

@@ -102,6 +102,7 @@ def test_a_run_tells_every_metric_and_leaves_a_model_that_loads(tmp_path: Path) 
     assert {each["name"] for each in texts} == {"accelerate/device", "examples/completion"}
     assert result.total_timesteps == 8
     assert 0 <= result.final_mean_reward <= 1
+    assert result.learned
     assert json.loads((tmp_path / "runs/baseline_seed3/attempt-1/predictions.json").read_text())
     assert not list(tmp_path.glob("runs/*/*/trl-*"))
     check_model(Path(str(result.model_path)), tmp_path / "unpacked")
@@ -115,6 +116,21 @@ def check_model(archive: Path, folder: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(folder)
     tokens = AutoTokenizer.from_pretrained(folder)("1+2=", return_tensors="pt")
     assert model(**tokens).logits.shape[:2] == (1, 4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+def test_where_nothing_can_be_said_nothing_is_learned(tmp_path: Path, processes: int) -> None:
+    batch = QUICK["per_device_train_batch_size"] // processes
+    config = run_config(
+        tmp_path,
+        processes=processes,
+        per_device_train_batch_size=batch,
+        max_completion_length=2,
+    )
+    hard = {"largest": 99}
+
+    assert not Trainer(replace(config, environment_kwargs=hard)).train().learned
 
 
 @pytest.mark.slow

@@ -77,6 +77,15 @@ def test_two_runs_of_one_configuration_have_equal_journals(tmp_path: Path, algor
     assert results[0].parameters_sha256 == results[1].parameters_sha256
 
 
+@pytest.mark.parametrize(("learning_starts", "learned"), [(20, True), (10_000, False)])
+def test_the_result_tells_whether_anything_was_learned(
+    tmp_path: Path, learning_starts: int, learned: bool
+) -> None:
+    changed = {**OFF_POLICY, "learning_starts": learning_starts}
+
+    assert Trainer(config("DQN", tmp_path, hyperparameters=changed)).train().learned is learned
+
+
 def test_the_journal_tells_the_run_from_start_to_finish(tmp_path: Path) -> None:
     result = Trainer(config("PPO", tmp_path)).train()
     records = journal(tmp_path)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from src.experiments.analysis import compare
+from src.experiments.analysis.looks import plan_looks
+from src.experiments.analysis.sequential_verdict import compare_in_looks
 from src.experiments.domain.records import RunStatus, TrainingResult
 from src.experiments.domain.verdicts import DecisionRule, Verdict
 
@@ -341,3 +344,45 @@ def test_a_comparison_is_plain_json():
         *("verdict", "sentence", "metric", "effect", "interval", "alpha", "p_value", "looks"),
         *("n_per_arm", "failed_per_arm"),
     }
+
+
+# --- nothing was learned -----------------------------------------------------------------------
+
+
+def idle(results, *names):
+    return {
+        arm: [replace(each, learned=arm not in names) for each in runs]
+        for arm, runs in results.items()
+    }
+
+
+def in_looks(results, rule):
+    return compare_in_looks(results, rule, plan_looks(3, 2, 5, rule.alpha))
+
+
+@pytest.mark.parametrize("judge", [compare, in_looks])
+@pytest.mark.parametrize("scores", [(LOW, HIGH), ([0] * 5, [0] * 5)])
+def test_runs_that_changed_no_parameter_are_no_evidence_whatever_they_scored(judge, scores):
+    rule = DecisionRule(equivalence_margin=0.05)
+    comparison = judge(idle(arms(*scores), "baseline", "variant"), rule)
+
+    assert judge(arms(*scores), rule).verdict in (Verdict.VARIANT_BETTER, Verdict.EQUIVALENT)
+    assert comparison.verdict is Verdict.INSUFFICIENT_EVIDENCE
+    assert "training changed no parameter of any run" in comparison.sentence
+    assert "learning_starts" in comparison.sentence
+
+
+@pytest.mark.parametrize("judge", [compare, in_looks])
+def test_an_arm_that_learned_nothing_may_lose_to_one_that_did(judge):
+    results = arms(HIGH, LOW)
+
+    assert judge(idle(results, "variant"), DecisionRule()) == judge(results, DecisionRule())
+
+
+def test_of_language_models_the_sentence_names_other_causes():
+    results = {
+        arm: [replace(each, algorithm="GRPO", learned=False) for each in runs]
+        for arm, runs in arms([0, 0], [0, 0]).items()
+    }
+
+    assert "max_completion_length" in compare(results, DecisionRule()).sentence

@@ -306,3 +306,17 @@ def test_runs_that_are_still_to_come_are_queued_and_were_never_tried(experiment)
     assert statuses == [RunStatus.COMPLETED, RunStatus.QUEUED, RunStatus.QUEUED]
     assert [run.attempts for run in experiment.planned_results_of("variant")] == [0, 0, 0]
     assert experiment.comparison.failed_per_arm == {"baseline": 0, "variant": 0}
+
+
+# ---- what a reader is warned of
+
+
+def test_runs_that_learned_nothing_are_counted_by_arm(experiment):
+    for seed, learned in ((1, False), (2, True), (3, False)):
+        run = RunKey("variant", seed)
+        experiment.add_result("variant", result(run, learned=learned))
+        experiment.save_result(run)
+    (told,) = [each for each in experiment.warnings if "nothing was learned" in each]
+
+    assert told.startswith("variant: nothing was learned in 2 of 3 runs: no parameter changed. ")
+    assert told in Experiment.load(experiment.paths.root).warnings

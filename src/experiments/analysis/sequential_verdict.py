@@ -34,6 +34,7 @@ from .failed_runs import floor_note, with_sensitivity
 from .looks import LookPlan, fewest_max_seeds
 from .sequential import Decision, LookTaken, follow_first, stopped_early
 from .text import interval_text, metric_label, number, p_value_equation, percent, plural
+from .unlearned import with_unlearned
 
 Answer = tuple[Verdict, str]
 
@@ -48,7 +49,7 @@ def compare_in_looks(results: Results, rule: DecisionRule, plan: LookPlan) -> Co
         UsageError: (a ValueError) as `verdict.compare`.
     """
     judge = partial(judge_in_looks, plan=plan)
-    comparison = judge(results, rule)
+    comparison = with_unlearned(judge(results, rule), results)
     return with_sensitivity(comparison, analysed(results, comparison.looks), rule, judge)
 
 

@@ -15,6 +15,7 @@ from .evidence import Evidence, Results, gather
 from .failed_runs import floor_note, with_sensitivity
 from .sequential import is_inside
 from .text import interval_text, metric_label, number, p_value_equation, percent
+from .unlearned import with_unlearned
 
 Answer = tuple[Verdict, str]
 
@@ -26,7 +27,8 @@ def compare(results: Results, rule: DecisionRule) -> Comparison:
         UsageError: (a ValueError) for other than two arms, an unknown metric or direction, or two
             results of one arm and seed.
     """
-    return with_sensitivity(judge(results, rule), results, rule, judge)
+    found = with_unlearned(judge(results, rule), results)
+    return with_sensitivity(found, results, rule, judge)
 
 
 def judge(results: Results, rule: DecisionRule) -> Comparison:

@@ -182,7 +182,7 @@ RANGES = {
     "line_search_shrinking_factor": POSITIVE_SHARE,
     "log_std_init": ANY,
     "lstm_hidden_size": Range(1, 16_384),
-    "max_completion_length": Range(1, 1_000_000),
+    "max_completion_length": Range(2, 1_000_000),  # something said, and the end of the turn
     "max_grad_norm": POSITIVE,
     "max_prompts": Range(1, 10_000_000),
     "min_p": SHARE,

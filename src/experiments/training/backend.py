@@ -74,6 +74,8 @@ class Description:
     """Threads that the library computes with."""
     parameters: int
     """Trainable parameters of the policy."""
+    parameters_sha256: str
+    """As `Backend.parameters_sha256`, before training."""
     planned_timesteps: int
     """Timesteps that will be trained, after rounding to whole rollouts."""
     shortest_row: int | None = None

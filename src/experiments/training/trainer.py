@@ -141,6 +141,7 @@ class Trainer:
             diagnostics_time=recorder.diagnostics_time,
             attempts=config.attempt,
             parameters_sha256=sha256,
+            learned=sha256 != description.parameters_sha256,
             evaluations=tuple(points),
             model_path=None if paths is None else str(paths.model),
         )

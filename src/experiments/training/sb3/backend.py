@@ -86,6 +86,7 @@ class StableBaselines:
             device=str(self.model.device),
             threads=torch.get_num_threads(),
             parameters=parameter_count(self.model),
+            parameters_sha256=self.parameters_sha256(),
             planned_timesteps=planned_timesteps(self.model, config.total_timesteps),
         )
 

@@ -105,6 +105,7 @@ class LanguageModels:
             device=states.device_of(self.learning),
             threads=torch.get_num_threads(),
             parameters=sum(each.numel() for each in self.learning.model.parameters()),
+            parameters_sha256=self._beginning["parameters_sha256"],
             planned_timesteps=planned_timesteps(config),
             shortest_row=1,
             starting_model=self._beginning,

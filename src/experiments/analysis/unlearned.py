@@ -1,0 +1,43 @@
+"""Runs in which nothing was learned: training has changed no parameter of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..config.algorithms import is_language
+from ..domain.records import TrainingResult
+from ..domain.verdicts import Comparison, Verdict
+from .evidence import Results
+from .text import plural
+
+
+def with_unlearned(comparison: Comparison, results: Results) -> Comparison:
+    """The comparison; where no run of either arm has learned anything it is no evidence."""
+    complete = [run for runs in results.values() for run in runs if run.success]
+    if not complete or any(run.learned for run in complete):
+        return comparison
+    sentence = (
+        "The evidence is insufficient: training changed no parameter of any run, so that what was "
+        f"compared had learned nothing. {_remedy(complete)}"
+    )
+    return replace(comparison, verdict=Verdict.INSUFFICIENT_EVIDENCE, sentence=sentence)
+
+
+def unlearned_warning(arm: str, runs: Sequence[TrainingResult]) -> str | None:
+    """What a reader must know of an arm with such runs; None without any."""
+    idle = [run for run in runs if not run.learned]
+    if not idle:
+        return None
+    where = f"{len(idle)} of {plural(len(runs), 'run')}"
+    return f"{arm}: nothing was learned in {where}: no parameter changed. {_remedy(idle)}"
+
+
+def _remedy(runs: Sequence[TrainingResult]) -> str:
+    if any(is_language(run.algorithm) for run in runs):
+        return (
+            "Where all completions of a prompt earn the same there is nothing to learn from: look "
+            "at the dialogues, at max_completion_length, and whether the task is too hard or too "
+            "easy for the model."
+        )
+    return "Look at the learning rate, at learning_starts and at the number of steps."
