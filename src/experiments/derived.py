@@ -45,6 +45,7 @@ _RUN_FIELDS = (
     "resumed_from_steps",
     "resume",
     "deviations",
+    "learned",
     "parameters_sha256",
     "error",
     "fault",

@@ -9,6 +9,9 @@ import time
 
 import pytest
 
+from src.experiments.cli.outcome import deviations
+from src.experiments.cli.stored import read
+from src.experiments.derived import write_results
 from src.experiments.domain.errors import StorageError
 from src.experiments.domain.records import (
     EvaluationPoint,
@@ -320,3 +323,14 @@ def test_runs_that_learned_nothing_are_counted_by_arm(experiment):
 
     assert told.startswith("variant: nothing was learned in 2 of 3 runs: no parameter changed. ")
     assert told in Experiment.load(experiment.paths.root).warnings
+
+
+def test_how_it_ended_is_told_with_what_learned_nothing(experiment):
+    for run in experiment.runs():
+        learned = run.arm == "baseline"
+        experiment.add_result(run.arm, result(run, learned=learned, deviations=()))
+    write_results(experiment)
+
+    assert list(deviations(read(experiment.paths))) == [
+        "variant: nothing was learned in 3 of 3 runs: no parameter changed"
+    ]

@@ -33,7 +33,7 @@ KINDS: Mapping[str, str] = {
     **dict.fromkeys(("interval_low", "interval_high", "value"), "number"),
     **dict.fromkeys(("seeds", "resumed_from_steps"), "wholes"),
     "deviations": "texts",
-    "final": "truth",
+    **dict.fromkeys(("final", "learned"), "truth"),
 }
 """What a column holds, so that a table without any value in it has the same form as others."""
 

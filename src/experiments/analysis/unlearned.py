@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from ..config.algorithms import is_language
 from ..domain.records import TrainingResult
+from ..domain.unlearned import unlearned_words
 from ..domain.verdicts import Comparison, Verdict
 from .evidence import Results
-from .text import plural
 
 
 def with_unlearned(comparison: Comparison, results: Results) -> Comparison:
@@ -29,8 +29,7 @@ def unlearned_warning(arm: str, runs: Sequence[TrainingResult]) -> str | None:
     idle = [run for run in runs if not run.learned]
     if not idle:
         return None
-    where = f"{len(idle)} of {plural(len(runs), 'run')}"
-    return f"{arm}: nothing was learned in {where}: no parameter changed. {_remedy(idle)}"
+    return f"{unlearned_words(arm, len(idle), len(runs))}. {_remedy(idle)}"
 
 
 def _remedy(runs: Sequence[TrainingResult]) -> str:

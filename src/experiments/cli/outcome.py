@@ -12,8 +12,9 @@ from rich.text import Text
 from ..domain.costs import diagnostics_cost
 from ..domain.paths import ExperimentPaths
 from ..domain.records import RunStatus
+from ..domain.unlearned import unlearned_words
 from . import tables
-from .stored import StoredExperiment
+from .stored import ARMS, StoredExperiment
 from .told import told_lines
 from .wording import plural, printable
 
@@ -95,12 +96,16 @@ def problems(experiment: StoredExperiment) -> Iterator[str]:
 
 
 def deviations(experiment: StoredExperiment) -> Iterator[str]:
-    """How the design was changed, and runs deviate from theirs or from an undisturbed run."""
+    """How the design was changed, runs deviate from theirs or an undisturbed one, or are idle."""
     for change in experiment.experiment.get("design_changes") or ():
         yield f"the design was changed after the experiment began: {change}"
     for run in experiment.runs:
         for deviation in run.get("deviations") or ():
             yield f"{run.get('arm')}_seed{run.get('seed')}: {deviation}"
+    for arm in ARMS:
+        learned = [run.get("learned", True) for run in experiment.runs if run.get("arm") == arm]
+        if idle := learned.count(False):
+            yield unlearned_words(arm, idle, len(learned))
 
 
 def places(paths: ExperimentPaths) -> Iterator[tuple[str, Path]]:
