@@ -40,7 +40,7 @@ def test_a_run_says_when_it_starts_and_ends() -> None:
 
     expected = [
         "baseline_seed42: started, 10,240 steps",
-        "baseline_seed42: completed after 0:12 · 10,240 steps · return 195.2",
+        "baseline_seed42: completed after 0:12 · 10,240 steps · training return 195.2",
     ]
     assert expected == lines
 

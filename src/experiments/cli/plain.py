@@ -81,7 +81,7 @@ def _final_parts(change: Change) -> list[str]:
     parts = [f"{progress.status.value} after {wording.duration(change.seconds)}"]
     parts.append(f"{wording.whole(progress.step)} steps")
     if progress.returns_mean is not None:
-        parts.append(f"return {wording.measured(progress.returns_mean)}")
+        parts.append(f"training return {wording.measured(progress.returns_mean)}")
     if progress.error:
         parts.append(wording.printable(progress.error))
     return parts
