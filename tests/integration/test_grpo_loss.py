@@ -28,6 +28,7 @@ class Minibatch:
 
     policy: float
     kl: float
+    entropy: float
     told: int
     """Tokens that the task said, and the model did not."""
     farthest: float
@@ -44,17 +45,21 @@ class Calculator:
     """
 
     algorithm: str
+    entropy_coef: float = 0.0
     batch: list[Any] = field(default_factory=list)
     """The rollouts of the newest batch; the completions of a prompt stand side by side."""
 
     def minibatch(self, learning: Any, inputs: dict[str, Any]) -> Minibatch:
-        found = Minibatch(0.0, 0.0, told=0, farthest=0.0)
+        found = Minibatch(0.0, 0.0, 0.0, told=0, farthest=0.0)
         rows = len(inputs["completion_ids"])
+        entropies: list[float] = []
         for row in range(rows):
             tokens, number = self._rollout_of(inputs, row)
             weight = 1 / rows / MINIBATCHES
             weight /= BUDGET if self.algorithm == "DR_GRPO" else tokens.length
             self._add_row(found, learning, inputs, row, number, weight)
+            entropies += entropies_of_said(learning.model, tokens)
+        found.entropy = -self.entropy_coef * mean(entropies) / MINIBATCHES
         return found
 
     def _rollout_of(self, inputs: dict[str, Any], row: int) -> tuple[Any, int]:
@@ -94,13 +99,27 @@ class Calculator:
 
 def log_probabilities(model: Any, rollout: Any) -> list[float]:
     """Of each token of a completion, by a model that sees this one dialogue alone."""
+    scores = scores_of(model, rollout)
+    return [float(scores[place, token]) for place, token in enumerate(rollout.completion)]
+
+
+def entropies_of_said(model: Any, rollout: Any) -> list[float]:
+    """Of what the model might have said, at each token of a completion that it did say."""
+    scores = scores_of(model, rollout)
+    return [
+        -float((scores[place].exp() * scores[place]).sum())
+        for place, is_said in enumerate(rollout.is_said)
+        if is_said
+    ]
+
+
+def scores_of(model: Any, rollout: Any) -> Any:
+    """Log-probabilities of all tokens at each place of a completion."""
     import torch
 
     with torch.no_grad():
         logits = model(input_ids=torch.tensor([rollout.context])).logits[0].double()
-    scores = torch.log_softmax(logits / TEMPERATURE, dim=1)
-    start = len(rollout.prompt) - 1
-    return [float(scores[start + place, token]) for place, token in enumerate(rollout.completion)]
+    return torch.log_softmax(logits / TEMPERATURE, dim=1)[len(rollout.prompt) - 1 : -1]
 
 
 def watch(calculator: Calculator, monkeypatch: pytest.MonkeyPatch) -> list[Minibatch]:
@@ -138,15 +157,18 @@ class Every:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("algorithm", ["GRPO", "DR_GRPO"])
+@pytest.mark.parametrize(
+    ("algorithm", "entropy_coef"), [("GRPO", 0.0), ("DR_GRPO", 0.0), ("DR_GRPO", 0.1)]
+)
 def test_the_loss_is_the_published_one_of_what_the_model_said(
-    algorithm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    algorithm: str, entropy_coef: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = run_config(
         tmp_path,
         algorithm,
         model_name="tiny",  # it calls the calculator, which answers in the middle of a completion
         beta=BETA,
+        entropy_coef=entropy_coef,
         temperature=TEMPERATURE,
         learning_rate=3e-3,
         max_completion_length=BUDGET,
@@ -157,7 +179,7 @@ def test_the_loss_is_the_published_one_of_what_the_model_said(
         steps_per_generation=MINIBATCHES,
     )
     config = replace(config, environment="multiturn_calculator", environment_kwargs={})
-    seen = watch(Calculator(algorithm), monkeypatch)
+    seen = watch(Calculator(algorithm, entropy_coef), monkeypatch)
     every = Every()
     with closing(create_backend("trl", config)) as backend:
         backend.build()
@@ -168,7 +190,8 @@ def test_the_loss_is_the_published_one_of_what_the_model_said(
     assert max(each.farthest for each in seen) > CLIPPED_ABOVE - 1
     assert max(each.kl for each in seen) > 1e-3
     for each in seen:
-        assert each.loss == pytest.approx(each.policy + each.kl, rel=1e-3, abs=1e-5)
+        expected = each.policy + each.kl + each.entropy
+        assert each.loss == pytest.approx(expected, rel=1e-3, abs=1e-5)
     if algorithm == "DR_GRPO":
         told = [each for each in [*every.rows, last] if "training_step/loss" in each]
         check_parts(told, seen)
@@ -182,6 +205,20 @@ def check_parts(rows: list[dict[str, float]], seen: list[Minibatch]) -> None:
         policy, kl = sum(each.policy for each in of_step), sum(each.kl for each in of_step)
         assert row["training_step/dr_component_kl"] == pytest.approx(kl, rel=1e-3, abs=1e-6)
         assert row["training_step/dr_component_policy"] == pytest.approx(policy, rel=1e-3, abs=1e-5)
+        check_entropy(row, sum(each.entropy for each in of_step))
+
+
+def check_entropy(row: dict[str, float], entropy: float) -> None:
+    """By hand and by TRL, which tells the loss without the bonus; without a weight it is absent."""
+    told = row.get("training_step/dr_component_entropy")
+    if entropy == 0:
+        assert told is None
+        return
+    assert entropy < -0.01
+    assert told == pytest.approx(entropy, rel=1e-3)
+    rest = row["training_step/dr_component_policy"] + row["training_step/dr_component_kl"]
+    assert rest == pytest.approx(row["trl/policy_loss"], rel=1e-6)
+    assert rest + told == pytest.approx(row["training_step/loss"], rel=1e-6)
 
 
 @pytest.mark.slow

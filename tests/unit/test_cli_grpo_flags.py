@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,55 @@ def test_what_a_flag_got_wrong_is_told_once_where_the_variant_extends_the_baseli
     told = capsys.readouterr().err
     assert "1 problem" in told
     assert "variant" not in told
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--max-length", "5000"], "--max-length: leaves no room for a prompt"),
+        (["--task", "riddles"], "--task: unknown task"),
+        (["--temperature", "101"], "--temperature: must be at most 100; got 101"),
+        (["--lr", "11"], "--lr: must be at most 10; got 11"),
+        (["--model-name", "./nowhere"], "--model-name: no model lies"),
+        (["--group-size", "5000"], "--group-size: must be at most 4096; got 5000"),
+        (["--seed", "5000000000"], "--seed: "),
+    ],
+)
+def test_what_a_flag_got_wrong_is_told_by_the_flag(
+    words: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["grpo", *words, "--output-dir", str(tmp_path / "results")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: 1 problem\n  {told}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_file_or_an_override_got_wrong_is_told_by_its_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps(document({**GROUP_4_OF_16, "top_p": 2})))
+    place = "baseline_config.hyperparameters.max_completion_length"
+    words = ["--lr", "11", "--max-length", "30", "--set", f"{place}=5000"]
+
+    assert main(["grpo", str(file), *words, "--output-dir", str(tmp_path / "results")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: 3 problems in {file}\n")
+    assert "  --lr: must be at most 10" in error
+    assert "  /baseline_config/hyperparameters/max_completion_length: leaves no room" in error
+    assert "  /baseline_config/hyperparameters/top_p: must be at most 1" in error
+
+
+def test_of_arms_that_are_described_apart_a_flag_is_told_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = document(GROUP_4_OF_16)
+    both["variant_config"] = {**both["baseline_config"], "algorithm": "DR_GRPO"}
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps(both))
+
+    assert main(["grpo", str(file), "--lr", "11", "--output-dir", str(tmp_path / "results")]) == 2
+    assert capsys.readouterr().err.startswith("error: 1 problem\n  --lr: must be at most 10")
 
 
 @pytest.mark.parametrize(

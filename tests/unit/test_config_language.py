@@ -20,6 +20,7 @@ from src.experiments.config import (
     trainer_config,
 )
 from src.experiments.config.algorithms import LANGUAGE_TABLE
+from src.experiments.config.loading import checked
 from src.experiments.domain.errors import ConfigurationError, MissingExtraError
 from src.experiments.domain.records import ExecutionMode
 from src.experiments.experiment import Experiment
@@ -98,6 +99,21 @@ def test_steps_are_rounded_up_to_whole_batches_of_completions(
         ({**with_settings(processes=2), "device": "cuda"}, "device", "are for the processor"),
         ({**with_settings(processes=2), "device": "cuda:1"}, "device", "are for the processor"),
         (with_settings(num_generations=3), "hyperparameters/num_generations", "must divide the 8"),
+        (
+            with_settings(delta=1.2),
+            "hyperparameters/delta",
+            "must be greater than 1.2, which is 1 + epsilon: a lower one takes the gradient",
+        ),
+        (
+            with_settings(delta=1.5, epsilon=0.6),
+            "hyperparameters/delta",
+            "must be greater than 1.6",
+        ),
+        (
+            with_settings(delta=1.28, epsilon_high=0.28),
+            "hyperparameters/delta",
+            "must be greater than 1.28, which is 1 + epsilon_high",
+        ),
         (
             with_settings(generation_batch_size=12),
             "hyperparameters/generation_batch_size",
@@ -181,6 +197,82 @@ def test_updates_that_are_rounded_away_are_told(
 
     told = [each for each in warnings if each.startswith("both arms: hardly a weight will move")]
     assert len(told) == warns
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"delta": 1.21},
+        {"delta": 1.1, "epsilon": 0.05},
+        {"delta": 1.2, "epsilon": 0.3, "epsilon_high": 0.1},
+    ],
+)
+def test_a_delta_beyond_what_is_clipped_is_accepted(settings: dict[str, float]) -> None:
+    document = {"baseline_config": {**ARM, **with_settings(**settings)}, "variant_config": VARIANT}
+
+    assert parse_experiment(document).baseline_config.hyperparameters["delta"] == settings["delta"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"warmup_steps": 10}, "the last of the 10 steps learns at 0.00045"),
+        ({"warmup_steps": 9}, None),
+        ({"warmup_steps": 40}, "the last of the 10 steps learns at 0.0001125"),
+        ({"warmup_steps": 10, "lr_scheduler_type": "cosine"}, "warmup_steps (10)"),
+        ({"warmup_steps": 10, "lr_scheduler_type": "constant"}, None),
+        ({"warmup_steps": 0.95}, "the last of the 10 steps learns at 0.00045"),
+        ({"warmup_steps": 0.9}, None),
+        # 12 steps are trained, whole batches
+        ({"warmup_steps": 11, "num_iterations": 4}, None),
+        ({"warmup_steps": 12, "num_iterations": 4}, "the last of the 12 steps"),
+        ({}, None),
+    ],
+)
+def test_a_learning_rate_that_is_never_reached_is_told(
+    settings: dict[str, Any], told: str | None
+) -> None:
+    arm = {**ARM, **with_settings(learning_rate=5e-4, **settings)}
+    warnings = audit(parse_experiment({"baseline_config": arm, "variant_config": VARIANT})).warnings
+
+    found = [each for each in warnings if "learning_rate 0.0005 is never reached" in each]
+    assert len(found) == (told is not None)
+    assert all(each.startswith("both arms: ") and str(told) in each for each in found)
+
+
+@needs_trl
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "constant_with_warmup", "constant"])
+@pytest.mark.parametrize("warmup_steps", [9, 10, 0.9, 0.95])
+def test_a_learning_rate_is_told_as_never_reached_where_the_library_never_has_it(
+    schedule: str, warmup_steps: float
+) -> None:
+    import torch
+    from transformers import TrainingArguments, get_scheduler
+
+    from src.experiments.config.language import language_warnings
+
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
+    made = TrainingArguments("nowhere", warmup_steps=warmup_steps, use_cpu=True)
+    scheduler = get_scheduler(schedule, optimizer, made.get_warmup_steps(10), 10)
+    rates = []
+    for _ in range(10):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    settings = {"learning_rate": 0.5, "lr_scheduler_type": schedule, "warmup_steps": warmup_steps}
+    arm = checked({**ARM, **with_settings(**settings)})
+    told = [each for each in language_warnings(arm) if "is never reached" in each]
+
+    assert len(told) == (max(rates) < 0.5)
+    assert all(f"learns at {rates[-1]:g}" in each for each in told)
+
+
+def test_ratios_of_sequences_are_told_where_dr_grpo_weighs_them_by_length() -> None:
+    arm = {**ARM, **with_settings(importance_sampling_level="sequence")}
+    warnings = audit(parse_experiment({"baseline_config": arm, "variant_config": VARIANT})).warnings
+
+    (told,) = [each for each in warnings if "importance_sampling_level" in each]
+    assert told.startswith("variant: DR_GRPO weighs each completion by its length")
 
 
 @needs_trl

@@ -111,14 +111,15 @@ def grpo(
     from ..config.overrides import apply_overrides
     from ..config.reading import read_document
     from . import tracking_flags
-    from .grpo_flags import GrpoFlags, overrides_of
+    from .grpo_flags import GrpoFlags, flags_at, overrides_of
     from .opening import Question
     from .running import RunRequest, carry_out
 
     file, bare = file_and_overrides(words or [], None, file_expected=False)
     document, _ = read_document(file or OURS)
     # what is wrong with them is told once all is loaded
-    document, _ = apply_overrides(document, (*(overrides or ()), *bare))
+    changes = (*(overrides or ()), *bare)
+    document, _ = apply_overrides(document, changes)
     flags = GrpoFlags(
         task=task,
         model_name=model_name,
@@ -151,7 +152,8 @@ def grpo(
         config=file or OURS,
         experiment_id=None,
         output_dir=output_dir,
-        overrides=(*meant, *(overrides or ()), *bare, *named, *told),
+        overrides=(*meant, *changes, *named, *told),
+        flags=flags_at(flags, changes),
         fallback_tracker=tracking_flags.fallback_of(tracking),
         environment_modules=tuple(allow_env_module or ()),
         resume=resume,

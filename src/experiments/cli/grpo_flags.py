@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import lcm
 from typing import Any
 
 from ..config.algorithms import algorithms
 from ..config.generations import generation_of
+from ..config.language import TINY
 from ..config.models import BASELINE
 from ..config.preparing import ARMS, prepare
+from ..config.problems import at
 from ..domain.errors import UsageError
-from .arguments import override
+from .arguments import dashed, override
 from .grpo_batches import BatchFlags, are_counts, changed_batches
 
-TINY = "tiny"
 OF_LARGER_MODELS: Mapping[str, Any] = {
     "learning_rate": 5e-6,
     "warmup_steps": 0,
@@ -29,6 +30,21 @@ CHECKPOINT_EVERY = 50
 """Optimiser steps between checkpoints where nothing says how many."""
 PROMPTS = 8
 """Prompts of a larger model's batch where nothing says how many."""
+DIRECT: Mapping[str, str] = {
+    "model_name": "model_name",
+    "lr": "learning_rate",
+    "temperature": "temperature",
+    "max_length": "max_completion_length",
+    "max_prompts": "max_prompts",
+}
+"""Flags that are one hyperparameter each, and change no other."""
+OF_BATCHES: Mapping[str, str] = {
+    "group_size": "num_generations",
+    "rollouts_per_step": "generation_batch_size",
+    "train_batch_size": "per_device_train_batch_size",
+    "processes": "processes",
+}
+"""The hyperparameters that flags about batches name; others follow."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +104,28 @@ def overrides_of(flags: GrpoFlags, document: Mapping[str, Any], *, is_ours: bool
     if frequency is not None:
         values["checkpoint.frequency"] = frequency
     return [override(path, value) for path, value in values.items()]
+
+
+def flags_at(flags: GrpoFlags, overrides: Iterable[str]) -> dict[str, str]:
+    """The flag that has set a value, by the value's JSON pointer.
+
+    Args:
+        flags: as they were typed.
+        overrides: those that win over flags; what they set is theirs.
+    """
+    hyperparameters = {**DIRECT, **OF_BATCHES}
+    of_arms = {"task": "environment"} | {
+        flag: f"hyperparameters.{name}" for flag, name in hyperparameters.items()
+    }
+    places = [(flag, f"{arm}.{path}") for flag, path in of_arms.items() for arm in ARMS]
+    places += [("seed", "seeds"), ("checkpoint_interval", "checkpoint.frequency")]
+    taken = [each.partition("=")[0].strip(" +-") for each in overrides]
+    return {
+        at(*path.split(".")): f"--{dashed(flag)}"
+        for flag, path in places
+        if getattr(flags, flag) is not None
+        and not any(f"{path}.".startswith(f"{other}.") for other in taken)
+    }
 
 
 def _is_inherited(path: str, values: Mapping[str, Any], document: Mapping[str, Any]) -> bool:
@@ -155,12 +193,5 @@ def _hyperparameters_of(arm: Any) -> dict[str, Any]:
 
 
 def _direct(flags: GrpoFlags) -> dict[str, Any]:
-    """Flags that are one hyperparameter each, and change no other."""
-    named = {
-        "model_name": flags.model_name,
-        "learning_rate": flags.lr,
-        "temperature": flags.temperature,
-        "max_completion_length": flags.max_length,
-        "max_prompts": flags.max_prompts,
-    }
-    return {name: value for name, value in named.items() if value is not None}
+    values = {name: getattr(flags, flag) for flag, name in DIRECT.items()}
+    return {name: value for name, value in values.items() if value is not None}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..config import ExperimentConfig, load_experiment_file, with_overrides
-from ..domain.errors import UsageError
+from ..domain.errors import ConfigurationError, Problem, UsageError
 from ..domain.paths import ExperimentPaths
 from ..durability.saved_experiments import existing_error
 from ..experiment import CONDITIONS, DESIGN, Experiment
@@ -26,6 +26,8 @@ class Question:
     experiment_id: str | None
     output_dir: Path
     overrides: tuple[str, ...] = ()
+    flags: Mapping[str, str] = field(default_factory=dict)
+    """The flag that an override stands for, by the JSON pointer of the value."""
     tags: tuple[str, ...] = ()
     recovery: Mapping[str, Any] = field(default_factory=dict)
     """What flags say of recovery; it may change when an experiment is continued."""
@@ -86,8 +88,17 @@ def load(question: Question) -> ExperimentConfig:
     """The experiment file with its overrides, checked; tags are added to the file's own.
 
     Raises:
-        ConfigurationError: with everything that is wrong.
+        ConfigurationError: with everything that is wrong; what a flag got wrong names the flag.
     """
+    try:
+        return _load(question)
+    except ConfigurationError as error:
+        if not question.flags:
+            raise
+        raise _by_flags(error, question.flags) from error
+
+
+def _load(question: Question) -> ExperimentConfig:
     check_overrides(question.overrides)
     if question.config is None:
         raise UsageError("no experiment file given", remedy="name it: experiments validate FILE")
@@ -98,6 +109,20 @@ def load(question: Question) -> ExperimentConfig:
     if not more:
         return config
     return load_experiment_file(question.config, overrides + more, environment_modules=modules)
+
+
+def _by_flags(error: ConfigurationError, flags: Mapping[str, str]) -> ConfigurationError:
+    """Where nothing is wrong beside what flags say, no file is to blame."""
+    problems = list(dict.fromkeys(_by_flag(problem, flags) for problem in error.problems))
+    are_typed = all(problem.pointer in flags.values() for problem in problems)
+    return ConfigurationError(problems, source=None if are_typed else error.source)
+
+
+def _by_flag(problem: Problem, flags: Mapping[str, str]) -> Problem:
+    for pointer, flag in flags.items():
+        if f"{problem.pointer}/".startswith(f"{pointer}/"):
+            return replace(problem, pointer=flag)
+    return problem
 
 
 def _fallback(question: Question, config: ExperimentConfig) -> list[str]:

@@ -54,7 +54,7 @@ def _warnings_of(arm: Arm, evaluation_frequency: int) -> Iterator[str]:
     yield from arm_warnings(arm, evaluation_frequency)
     if arm.algorithm.family is Family.LANGUAGE:
         name = f"{arm.where[0]}".removesuffix("_config")
-        yield from (f"{name}: {text}" for text in language_warnings(arm.settings))
+        yield from (f"{name}: {text}" for text in language_warnings(arm))
 
 
 def _said_once(by_arm: list[list[str]]) -> Iterator[str]:

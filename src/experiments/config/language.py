@@ -14,6 +14,8 @@ from .generations import generation_problems
 from .model_folder import ModelFolderError, check_model_folder, positions_of
 from .models import Configuration
 from .problems import at, shown
+from .rounding import planned_steps
+from .rules import Arm
 
 Pointer = tuple[str | int, ...]
 
@@ -44,12 +46,24 @@ def language_problems(
     yield from _without_use(configuration, where)
     yield from _task_problems(configuration, settings["model_name"], where, modules)
     yield from generation_problems(settings, here)
+    yield from _clipping_problems(settings, here)
     yield from _device_problems(configuration, settings["processes"], where)
     yield from _model_problems(settings, here)
 
 
-def language_warnings(settings: Mapping[str, Any]) -> Iterator[str]:
+def language_warnings(arm: Arm) -> Iterator[str]:
     """What is allowed of a language model's arm, and hardly meant."""
+    yield from _rounded_away(arm.settings)
+    yield from _never_warm(arm)
+    if arm.algorithm.name == "DR_GRPO" and arm.settings["importance_sampling_level"] == "sequence":
+        yield (
+            "DR_GRPO weighs each completion by its length where importance_sampling_level is "
+            '"sequence", because its one ratio counts for every token; the objective of sequences '
+            '(GSPO) weighs them alike, as GRPO does then: set "token", or compare within GRPO'
+        )
+
+
+def _rounded_away(settings: Mapping[str, Any]) -> Iterator[str]:
     lost = smallest_change(ORDINARY_WEIGHT)
     if settings["dtype"] == "bfloat16" and 0 < settings["learning_rate"] < lost:
         yield (
@@ -57,6 +71,19 @@ def language_warnings(settings: Mapping[str, Any]) -> Iterator[str]:
             f"{settings['learning_rate']:g}, and a weight of {ORDINARY_WEIGHT} in bfloat16 is "
             f"rounded back unless it changes by {lost:.1g}; set "
             '"dtype": "float32", with which a GPU still computes in bfloat16'
+        )
+
+
+def _never_warm(arm: Arm) -> Iterator[str]:
+    """A learning rate that rises to its value for longer than there is training."""
+    settings, planned = arm.settings, planned_steps(arm.algorithm, arm.settings, arm.configuration)
+    asked, rate = settings["warmup_steps"], settings["learning_rate"]
+    steps = int(asked) if asked >= 1 else math.ceil(planned * asked)  # less is a share of all
+    if settings["lr_scheduler_type"] != "constant" and 0 < steps >= planned:
+        yield (
+            f"learning_rate {rate:g} is never reached: it rises for warmup_steps ({asked:g}), and "
+            f"the last of the {planned} steps learns at {rate * (planned - 1) / steps:g}; "
+            "set fewer, or train longer"
         )
 
 
@@ -103,6 +130,21 @@ def _task_problems(
         yield Problem(pointer, error.message, value, error.allowed, error.suggestion)
     except TrainingError as error:
         yield Problem(at(*where, "environment"), error.what, shown(name), error.remedy)
+
+
+def _clipping_problems(settings: Mapping[str, Any], here: Pointer) -> Iterator[Problem]:
+    """A bound of the ratio (TRL's `delta`) lies beyond the range in which it is not clipped."""
+    delta = settings["delta"]
+    name = "epsilon" if settings["epsilon_high"] is None else "epsilon_high"
+    least = 1 + settings[name]
+    if delta is not None and delta <= least:
+        yield Problem(
+            at(*here, "delta"),
+            f"must be greater than {least:g}, which is 1 + {name}: a lower one takes the gradient "
+            "of completions that earned more before the clipping does",
+            shown(delta),
+            "raise it, or leave it out",
+        )
 
 
 def _device_problems(

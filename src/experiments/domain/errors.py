@@ -60,7 +60,7 @@ class Problem:
     """One thing that is wrong with an experiment file."""
 
     pointer: str
-    """JSON pointer of the offending value; empty for the whole document."""
+    """JSON pointer of the offending value, or the flag that set it; empty for the whole file."""
     message: str
     value: str | None = None
     """The offending value, escaped and shortened; None where it must not be shown."""

@@ -49,7 +49,9 @@ BATCH_RETURNS = {
 DR_GRPO_ADVANTAGES = {
     statistic: f"dr_grpo/advantages_{statistic}" for statistic in ("variance", "skewness")
 }
-DR_COMPONENT = {part: f"training_step/dr_component_{part}" for part in ("policy", "kl")}
+"""Of all completions since the last row, as `ADVANTAGES`."""
+DR_COMPONENT = {part: f"training_step/dr_component_{part}" for part in ("policy", "kl", "entropy")}
+"""Parts of Dr. GRPO's loss, which they add up to; those without a weight are absent."""
 ACCELERATE_SYNC = "accelerate/sync_gradients"
 ACCELERATE_DEVICE = "accelerate/device"
 DDP = {
@@ -57,7 +59,7 @@ DDP = {
     for fact in ("num_processes", "process_index", "local_process_index", "sync_gradients")
 }
 TASK_FACT = "task/{}"
-"""Mean over the dialogues of the newest batch of a fact that their task tells of them."""
+"""Mean over the dialogues since the last row of a fact that their task tells of them."""
 FAILED_CALLS_SHARE = TASK_FACT.format("failed_calls_share")
-"""Of the calls of tools in the newest batch, the share that was answered by an error."""
+"""Of the calls of tools since the last row, the share that was answered by an error."""
 EXAMPLE_COMPLETION = "examples/completion"

@@ -173,6 +173,8 @@ class LanguageModels:
             if not ranks.shared(step >= observer.next_step):
                 return
             self._check_parameters()
+            if not ranks.is_first:
+                self._recorder.collect()  # what nobody will read would pile up
             if tells_state:
                 self._generators = ranks.gathered(states.generators())
             stops = ranks.is_first and self._is_stopped(observer, step)

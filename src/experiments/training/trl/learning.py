@@ -21,7 +21,8 @@ from ..heartbeat import Tally
 from .dialogues import Rollout, lead
 from .divergence import divergence_in_loss
 from .loading import Source
-from .recorder import Batch, MetricsRecorder
+from .record import Batch
+from .recorder import MetricsRecorder
 from .speaking import Speaker
 from .speech import Speech
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -12,40 +13,35 @@ import torch
 
 from ...domain import metric_names as names
 from ...domain.units import GIB
-from ...tasks import CALLS, FAILED_CALLS
 from ..backend import Metrics
+from .record import (
+    Batch,
+    Record,
+    Step,
+    batch_returns,
+    components,
+    kl_of_rollouts,
+    of_epoch,
+    skewness,
+    task_facts,
+)
 
 PREFIX = "trl/"
 """TRL's own values keep their names behind it."""
 _TOLD_ELSEWHERE = {"loss", "grad_norm", "learning_rate", "kl", "epoch", "step_time", "num_tokens"}
 _OURS = ("reward", "rewards/")
-
-
-@dataclass
-class Batch:
-    """One batch of completions, of all processes together."""
-
-    returns: np.ndarray
-    """Shape (completions,)."""
-    advantages: np.ndarray
-    """Shape (completions,)."""
-    group: int
-    """Completions of one prompt, which stand side by side."""
-    facts: Sequence[Mapping[str, float]] = ()
-    """What the task tells of each dialogue, by name; the names may differ."""
-
-
-@dataclass
-class Record:
-    """What was seen since a row was written last."""
-
-    returns: list[float] = field(default_factory=list)
-    kl: list[float] = field(default_factory=list)
-    """Of each optimiser step."""
+_OF_STEP = {
+    "kl": names.STEP_KL,
+    "grad_norm": names.STEP_GRAD_NORM,
+    "learning_rate": names.STEP_LEARNING_RATE,
+}
 
 
 class MetricsRecorder:
     """Collects what batches and optimiser steps show; absent is what the algorithm lacks.
+
+    `rollouts/*`, `training_epoch/*`, `task/*` and `dr_grpo/*` are about everything since the last
+    row; `training_step/*` about the newest step, `batch_returns/*` about the newest batch.
 
     Args:
         is_dr_grpo: whether it is Dr. GRPO that trains.
@@ -61,14 +57,9 @@ class MetricsRecorder:
         self.best_mean: float | None = None
         self.invalid_losses = 0
         self._batch: Batch | None = None
-        self._losses: list[float] = []
-        """Of each optimiser step since the batch was drawn; likewise the following."""
-        self._kl: list[float] = []
-        self._norms: list[float] = []
-        self._kl_in_loss = 0.0
-        """Of the last optimiser step."""
+        self._step: Step | None = None
         self._library: Metrics = {}
-        self._learning_rate: float | None = None
+        """TRL's own values since the batch was drawn, the newest of each name."""
         self._record = Record()
 
     def note_batch(self, batch: Batch) -> None:
@@ -78,8 +69,8 @@ class MetricsRecorder:
         mean = float(batch.returns.mean())
         self.best_mean = mean if self.best_mean is None else max(mean, self.best_mean)
         self._batch = batch
-        self._record.returns += batch.returns.tolist()
-        self._losses, self._kl, self._norms = [], [], []
+        self._library = {}  # a run that goes on from here has none of an earlier batch either
+        self._record.add_batch(batch)
 
     def note_step(self, step: int, loss: float, logs: Mapping[str, Any], kl_in_loss: float) -> None:
         """Take down an optimiser step.
@@ -91,31 +82,29 @@ class MetricsRecorder:
             kl_in_loss: how much of the loss is the divergence from the reference model.
         """
         self.steps = step
-        self._kl_in_loss = kl_in_loss
-        self._losses.append(loss)
         self.invalid_losses += not math.isfinite(loss)
-        if logs.get("grad_norm") is not None:
-            self._norms.append(float(logs["grad_norm"]))
-        if logs.get("kl") is not None:
-            self._kl.append(float(logs["kl"]))
-            self._record.kl.append(self._kl[-1])
-        self._learning_rate = logs.get("learning_rate")
+        told = {name: float(value) for name, value in logs.items() if value is not None}
+        self._step = Step(loss, kl_in_loss, told)
+        self._record.add_step(self._step)
         self._library |= {
-            f"{PREFIX}{name}": float(value)
-            for name, value in logs.items()
-            if value is not None and name not in _TOLD_ELSEWHERE and not name.startswith(_OURS)
+            f"{PREFIX}{name}": value
+            for name, value in told.items()
+            if name not in _TOLD_ELSEWHERE and not name.startswith(_OURS)
         }
 
     def capture(self) -> dict[str, Any]:
-        """What is counted over the whole run, as plain data; called between two batches."""
+        """What is counted over the run and since the last row, as plain data.
+
+        Called between two batches: the newest batch and step, which the next ones replace before
+        anything is told of them again, are left out.
+        """
         return {
             "batches": self.batches,
             "rollouts": self.rollouts,
             "steps": self.steps,
             "best_mean": self.best_mean,
             "invalid_losses": self.invalid_losses,
-            "returns": list(self._record.returns),
-            "kl": list(self._record.kl),
+            "record": asdict(self._record),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -123,18 +112,21 @@ class MetricsRecorder:
         self.batches, self.rollouts = state["batches"], state["rollouts"]
         self.steps, self.best_mean = state["steps"], state["best_mean"]
         self.invalid_losses = state["invalid_losses"]
-        self._record = Record(list(state["returns"]), list(state["kl"]))
+        self._record = Record(**deepcopy(state["record"]))
 
     def collect(self) -> Metrics:
         """The metrics since the last call."""
         record, self._record = self._record, Record()
         return {
             **self._returns(record.returns),
-            **self._kl_of_rollouts(record.kl),
-            **self._of_batch(),
+            **kl_of_rollouts(record.kl),
+            **self._advantages(np.array(record.advantages)),
+            **({} if self._batch is None else batch_returns(self._batch)),
+            **task_facts(record.facts),
             names.TOTAL_ROLLOUTS: self.rollouts,
             names.BATCH_STEP: self.batches,
-            **self._of_steps(),
+            **of_epoch(record),
+            **self._of_step(),
             **self._library,
             **self._extra,
             **_memory(),
@@ -164,93 +156,28 @@ class MetricsRecorder:
             names.RETURNS["best_mean"]: self.best_mean,
         }
 
-    def _kl_of_rollouts(self, kl: Sequence[float]) -> Metrics:
-        if not kl:
+    def _advantages(self, advantages: np.ndarray) -> Metrics:
+        if not len(advantages):
             return {}
-        return {
-            names.ROLLOUT_KL["mean"]: float(np.mean(kl)),
-            names.ROLLOUT_KL["std"]: float(np.std(kl)),
-            names.ROLLOUT_KL["max"]: max(kl),
-        }
-
-    def _of_batch(self) -> Metrics:
-        if self._batch is None:
-            return {}
-        advantages = self._batch.advantages
-        metrics = {
+        metrics: Metrics = {
             names.ADVANTAGES["mean"]: float(advantages.mean()),
             names.ADVANTAGES["std"]: float(advantages.std()),
-            **_batch_returns(self._batch),
-            **_task_facts(self._batch.facts),
         }
         if self._is_dr_grpo:
             metrics[names.DR_GRPO_ADVANTAGES["variance"]] = float(advantages.var())
             metrics[names.DR_GRPO_ADVANTAGES["skewness"]] = skewness(advantages)
         return metrics
 
-    def _of_steps(self) -> Metrics:
-        if not self._losses:
+    def _of_step(self) -> Metrics:
+        if self._step is None:
             return {}
-        metrics: Metrics = {
-            names.STEP_LOSS: self._losses[-1],
-            names.EPOCH_LOSS["mean"]: float(np.mean(self._losses)),
-            names.EPOCH_LOSS["std"]: float(np.std(self._losses)),
+        told = self._step.logs
+        return {
+            names.STEP_LOSS: self._step.loss,
             names.INVALID_LOSS_COUNT: self.invalid_losses,
+            **{name: told[key] for key, name in _OF_STEP.items() if key in told},
+            **(components(self._step) if self._is_dr_grpo else {}),
         }
-        if self._kl:
-            metrics[names.STEP_KL] = self._kl[-1]
-            metrics[names.EPOCH_KL["mean"]] = float(np.mean(self._kl))
-            metrics[names.EPOCH_KL["std"]] = float(np.std(self._kl))
-        if self._norms:
-            metrics[names.STEP_GRAD_NORM] = self._norms[-1]
-            metrics[names.EPOCH_GRAD_NORM["mean"]] = float(np.mean(self._norms))
-            metrics[names.EPOCH_GRAD_NORM["max"]] = max(self._norms)
-        if self._learning_rate is not None:
-            metrics[names.STEP_LEARNING_RATE] = float(self._learning_rate)
-        return {**metrics, **self._components()}
-
-    def _components(self) -> Metrics:
-        """The parts of Dr. GRPO's loss; with no weight on the divergence it has one part."""
-        if not self._is_dr_grpo:
-            return {}
-        parts = {names.DR_COMPONENT["policy"]: self._losses[-1] - self._kl_in_loss}
-        return parts | ({names.DR_COMPONENT["kl"]: self._kl_in_loss} if self._kl else {})
-
-
-def skewness(values: np.ndarray) -> float:
-    """The third standardised moment of a sample, biased; 0 where all values are equal."""
-    centred = values - values.mean()
-    deviation = float(np.sqrt((centred**2).mean()))
-    # what rounding leaves of equal values is no spread
-    if deviation <= 1e-9 * max(1.0, float(np.abs(values).max())):
-        return 0.0
-    return float((centred**3).mean() / deviation**3)
-
-
-def _batch_returns(batch: Batch) -> Metrics:
-    returns = batch.returns
-    groups = returns.reshape(-1, batch.group)
-    return {
-        names.BATCH_RETURNS["mean"]: float(returns.mean()),
-        names.BATCH_RETURNS["std"]: float(returns.std()),
-        names.BATCH_RETURNS["min"]: float(returns.min()),
-        names.BATCH_RETURNS["max"]: float(returns.max()),
-        names.BATCH_RETURNS["median"]: float(np.median(returns)),
-        names.BATCH_RETURNS["group_std_mean"]: float(groups.std(axis=1).mean()),
-        names.BATCH_RETURNS["groups_alike"]: float((np.ptp(groups, axis=1) == 0).mean()),
-    }
-
-
-def _task_facts(facts: Sequence[Mapping[str, float]]) -> Metrics:
-    told: dict[str, list[float]] = {}
-    for each in facts:
-        for name, value in each.items():
-            told.setdefault(name, []).append(value)
-    metrics: Metrics = {names.TASK_FACT.format(name): float(np.mean(told[name])) for name in told}
-    calls = sum(told.get(CALLS, ()))
-    if calls and FAILED_CALLS in told:
-        metrics[names.FAILED_CALLS_SHARE] = sum(told[FAILED_CALLS]) / calls
-    return metrics
 
 
 def _memory() -> Metrics:
