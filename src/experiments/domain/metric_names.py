@@ -52,6 +52,7 @@ DR_GRPO_ADVANTAGES = {
 DR_COMPONENT = {part: f"training_step/dr_component_{part}" for part in ("policy", "kl")}
 ACCELERATE_SYNC = "accelerate/sync_gradients"
 ACCELERATE_DEVICE = "accelerate/device"
+ACCELERATE_PRECISION = "accelerate/mixed_precision"
 DDP = {
     fact: f"ddp/{fact}"
     for fact in ("num_processes", "process_index", "local_process_index", "sync_gradients")

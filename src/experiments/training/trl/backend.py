@@ -95,6 +95,7 @@ class LanguageModels:
         self._ranks.check_count(arguments.world_size)
         with without_deprecations(), self._ranks.explaining():
             self._built = Learning(self._lesson, arguments, self._recorder, self._tally)
+        self.learning.check_precision()
         self._beginning = beginning_of(self.learning.model, self._lesson.source)
         self._tally.count += 1
         return Description(
@@ -105,7 +106,10 @@ class LanguageModels:
             planned_timesteps=planned_timesteps(config),
             shortest_row=1,
             starting_model=self._beginning,
-            texts={names.ACCELERATE_DEVICE: states.device_of(self.learning)},
+            texts={
+                names.ACCELERATE_DEVICE: states.device_of(self.learning),
+                names.ACCELERATE_PRECISION: self.learning.precision,
+            },
         )
 
     @property

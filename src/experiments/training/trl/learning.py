@@ -15,7 +15,7 @@ from transformers import PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 from trl.models import unwrap_model_for_generation
 
-from ...domain.errors import LOSS, NonFiniteError
+from ...domain.errors import LOSS, NonFiniteError, TrainingError
 from ...domain.records import TrainerConfig
 from ...tasks import Task, dialogue, facts_of, make_task
 from ..heartbeat import Tally
@@ -113,6 +113,24 @@ class Learning(GRPOTrainer):  # type: ignore[misc]
             rollout_func=self._lead,
         )
         self.remove_callback(PrinterCallback)
+
+    @property
+    def precision(self) -> str:
+        """In which it computes beside float32, as Accelerate calls it: `bf16` or `no`."""
+        return str(self.accelerator.mixed_precision)
+
+    def check_precision(self) -> None:
+        """Refuse to train in another precision than was asked for.
+
+        Raises:
+            TrainingError: with both.
+        """
+        asked = "bf16" if self.args.bf16 else "no"
+        if self.precision != asked:
+            raise TrainingError(
+                f"mixed precision {asked} was asked for, and Accelerate has {self.precision}",
+                remedy="train with the versions of constraints.txt",
+            )
 
     @property
     def steps_between(self) -> int:
