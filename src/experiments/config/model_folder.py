@@ -81,6 +81,16 @@ def check_architecture(config: Mapping[str, Any]) -> None:
         raise ModelFolderError(f"it is a {name}: a causal language model is needed")
 
 
+def shards_of(index: Path) -> list[str]:
+    """The names of the files over which an index says that weights are spread.
+
+    Raises:
+        ModelFolderError: when it is no index.
+    """
+    shards = _json(index).get("weight_map")
+    return sorted(set(map(str, shards.values()))) if isinstance(shards, dict) else []
+
+
 def _json(path: Path) -> dict[str, Any]:
     _check_permission(path)
     try:
@@ -99,8 +109,7 @@ def _weight_files(folder: Path) -> Iterator[Path]:
     if whole:
         yield whole[0]
     elif indices:
-        shards = _json(indices[0]).get("weight_map")
-        for name in sorted(set(map(str, shards.values())) if isinstance(shards, dict) else ()):
+        for name in shards_of(indices[0]):
             if not (folder / name).is_file():
                 raise ModelFolderError(f"its weights are incomplete: {name:.80} is missing")
             yield folder / name

@@ -54,6 +54,7 @@ DR_COMPONENT = {part: f"training_step/dr_component_{part}" for part in ("policy"
 """Parts of Dr. GRPO's loss, which they add up to; those without a weight are absent."""
 ACCELERATE_SYNC = "accelerate/sync_gradients"
 ACCELERATE_DEVICE = "accelerate/device"
+ACCELERATE_PRECISION = "accelerate/mixed_precision"
 DDP = {
     fact: f"ddp/{fact}"
     for fact in ("num_processes", "process_index", "local_process_index", "sync_gradients")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -19,7 +20,6 @@ from ...domain.errors import NonFiniteError, UsageError
 from ...domain.paths import AttemptPaths
 from ...domain.records import TrainerConfig
 from ...durability.segments import SegmentWriter
-from ...tasks import make_task
 from ..backend import Description, NotRestoredError, Observer, Resumption, StopTraining, Trained
 from ..determinism import (
     generators_restored,
@@ -35,14 +35,20 @@ from . import state as states
 from .arguments import grpo_config
 from .beginning import beginning_of, why_another
 from .episodes import held_out_episodes
-from .learning import Learning, Lesson, check_room
-from .loading import source_of, speech_of
-from .problems import training_problems
+from .learning import Learning, lesson_of
+from .loading import Source
 from .ranks import Ranks, leading
 from .recorder import MetricsRecorder
 from .saving import parameters_sha256, save_model
 from .speaking import Speaker
-from .surroundings import device_named, forget_devices, hush, scratch_folder, without_deprecations
+from .surroundings import (
+    device_named,
+    forget_devices,
+    hush,
+    scratch_folder,
+    tokenize_in_one_thread,
+    without_deprecations,
+)
 
 
 class LanguageModels:
@@ -74,31 +80,23 @@ class LanguageModels:
         """Load the model, draw the problems and set TRL up; nothing is trained yet."""
         config, settings = self._config, self._settings
         hush()
+        tokenize_in_one_thread()
         device = device_named(config.device)
         self._undo.enter_context(torch_threads(config.torch_threads))
         self._undo.callback(forget_devices)
         is_first = self._ranks is None  # the others are given theirs
         self._scratch = self._undo.enter_context(scratch_folder(config, is_first=is_first))
         import_environment_modules(config.environment_modules)
-        modules = config.environment_modules
-        task = make_task(config.environment, config.environment_kwargs, modules)
-        source = source_of(settings["model_name"], task, config.environment, self._tally)
-        self._lesson = Lesson(
-            task,
-            source,
-            speech_of(source, task),
-            training_problems(task, config.seed, settings["max_prompts"], self._prompts_asked()),
-            settings,
-        )
-        check_room(self._lesson)
+        self._lesson = lesson_of(config, self._prompts_asked(), self._tally)
         if self._ranks is None:
-            others = leading(config, settings["processes"])
+            others = leading(_of_folder(config, self._lesson.source), settings["processes"])
             self._ranks = self._undo.enter_context(others)
         arguments = grpo_config(config, device, str(self._scratch))
         self._ranks.check_count(arguments.world_size)
         with without_deprecations(), self._ranks.explaining():
             self._built = Learning(self._lesson, arguments, self._recorder, self._tally)
-        self._beginning = beginning_of(self.learning.model, source.tokenizer)
+        self.learning.check_precision()
+        self._beginning = beginning_of(self.learning.model, self._lesson.source)
         self._tally.count += 1
         return Description(
             policy="CausalLM",
@@ -109,7 +107,10 @@ class LanguageModels:
             planned_timesteps=planned_timesteps(config),
             shortest_row=1,
             starting_model=self._beginning,
-            texts={names.ACCELERATE_DEVICE: states.device_of(self.learning)},
+            texts={
+                names.ACCELERATE_DEVICE: states.device_of(self.learning),
+                names.ACCELERATE_PRECISION: self.learning.precision,
+            },
         )
 
     @property
@@ -274,6 +275,12 @@ class LanguageModels:
         """Compute with as many threads as before, and leave nothing behind."""
         self._built = None
         self._undo.close()
+
+
+def _of_folder(config: TrainerConfig, source: Source) -> TrainerConfig:
+    """The run as the other processes are told of it: they load the model that was found here."""
+    found = {**config.hyperparameters, "model_name": str(source.folder.absolute())}
+    return replace(config, hyperparameters=found)
 
 
 def _facts(processes: int) -> dict[str, float]:

@@ -11,6 +11,7 @@ import torch
 
 from ...domain.errors import TrainingError
 from ...durability.files import json_text
+from .loading import Source
 from .saving import parameters_sha256
 
 _OF_A_CALL = ("truncation", "padding")
@@ -18,14 +19,13 @@ _OF_A_CALL = ("truncation", "padding")
 _SHOWN_DIGITS = 12
 
 
-def beginning_of(model: torch.nn.Module, tokenizer: Any) -> dict[str, str]:
+def beginning_of(model: torch.nn.Module, source: Source) -> dict[str, str]:
     """SHA-256 of the parameters and of the tokenizer, and the hub's commit where it is a hub's."""
     found = {
         "parameters_sha256": parameters_sha256(model),
-        "tokenizer_sha256": tokenizer_sha256(tokenizer),
+        "tokenizer_sha256": tokenizer_sha256(source.tokenizer),
     }
-    commit = getattr(model.config, "_commit_hash", None)
-    return found if commit is None else {**found, "commit": str(commit)}
+    return found if source.commit is None else {**found, "commit": source.commit}
 
 
 def tokenizer_sha256(tokenizer: Any) -> str:

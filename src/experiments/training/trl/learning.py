@@ -15,12 +15,15 @@ from transformers import PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 from trl.models import unwrap_model_for_generation
 
-from ...domain.errors import LOSS, NonFiniteError
-from ...tasks import Task, dialogue, facts_of
+from ...domain.errors import LOSS, NonFiniteError, TrainingError
+from ...domain.records import TrainerConfig
+from ...tasks import Task, dialogue, facts_of, make_task
 from ..heartbeat import Tally
+from ..shortening import settings_of
 from .dialogues import Rollout, lead
 from .divergence import divergence_in_loss
-from .loading import Source
+from .loading import Source, model_found, source_of, speech_of
+from .problems import training_problems
 from .record import Batch
 from .recorder import MetricsRecorder
 from .speaking import Speaker
@@ -44,7 +47,28 @@ class Lesson:
     settings: Mapping[str, Any]
 
 
-def check_room(lesson: Lesson) -> None:
+def lesson_of(config: TrainerConfig, prompts: int, tally: Tally) -> Lesson:
+    """Draw the problems of a run, and find the model that learns from them.
+
+    Args:
+        config: of the run.
+        prompts: of the whole run, those that are asked again counted again.
+        tally: counts what is done.
+
+    Raises:
+        TrainingError: when there is no such model, or it is of no use for the task.
+    """
+    settings, modules = settings_of(config), config.environment_modules
+    task = make_task(config.environment, config.environment_kwargs, modules)
+    name = settings["model_name"]
+    source = source_of(name, model_found(name, task, config.environment, tally))
+    problems = training_problems(task, config.seed, settings["max_prompts"], prompts)
+    lesson = Lesson(task, source, speech_of(source, task), problems, settings)
+    _check_room(lesson)
+    return lesson
+
+
+def _check_room(lesson: Lesson) -> None:
     """Make sure that all prompts of the run leave room for completions.
 
     Raises:
@@ -82,7 +106,7 @@ class Learning(GRPOTrainer):  # type: ignore[misc]
         """Called between two batches, with the optimiser steps so far."""
         rows = [_row(lesson.task, seed) for seed in lesson.problems]
         super().__init__(
-            model=lesson.source.path,
+            model=str(lesson.source.folder),
             reward_funcs=[_paid],
             args=arguments,
             train_dataset=Dataset.from_list(rows),
@@ -90,6 +114,24 @@ class Learning(GRPOTrainer):  # type: ignore[misc]
             rollout_func=self._lead,
         )
         self.remove_callback(PrinterCallback)
+
+    @property
+    def precision(self) -> str:
+        """In which it computes beside float32, as Accelerate calls it: `bf16` or `no`."""
+        return str(self.accelerator.mixed_precision)
+
+    def check_precision(self) -> None:
+        """Refuse to train in another precision than was asked for.
+
+        Raises:
+            TrainingError: with both.
+        """
+        asked = "bf16" if self.args.bf16 else "no"
+        if self.precision != asked:
+            raise TrainingError(
+                f"mixed precision {asked} was asked for, and Accelerate has {self.precision}",
+                remedy="train with the versions of constraints.txt",
+            )
 
     @property
     def steps_between(self) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,20 +20,17 @@ from ...config.model_folder import (
 from ...domain.errors import TrainingError, described
 from ...tasks import Task
 from ..heartbeat import Tally
+from .hub import commit_of, in_a_line, snapshot_of
 from .speech import Speech
 from .tiny_model import tiny_model
-
-HUB_SECONDS = "20"
-"""How long a hub may take to answer."""
-LONGEST_REASON = 300
 
 
 @dataclass(frozen=True)
 class Source:
     """A model that is there to be loaded."""
 
-    path: str
-    """A folder, or an id that the hub or its cache knows."""
+    folder: Path
+    """Where it lies; nothing is loaded from anywhere else."""
     tokenizer: Any
     name: str
     """As the experiment file has it."""
@@ -41,41 +39,75 @@ class Source:
     positions: int | None
     """Tokens that it can look at, where its configuration says so."""
 
+    @property
+    def commit(self) -> str | None:
+        """The hub's, where it is a hub's."""
+        return commit_of(self.folder)
 
-def source_of(model_name: str, task: Task, task_name: str, tally: Tally) -> Source:
-    """Find a model, and load its tokenizer.
+
+def model_found(
+    model_name: str, task: Task, task_name: str, tally: Tally, *, with_weights: bool = True
+) -> Path:
+    """The folder with a model: made here, the user's own, or of the hub's cache.
+
+    Args:
+        model_name: as the experiment file has it.
+        task: for which the tiny model is made.
+        task_name: the task's name.
+        tally: counts what is done.
+        with_weights: whether those of a hub's model are needed, too.
 
     Raises:
         TrainingError: when there is none, or the hub cannot be reached.
+        StorageError: when one made here cannot be kept.
     """
-    os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", HUB_SECONDS)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads and a fork do not mix
     if model_name == TINY:
-        path = str(tiny_model(task, task_name, tally))
-    elif is_local(model_name):
-        path = str(model_folder(model_name))
-    else:
-        path = model_name
-    try:
-        if is_local(model_name):
-            check_model_folder(Path(path))
-        config = AutoConfig.from_pretrained(path)
+        return tiny_model(task, task_name, tally)
+    if not is_local(model_name):
+        return snapshot_of(model_name, tally, with_weights=with_weights)
+    folder = model_folder(model_name)
+    with _telling(model_name):
+        check_model_folder(folder)
+    return folder
+
+
+def source_of(model_name: str, folder: Path) -> Source:
+    """Load what is known of a model, and its tokenizer.
+
+    Raises:
+        TrainingError: when that cannot be done.
+    """
+    with _telling(model_name):
+        config = AutoConfig.from_pretrained(folder)
         check_architecture(config.to_dict())
-        tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
+        tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
         _check_tokenizer(tokenizer, config.get_text_config().vocab_size)
-        endings = _endings(path)
+        endings = _endings(folder)
+    return Source(folder, tokenizer, model_name, endings, positions_of(config.to_dict()))
+
+
+@contextmanager
+def _telling(model_name: str) -> Iterator[None]:
+    """Say that a model cannot be loaded.
+
+    Raises:
+        TrainingError: then.
+    """
+    try:
+        yield
     except Exception as error:  # the libraries raise anything, tokenizers a bare Exception
         raise _cannot_be_loaded(model_name, error) from error
-    return Source(path, tokenizer, model_name, endings, positions_of(config.to_dict()))
 
 
-def _endings(path: str) -> tuple[int, ...]:
+def _endings(folder: Path) -> tuple[int, ...]:
     """The tokens that end a text by a model's generation_config.json, or where it has none, by its
     config.json; many chat models name there what the tokenizer's `eos_token` is not."""
     try:
-        found = GenerationConfig.from_pretrained(path).eos_token_id
+        found = GenerationConfig.from_pretrained(folder).eos_token_id
     except OSError:  # as where the library loads the model
-        found = GenerationConfig.from_pretrained(path, config_file_name="config.json").eos_token_id
+        found = GenerationConfig.from_pretrained(
+            folder, config_file_name="config.json"
+        ).eos_token_id
     if found is None:
         return ()
     return (found,) if isinstance(found, int) else tuple(found)
@@ -104,9 +136,9 @@ def _cannot_be_loaded(model_name: str, error: Exception) -> TrainingError:
     """One line, whatever the libraries say."""
     reason = str(error) if isinstance(error, ModelFolderError) else described(error)
     return TrainingError(
-        f"the model {model_name!a} cannot be loaded: {' '.join(reason.split())[:LONGEST_REASON]}",
-        remedy="give a folder with a model, a hub's id that can be reached or is in its cache, "
-        'or "tiny" (/hyperparameters/model_name)',
+        f"the model {model_name!a} cannot be loaded: {in_a_line(reason)}",
+        remedy='give a folder with a model, the id of one on a hub, or "tiny" '
+        "(/hyperparameters/model_name)",
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -20,6 +20,7 @@ from torch._C._distributed_c10d import TCPStore
 from ...domain.errors import TrainingError
 from ...domain.records import TrainerConfig
 from .companions import Companion
+from .variables import own_variables
 
 LOOPBACK = "127.0.0.1"
 LONGEST_WAIT = timedelta(hours=24)
@@ -65,15 +66,16 @@ class Ranks:
         return values
 
     def check_count(self, world_size: int) -> None:
-        """Refuse to train with fewer processes than were asked for.
+        """Refuse to train with more or fewer processes than were asked for.
 
         Raises:
             TrainingError: with both numbers.
         """
         if world_size != self.count:
             raise TrainingError(
-                f"{self.count} processes were asked for, and {world_size} would train",
-                remedy="unset the variables of another launcher (WORLD_SIZE, RANK, ACCELERATE_*)",
+                f"{self.count} processes were asked for, and Accelerate counts {world_size}",
+                remedy="train with the versions of constraints.txt, or with one process "
+                "(/hyperparameters/processes)",
             )
 
     def check_alike(self, parameters_sha256: str) -> None:
@@ -133,19 +135,28 @@ class Ranks:
 def leading(config: TrainerConfig, count: int) -> Iterator[Ranks]:
     """Start the other processes of a run and meet them, and end them with the block.
 
+    Variables of other launchers are out of the way meanwhile.
+
     Raises:
         TrainingError: when one of them ends before it has arrived.
     """
-    if count == 1:
-        yield Ranks()
-        return
+    with own_variables():
+        if count == 1:
+            yield Ranks()
+            return
+        with _others(config, count) as ranks:
+            yield ranks
+
+
+@contextmanager
+def _others(config: TrainerConfig, count: int) -> Iterator[Ranks]:
     store = _store(0, count, port=0)  # the system chooses one that is free, and it is ours at once
     companions: list[Companion] = []
     try:
         for rank in range(1, count):
             variables = _variables_of(rank, count, store.port, config.torch_threads)
             companions.append(Companion(rank, config, variables))
-        with _variables(_variables_of(0, count, store.port, config.torch_threads)):
+        with own_variables(_variables_of(0, count, store.port, config.torch_threads)):
             ranks = Ranks(0, count, companions)
             ranks.meet(store)
             yield ranks
@@ -192,20 +203,6 @@ def _variables_of(rank: int, count: int, port: int, threads: int) -> dict[str, s
         "MASTER_ADDR": LOOPBACK,
         "MASTER_PORT": str(port),
     }
-
-
-@contextmanager
-def _variables(values: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _end(companions: Sequence[Companion]) -> None:

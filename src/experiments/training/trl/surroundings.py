@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import tempfile
 import warnings
@@ -27,6 +28,11 @@ def hush() -> None:
     """Let transformers speak of errors alone."""
     logging.getLogger("transformers").setLevel(logging.ERROR)
     disable_progress_bar()
+
+
+def tokenize_in_one_thread() -> None:
+    """Have no threads in tokenizers, unless the user says so: they and a fork do not mix."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 def device_named(name: str) -> torch.device:
