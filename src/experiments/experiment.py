@@ -25,7 +25,7 @@ from .config import (
 from .design import design_of
 from .domain.errors import ExperimentsError, StorageError, UsageError
 from .domain.life import Life
-from .domain.paths import ExperimentPaths, check_experiment_id
+from .domain.paths import DEFAULT_OUTPUT_DIR, ExperimentPaths, check_experiment_id
 from .domain.records import ExperimentStatus, RunKey, TrainingResult
 from .domain.verdicts import Comparison, DecisionRule, Floor
 from .durability.files import publishing, read_json, write_json
@@ -43,7 +43,6 @@ from .durability.saved_experiments import (
 from .looks_taken import LooksTaken
 from .planned_runs import PlannedRuns
 
-DEFAULT_OUTPUT_DIR = "results/experiments"
 TAKING_SECONDS = 1.5
 """In which an orchestrator that has made the directory takes its lock, also on a busy machine."""
 CONDITIONS = (

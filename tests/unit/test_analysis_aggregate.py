@@ -44,6 +44,15 @@ def test_a_single_run_stands_for_its_arm():
     assert arm.parameters_sha256 == "abc"
 
 
+@pytest.mark.parametrize(
+    ("runs", "arm"), [((None, None), None), ((False, None), False), ((False, True), True)]
+)
+def test_an_arm_has_learned_where_a_run_has(runs, arm):
+    results = [run(seed, 1.0, learned=learned) for seed, learned in enumerate(runs)]
+
+    assert aggregate("baseline", results).learned is arm
+
+
 def test_several_runs_give_means_and_the_deviation_over_seeds():
     arm = aggregate("baseline", [run(1, 100.0), run(2, 110.0), run(3, 120.0)])
 

@@ -362,14 +362,15 @@ def in_looks(results, rule):
 
 @pytest.mark.parametrize("judge", [compare, in_looks])
 @pytest.mark.parametrize("scores", [(LOW, HIGH), ([0] * 5, [0] * 5)])
-def test_runs_that_changed_no_parameter_are_no_evidence_whatever_they_scored(judge, scores):
+def test_where_no_run_changed_a_parameter_the_sentence_begins_with_it(judge, scores):
     rule = DecisionRule(equivalence_margin=0.05)
+    expected = judge(arms(*scores), rule)
     comparison = judge(idle(arms(*scores), "baseline", "variant"), rule)
 
-    assert judge(arms(*scores), rule).verdict in (Verdict.VARIANT_BETTER, Verdict.EQUIVALENT)
-    assert comparison.verdict is Verdict.INSUFFICIENT_EVIDENCE
-    assert "training changed no parameter of any run" in comparison.sentence
+    assert comparison.sentence.startswith("Nothing was learned: training changed no parameter")
     assert "learning_starts" in comparison.sentence
+    assert comparison.sentence.endswith(expected.sentence)
+    assert replace(comparison, sentence=expected.sentence) == expected
 
 
 @pytest.mark.parametrize("judge", [compare, in_looks])
@@ -386,3 +387,12 @@ def test_of_language_models_the_sentence_names_other_causes():
     }
 
     assert "max_completion_length" in compare(results, DecisionRule()).sentence
+
+
+def test_runs_that_failed_have_learned_neither_something_nor_nothing():
+    failed = run("variant", 2, None, status=RunStatus.FAILED)
+    results = idle(arms([0, 0, 0], [0, 0]), "baseline", "variant")
+    comparison = compare({**results, "variant": [*results["variant"], failed]}, DecisionRule())
+
+    assert failed.learned is None
+    assert comparison.sentence.startswith("Nothing was learned")

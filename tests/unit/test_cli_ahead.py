@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from src.experiments.cli.ahead import LANGUAGE_WARM_UP, WARM_UP, warm_up_for
+from src.experiments.cli.ahead import LANGUAGE_WARM_UP, WARM_UP, saved_file, warm_up_for
+from src.experiments.domain.paths import ExperimentPaths
 from src.experiments.execution import process_pool
 from src.experiments.training import warm_ups
 
@@ -51,6 +52,17 @@ def test_a_file_of_language_models_lets_theirs_begin(algorithm, file):
     warm_up_for([file])
 
     assert begun() == LANGUAGE_WARM_UP
+
+
+@pytest.mark.parametrize("words", [["--experiment-id", "own"], ["--experiment-id=own"]])
+def test_so_does_an_experiment_of_them_that_goes_on(words, tmp_path):
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "experiment_own.json").write_text('{"config": {"algorithm": "GRPO"}}')
+    warm_up_for([*words, "--output-dir", str(tmp_path)])
+
+    assert begun() == LANGUAGE_WARM_UP
+    assert saved_file(tmp_path, "own") == ExperimentPaths.under(tmp_path, "own").experiment
 
 
 def test_so_does_their_command_without_a_file():

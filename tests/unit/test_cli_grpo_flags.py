@@ -141,6 +141,7 @@ def test_what_a_flag_got_wrong_is_told_once_where_the_variant_extends_the_baseli
         (["--model-name", "./nowhere"], "--model-name: no model lies"),
         (["--group-size", "5000"], "--group-size: must be at most 4096; got 5000"),
         (["--seed", "5000000000"], "--seed: "),
+        (["--device", "cuda", "--processes", "2"], "--device: the 2 processes"),
     ],
 )
 def test_what_a_flag_got_wrong_is_told_by_the_flag(

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src.experiments.training.trl.record import Batch
 from src.experiments.training.trl.recorder import MetricsRecorder
+from src.experiments.training.trl.rows import Batch
 
 
 def task_metrics(facts: Sequence[Mapping[str, float]]) -> dict[str, object]:

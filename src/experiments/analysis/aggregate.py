@@ -59,10 +59,15 @@ def aggregate(arm: str, results: Sequence[TrainingResult]) -> TrainingResult:
         attempts=sum(run.attempts for run in runs),
         resumed_from_steps=tuple(step for run in runs for step in run.resumed_from_steps),
         resume="exact" if all(run.resume == "exact" for run in runs) else "approximate",
-        learned=any(run.learned for run in runs),
+        learned=_learned(runs),
         deviations=tuple(dict.fromkeys(text for run in runs for text in run.deviations)),
         runs=runs,
     )
+
+
+def _learned(runs: Sequence[TrainingResult]) -> bool | None:
+    known = [run.learned for run in runs if run.learned is not None]
+    return any(known) if known else None
 
 
 def over_seeds(runs: Sequence[TrainingResult], metric: str) -> tuple[float | None, float | None]:

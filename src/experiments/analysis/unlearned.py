@@ -8,25 +8,22 @@ from dataclasses import replace
 from ..config.algorithms import is_language
 from ..domain.records import TrainingResult
 from ..domain.unlearned import unlearned_words
-from ..domain.verdicts import Comparison, Verdict
+from ..domain.verdicts import Comparison
 from .evidence import Results
 
 
 def with_unlearned(comparison: Comparison, results: Results) -> Comparison:
-    """The comparison; where no run of either arm has learned anything it is no evidence."""
-    complete = [run for runs in results.values() for run in runs if run.success]
-    if not complete or any(run.learned for run in complete):
+    """The comparison; where no run of either arm has learned anything its sentence begins so."""
+    known = [run for runs in results.values() for run in runs if run.learned is not None]
+    if not known or any(run.learned for run in known):
         return comparison
-    sentence = (
-        "The evidence is insufficient: training changed no parameter of any run, so that what was "
-        f"compared had learned nothing. {_remedy(complete)}"
-    )
-    return replace(comparison, verdict=Verdict.INSUFFICIENT_EVIDENCE, sentence=sentence)
+    told = "Nothing was learned: training changed no parameter in any run of either arm"
+    return replace(comparison, sentence=f"{told}. {_remedy(known)} {comparison.sentence}")
 
 
 def unlearned_warning(arm: str, runs: Sequence[TrainingResult]) -> str | None:
     """What a reader must know of an arm with such runs; None without any."""
-    idle = [run for run in runs if not run.learned]
+    idle = [run for run in runs if run.learned is False]
     if not idle:
         return None
     return f"{unlearned_words(arm, len(idle), len(runs))}. {_remedy(idle)}"

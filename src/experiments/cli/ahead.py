@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from ..domain.paths import DEFAULT_OUTPUT_DIR
 
 _TRAINING = f"{__package__.rpartition('.')[0]}.training"
 WARM_UP = (f"{_TRAINING}.warmup",)
@@ -12,7 +14,7 @@ LANGUAGE_WARM_UP = (*WARM_UP, f"{_TRAINING}.trl.warmup")
 """The same of language models."""
 
 _NOT_HERE = ("-h", "--help", "--executor", "--ray-address")
-_CONTINUES = "--experiment-id"
+_CONTINUES, _WHERE = "--experiment-id", "--output-dir"
 _MOST_BYTES = 1 << 20
 
 
@@ -25,28 +27,48 @@ def warm_up_for(words: Sequence[str], *, is_language: bool = False) -> None:
         words: of the command line, after the command's name.
         is_language: whether the command trains language models, and needs no file for it.
     """
-    names = {word.partition("=")[0] for word in words}
-    if names.intersection(_NOT_HERE):
+    if {word.partition("=")[0] for word in words}.intersection(_NOT_HERE):
         return
     files = [path for path in map(_file, words) if path is not None]
-    if is_language or _CONTINUES in names or files:
-        begin_imports(is_language=is_language or any(map(speaks_of_language, files)))
+    experiment_id = _value(_CONTINUES, words)
+    if experiment_id is not None:
+        files.append(saved_file(_value(_WHERE, words) or DEFAULT_OUTPUT_DIR, experiment_id))
+    if is_language or files:
+        begin_imports(files, is_language=is_language)
 
 
-def begin_imports(*, is_language: bool) -> None:
-    """Let the server that forks training processes begin with its imports."""
+def begin_imports(files: Iterable[Path], *, is_language: bool = False) -> None:
+    """Let the server that forks training processes begin with its imports.
+
+    Args:
+        files: that tell of the experiment; they need not be there.
+        is_language: whether it is known to train language models.
+    """
     from ..execution.process_pool import warm_up
 
-    warm_up(LANGUAGE_WARM_UP if is_language else WARM_UP)
+    warm_up(LANGUAGE_WARM_UP if is_language or any(map(_speaks_of_language, files)) else WARM_UP)
 
 
-def speaks_of_language(file: Path) -> bool:
-    """Whether an experiment file looks as if it trained language models."""
+def saved_file(output_dir: Path | str, experiment_id: str) -> Path:
+    """The file of an experiment that goes on, if there is such a one."""
+    return Path(output_dir, experiment_id, f"experiment_{experiment_id}.json")
+
+
+def _speaks_of_language(file: Path) -> bool:
     try:
         with file.open("rb") as stream:
             return b'GRPO"' in stream.read(_MOST_BYTES)
-    except OSError:
+    except (OSError, ValueError):  # an id may be anything
         return False
+
+
+def _value(name: str, words: Sequence[str]) -> str | None:
+    """What a command line gives an option."""
+    for number, word in enumerate(words):
+        given, _, value = word.partition("=")
+        if given == name:
+            return value or "".join(words[number + 1 : number + 2])
+    return None
 
 
 def _file(word: str) -> Path | None:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from ..domain.errors import UsageError
 
+OF_BOTH_ARMS: Mapping[str, str] = {"run_name": "experiment_name", "device": "device"}
+"""What an option sets of both arms."""
+
 
 def dashed(option: str) -> str:
     """An option's name with dashes: ``wandb_only`` is ``wandb-only``."""
@@ -76,10 +79,9 @@ def described(
     for name, value in (recovery or {}).items():
         values[f"recovery.{name}"] = value
     for arm in ("baseline_config", "variant_config"):
-        if run_name is not None:
-            values[f"{arm}.experiment_name"] = run_name
-        if device is not None:
-            values[f"{arm}.device"] = device
+        for name, value in {"run_name": run_name, "device": device}.items():
+            if value is not None:
+                values[f"{arm}.{OF_BOTH_ARMS[name]}"] = value
     return [override(path, value) for path, value in values.items()]
 
 

@@ -146,6 +146,7 @@ def grpo(
     )
     by_default = [override("trackers+", "wandb")] if wandb else []
     told = [*by_default, *tracking_flags.overrides_of(tracking)]
+    last = {"run_name": run_name, "device": device}
     named = described(run_name=run_name, device=device)
     meant = overrides_of(flags, document, is_ours=file is None)
     question = Question(
@@ -153,7 +154,7 @@ def grpo(
         experiment_id=None,
         output_dir=output_dir,
         overrides=(*meant, *changes, *named, *told),
-        flags=flags_at(flags, changes),
+        flags=flags_at(flags, changes, last),
         fallback_tracker=tracking_flags.fallback_of(tracking),
         environment_modules=tuple(allow_env_module or ()),
         resume=resume,

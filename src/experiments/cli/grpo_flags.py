@@ -14,7 +14,7 @@ from ..config.models import BASELINE
 from ..config.preparing import ARMS, prepare
 from ..config.problems import at
 from ..domain.errors import UsageError
-from .arguments import dashed, override
+from .arguments import OF_BOTH_ARMS, dashed, override
 from .grpo_batches import BatchFlags, are_counts, changed_batches
 
 OF_LARGER_MODELS: Mapping[str, Any] = {
@@ -106,12 +106,15 @@ def overrides_of(flags: GrpoFlags, document: Mapping[str, Any], *, is_ours: bool
     return [override(path, value) for path, value in values.items()]
 
 
-def flags_at(flags: GrpoFlags, overrides: Iterable[str]) -> dict[str, str]:
+def flags_at(
+    flags: GrpoFlags, overrides: Iterable[str], last: Mapping[str, object]
+) -> dict[str, str]:
     """The flag that has set a value, by the value's JSON pointer.
 
     Args:
         flags: as they were typed.
         overrides: those that win over flags; what they set is theirs.
+        last: what further flags have set of both arms, which wins over all.
     """
     hyperparameters = {**DIRECT, **OF_BATCHES}
     of_arms = {"task": "environment"} | {
@@ -120,11 +123,17 @@ def flags_at(flags: GrpoFlags, overrides: Iterable[str]) -> dict[str, str]:
     places = [(flag, f"{arm}.{path}") for flag, path in of_arms.items() for arm in ARMS]
     places += [("seed", "seeds"), ("checkpoint_interval", "checkpoint.frequency")]
     taken = [each.partition("=")[0].strip(" +-") for each in overrides]
-    return {
+    found = {
         at(*path.split(".")): f"--{dashed(flag)}"
         for flag, path in places
         if getattr(flags, flag) is not None
         and not any(f"{path}.".startswith(f"{other}.") for other in taken)
+    }
+    return found | {
+        at(arm, OF_BOTH_ARMS[flag]): f"--{dashed(flag)}"
+        for flag, value in last.items()
+        if value is not None
+        for arm in ARMS
     }
 
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-DEFAULT_OUTPUT_DIR = Path("results/experiments")
+from ..domain.paths import DEFAULT_OUTPUT_DIR as DEFAULT_OUTPUT_DIR  # for the commands' defaults
+
 DEFAULT_MAX_WORKERS = 2
 
 OutputDir = Annotated[

@@ -103,7 +103,7 @@ def deviations(experiment: StoredExperiment) -> Iterator[str]:
         for deviation in run.get("deviations") or ():
             yield f"{run.get('arm')}_seed{run.get('seed')}: {deviation}"
     for arm in ARMS:
-        learned = [run.get("learned", True) for run in experiment.runs if run.get("arm") == arm]
+        learned = [run.get("learned") for run in experiment.runs if run.get("arm") == arm]
         if idle := learned.count(False):
             yield unlearned_words(arm, idle, len(learned))
 

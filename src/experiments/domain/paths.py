@@ -10,6 +10,7 @@ from pathlib import Path
 from .errors import UsageError
 from .records import RunKey
 
+DEFAULT_OUTPUT_DIR = Path("results/experiments")
 _ATTEMPT = re.compile(r"attempt-([1-9][0-9]*)")
 EXPERIMENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 

@@ -215,8 +215,8 @@ class TrainingResult:
     fault: str | None = None
     """Of a failed run: ``machine`` or ``run``, whoever is to blame."""
     parameters_sha256: str | None = None
-    learned: bool = True
-    """Whether training changed a parameter of the model, as far as is known."""
+    learned: bool | None = None
+    """Whether training changed a parameter of the model; None where none has ended."""
     evaluations: tuple[EvaluationPoint, ...] = ()
     model_path: str | None = None
     runs: tuple[TrainingResult, ...] = ()

@@ -24,8 +24,8 @@ from .dialogues import Rollout, lead
 from .divergence import divergence_in_loss
 from .loading import Source, model_found, source_of, speech_of
 from .problems import training_problems
-from .record import Batch
 from .recorder import MetricsRecorder
+from .rows import Batch
 from .speaking import Speaker
 from .speech import Speech
 

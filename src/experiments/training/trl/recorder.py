@@ -14,10 +14,10 @@ import torch
 from ...domain import metric_names as names
 from ...domain.units import GIB
 from ..backend import Metrics
-from .record import (
+from .rows import (
     Batch,
-    Record,
     Step,
+    Window,
     batch_returns,
     components,
     kl_of_rollouts,
@@ -60,7 +60,7 @@ class MetricsRecorder:
         self._step: Step | None = None
         self._library: Metrics = {}
         """TRL's own values since the batch was drawn, the newest of each name."""
-        self._record = Record()
+        self._window = Window()
 
     def note_batch(self, batch: Batch) -> None:
         """Count a batch of completions that was drawn and rewarded."""
@@ -70,7 +70,7 @@ class MetricsRecorder:
         self.best_mean = mean if self.best_mean is None else max(mean, self.best_mean)
         self._batch = batch
         self._library = {}  # a run that goes on from here has none of an earlier batch either
-        self._record.add_batch(batch)
+        self._window.add_batch(batch)
 
     def note_step(self, step: int, loss: float, logs: Mapping[str, Any], kl_in_loss: float) -> None:
         """Take down an optimiser step.
@@ -85,7 +85,7 @@ class MetricsRecorder:
         self.invalid_losses += not math.isfinite(loss)
         told = {name: float(value) for name, value in logs.items() if value is not None}
         self._step = Step(loss, kl_in_loss, told)
-        self._record.add_step(self._step)
+        self._window.add_step(self._step)
         self._library |= {
             f"{PREFIX}{name}": value
             for name, value in told.items()
@@ -104,7 +104,7 @@ class MetricsRecorder:
             "steps": self.steps,
             "best_mean": self.best_mean,
             "invalid_losses": self.invalid_losses,
-            "record": asdict(self._record),
+            "window": asdict(self._window),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -112,20 +112,20 @@ class MetricsRecorder:
         self.batches, self.rollouts = state["batches"], state["rollouts"]
         self.steps, self.best_mean = state["steps"], state["best_mean"]
         self.invalid_losses = state["invalid_losses"]
-        self._record = Record(**deepcopy(state["record"]))
+        self._window = Window(**deepcopy(state["window"]))
 
     def collect(self) -> Metrics:
         """The metrics since the last call."""
-        record, self._record = self._record, Record()
+        window, self._window = self._window, Window()
         return {
-            **self._returns(record.returns),
-            **kl_of_rollouts(record.kl),
-            **self._advantages(np.array(record.advantages)),
+            **self._returns(window.returns),
+            **kl_of_rollouts(window.kl),
+            **self._advantages(np.array(window.advantages)),
             **({} if self._batch is None else batch_returns(self._batch)),
-            **task_facts(record.facts),
+            **task_facts(window.facts),
             names.TOTAL_ROLLOUTS: self.rollouts,
             names.BATCH_STEP: self.batches,
-            **of_epoch(record),
+            **of_epoch(window),
             **self._of_step(),
             **self._library,
             **self._extra,

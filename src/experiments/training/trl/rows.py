@@ -1,4 +1,4 @@
-"""What batches and optimiser steps show, and the metrics that this makes."""
+"""What batches and optimiser steps show, and the metrics that a row of the journal makes of it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Step:
 
 
 @dataclass
-class Record:
+class Window:
     """What was seen since a row was written last, of all batches and steps."""
 
     returns: list[float] = field(default_factory=list)
@@ -77,16 +77,16 @@ def kl_of_rollouts(kl: Sequence[float]) -> Metrics:
     }
 
 
-def of_epoch(record: Record) -> Metrics:
+def of_epoch(window: Window) -> Metrics:
     """The steps of the optimiser since the last row."""
     metrics: Metrics = {}
-    for told, values in ((names.EPOCH_LOSS, record.losses), (names.EPOCH_KL, record.kl)):
+    for told, values in ((names.EPOCH_LOSS, window.losses), (names.EPOCH_KL, window.kl)):
         if values:
             metrics[told["mean"]] = float(np.mean(values))
             metrics[told["std"]] = float(np.std(values))
-    if record.norms:
-        metrics[names.EPOCH_GRAD_NORM["mean"]] = float(np.mean(record.norms))
-        metrics[names.EPOCH_GRAD_NORM["max"]] = max(record.norms)
+    if window.norms:
+        metrics[names.EPOCH_GRAD_NORM["mean"]] = float(np.mean(window.norms))
+        metrics[names.EPOCH_GRAD_NORM["max"]] = max(window.norms)
     return metrics
 
 
