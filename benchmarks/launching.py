@@ -1,4 +1,4 @@
-"""How soon a further run starts in the warm pool; `pair.py --eight` prints it."""
+"""How soon a further run starts in a warm pool, for `pair.py --eight` and `language_start.py`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from src.experiments.domain.paths import RunPaths
 from src.experiments.domain.records import EvaluationProtocol, RunKey, TrainerConfig
+from src.experiments.durability.journal import read_journal
 from src.experiments.execution import (
     Executor,
     ExecutorSettings,
@@ -26,10 +28,10 @@ def launch_seconds(count: int) -> tuple[list[float], list[float]]:
     """Seconds from `submit` to the job's first line, and to a run's first environment step."""
     settings = ExecutorSettings(slots=2, preload=warm_ups(["PPO"]))
     with tempfile.TemporaryDirectory() as folder, create_executor("process", settings) as executor:
-        _launch(executor, time.monotonic)  # waits until the pool is warm
-        first_line = [_launch(executor, time.monotonic) for _ in range(count)]
+        launch(executor, time.monotonic)  # waits until the pool is warm
+        first_line = [launch(executor, time.monotonic) for _ in range(count)]
         first_step = [
-            _launch(executor, partial(first_step_time, Path(folder) / str(number)))
+            launch(executor, partial(first_step_time, Path(folder) / str(number)))
             for number in range(count)
         ]
     return first_line, first_step
@@ -62,7 +64,28 @@ def first_step_time(folder: Path) -> float:
     return noted[0]
 
 
-def _launch(executor: Executor, target: Callable[[], float]) -> float:
+def begun_at(folder: Path) -> float:
+    """Train a language model for a step; the time at which the journal began, by that clock."""
+    offset = time.monotonic() - time.time()
+    folder.mkdir()
+    settings = {"num_generations": 4, "per_device_train_batch_size": 8, "max_completion_length": 8}
+    protocol = EvaluationProtocol(1, 1, deterministic=False, final_episodes=1)
+    train_run(
+        TrainerConfig(
+            "GRPO",
+            "arithmetic",
+            1,
+            seed=0,
+            hyperparameters=settings,
+            evaluation=protocol,
+            device="cpu",
+            run_dir=folder,
+        )
+    )
+    return float(read_journal(RunPaths(folder).journal)[0]["time"]) + offset
+
+
+def launch(executor: Executor, target: Callable[[], float]) -> float:
     """Seconds from submitting a job to the time that it returns."""
     job = Job("launch", (RunKey("baseline", 0),), target)
     submitted = time.monotonic()
