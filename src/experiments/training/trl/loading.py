@@ -25,6 +25,10 @@ from .hub import GIVE_ANOTHER, in_a_line, snapshot_of, unloadable
 from .speech import Speech
 from .tiny_model import tiny_model
 
+_REMOTE_CODE = "trust_remote_code"
+"""What the library, told not to, would have us allow before it executes a model's own code; told
+nothing it asks on the terminal."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -87,9 +91,11 @@ def source_of(model_name: str, folder: Path) -> Source:
         TrainingError: when that cannot be done.
     """
     with _telling(model_name):
-        config = AutoConfig.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         check_architecture(config.to_dict())
-        tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, padding_side="left", trust_remote_code=False
+        )
         _check_tokenizer(tokenizer, config.get_text_config().vocab_size)
         endings = _endings(folder)
     return Source(folder, tokenizer, model_name, endings, positions_of(config.to_dict()))
@@ -144,6 +150,8 @@ def _check_tokenizer(tokenizer: Any, vocabulary: int) -> None:
 def _cannot_be_loaded(model_name: str, error: Exception) -> TrainingError:
     """One line, whatever the libraries say."""
     reason = str(error) if isinstance(error, ModelFolderError) else described(error)
+    if _REMOTE_CODE in reason:  # the library's remedy is none here
+        reason = "it needs code of its own to be executed (auto_map), which is never done"
     return unloadable(model_name, in_a_line(reason), GIVE_ANOTHER)
 
 
