@@ -67,7 +67,7 @@ def test_a_run_goes_on_with_the_model_that_it_began_with(stopped: TrainerConfig)
     Trainer(stopped).train()
 
     assert why_inexact(stopped) is None
-    assert set(started(stopped)) == {"parameters_sha256", "tokenizer_sha256"}
+    assert set(started(stopped)) == {"name", "parameters_sha256", "tokenizer_sha256"}
 
 
 def test_another_model_in_its_place_makes_going_on_approximate(stopped: TrainerConfig) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from contextlib import closing
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -116,6 +118,55 @@ def test_a_kind_of_model_that_nobody_knows_is_told(folder: Path) -> None:
     change(folder / "config.json", model_type="riddles")
 
     assert "cannot be loaded" in str(refusal(str(folder)))
+
+
+@pytest.mark.parametrize(
+    ("file", "auto_map"),
+    [
+        ("config.json", {"AutoConfig": "conf.Conf"}),
+        ("tokenizer_config.json", {"AutoTokenizer": ["conf.Conf", None]}),
+    ],
+)
+def test_code_that_comes_with_a_model_is_not_executed_and_nobody_is_asked(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, file: str, auto_map: dict[str, Any]
+) -> None:
+    executed = folder / "executed"
+    (folder / "conf.py").write_text(f"open({str(executed)!r}, 'w').close()\n")
+    change(folder / file, auto_map=auto_map)
+    if file == "config.json":
+        change(folder / file, model_type="riddles")
+    else:
+        change(folder / file, tokenizer_class="Conf")
+        change(folder / "config.json", model_type="helium")  # whose tokenizers have no class
+    answers = StringIO("y\n" * 9)
+    monkeypatch.setattr(sys, "stdin", answers)
+    error = refusal(str(folder))
+
+    assert isinstance(error, TrainingError)
+    assert "needs code of its own to be executed (auto_map), which is never done" in str(error)
+    assert "trust_remote_code" not in str(error)
+    assert (answers.tell(), executed.exists()) == (0, False)
+
+
+def test_code_that_a_model_can_do_without_is_not_executed_either(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executed = folder / "executed"
+    code = f"open({str(executed)!r}, 'w').close()\ndef generate(*_, **__): raise AssertionError\n"
+    (folder / "custom_generate").mkdir()
+    for name in ("conf.py", "custom_generate/generate.py"):
+        (folder / name).write_text(code)
+    parts = ("AutoConfig", "AutoModelForCausalLM")
+    change(folder / "config.json", auto_map=dict.fromkeys(parts, "conf.Conf"))
+    answers = StringIO("y\n" * 9)
+    monkeypatch.setattr(sys, "stdin", answers)
+    settings = {**QUICK, "model_name": str(folder)}
+    config = TrainerConfig("GRPO", "arithmetic", 2, seed=1, hyperparameters=settings, device="cpu")
+    with closing(create_backend("trl", config)) as backend:
+        backend.build()
+        backend.evaluate([0], deterministic=False)
+
+    assert (answers.tell(), executed.exists()) == (0, False)
 
 
 def test_a_cache_that_cannot_be_written_is_told_with_the_remedy(

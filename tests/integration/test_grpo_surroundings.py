@@ -15,6 +15,7 @@ import pytest
 
 from src.experiments.domain.errors import TrainingError
 from src.experiments.training.backend import create_backend
+from src.experiments.training.floor import measure_floor
 from tests.integration.test_grpo import Unobserved, run_config
 from tests.language import needs_trl
 
@@ -92,14 +93,34 @@ def test_variables_of_launchers_are_out_of_the_way_and_come_back(
 def test_what_accelerate_finds_changes_nothing_of_what_is_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bf16: bool | None
 ) -> None:
+    monkeypatch.delenv("TOKENIZERS_PARALLELISM", raising=False)
+    # torch sets it once a process, to what it would be without
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    untouched = dict(os.environ)
     expected = trained(tmp_path, bf16=bf16)
+    after = dict(os.environ)
     found = {**ACCELERATE, "ACCELERATE_MIXED_PRECISION": "no" if bf16 else "bf16"}
     for name, value in found.items():
         monkeypatch.setenv(name, value)
     before = dict(os.environ)
 
+    assert after == untouched
     assert trained(tmp_path, bf16=bf16) == expected
     assert expected.precision == ("bf16" if bf16 else "no")
+    assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize("given", [None, "true"])
+def test_what_random_tokens_earn_leaves_the_environment_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str | None
+) -> None:
+    monkeypatch.delenv("TOKENIZERS_PARALLELISM", raising=False)
+    if given is not None:
+        monkeypatch.setenv("TOKENIZERS_PARALLELISM", given)
+    config = run_config(tmp_path)
+    before = dict(os.environ)
+    measure_floor(config)
+
     assert dict(os.environ) == before
 
 

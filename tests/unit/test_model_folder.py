@@ -61,6 +61,13 @@ def test_a_whole_model_is_accepted_in_one_file_and_in_several(folder: Path) -> N
     check_model_folder(folder)
 
 
+def test_weights_are_those_that_transformers_prefers(folder: Path) -> None:
+    sharded(folder)
+    (folder / "pytorch_model.bin").write_bytes(b"")
+    with pytest.raises(ModelFolderError, match=r"model-2\.safetensors is missing"):
+        check_model_folder(folder)
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [

@@ -84,6 +84,18 @@ def test_another_model_to_begin_with_is_told_before_what_came_of_it():
     )
 
 
+def test_the_same_model_by_another_name_is_no_departure():
+    first, *rest = JOURNAL
+    here, there = (
+        [{**first, "starting_model": {"name": name, "parameters_sha256": SHA}}, *rest]
+        for name in ("./model", "laboratory/model")
+    )
+    unnamed = [{**first, "starting_model": {"parameters_sha256": SHA}}, *rest]
+
+    assert first_departure(here, there) is None
+    assert first_departure(unnamed, there) is None
+
+
 def test_a_missing_record_is_told():
     told = str(first_departure(JOURNAL, JOURNAL[:3]))
 

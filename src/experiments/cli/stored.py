@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from ..domain.errors import StorageError, UsageError
 from ..domain.paths import EXPERIMENT_ID, ExperimentPaths, check_experiment_id
 from ..domain.records import ExperimentStatus, RunKey
 from ..durability.files import read_json
+from ..durability.journal import first_record
 from ..durability.lock import is_locked
 
 Data = Mapping[str, Any]
@@ -23,7 +23,6 @@ STOPPED = "stopped"
 """What an experiment is called whose process died."""
 UNREADABLE = "unreadable"
 """What an experiment is called whose file is damaged."""
-_LONGEST_RECORD = 1 << 16
 _MOST_SEEDS = 10_000
 """A file that asks for more was not checked when it was read."""
 
@@ -113,7 +112,7 @@ class StoredExperiment:
     def _begun_environment(self, arm: str) -> Any:
         """What the arm's first run told when it began."""
         for seed in (self._seeds_of(arm) or ())[:1]:
-            return _first_record(self.paths.run(RunKey(arm, seed)).journal).get("environment")
+            return first_record(self.paths.run(RunKey(arm, seed)).journal).get("environment")
         return None
 
     @property
@@ -228,14 +227,6 @@ def _read_mapping(path: Path, problems: list[str]) -> Data:
         return value
     problems.append(f"{path}: not a JSON object")
     return {}
-
-
-def _first_record(journal: Path) -> Data:
-    try:
-        with journal.open("rb") as file:
-            return _mapping(json.loads(file.readline(_LONGEST_RECORD)))
-    except (OSError, ValueError, RecursionError):
-        return {}
 
 
 def _nearest(experiment_id: str, existing: Sequence[str]) -> str:

@@ -8,8 +8,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-INDICES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+_INDEX = ".index.json"
+WEIGHT_FILES = (
+    "model.safetensors", f"model.safetensors{_INDEX}",
+    "pytorch_model.bin", f"pytorch_model.bin{_INDEX}",
+)  # fmt: skip
+"""In the order in which transformers prefers them."""
 TOKENIZERS = ("tokenizer.json", "*.model", "vocab.*", "*.tiktoken", "tekken.json", "*.spm")
 SPEAKING = ("CausalLM", "LMHeadModel", "ForConditionalGeneration")
 """Ends of the names of architectures that generate text."""
@@ -81,6 +85,11 @@ def check_architecture(config: Mapping[str, Any]) -> None:
         raise ModelFolderError(f"it is a {name}: a causal language model is needed")
 
 
+def is_index(name: str) -> bool:
+    """Whether one of the `WEIGHT_FILES` names others that hold the weights."""
+    return name.endswith(_INDEX)
+
+
 def shards_of(index: Path) -> list[str]:
     """The names of the files over which an index says that weights are spread.
 
@@ -104,17 +113,13 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _weight_files(folder: Path) -> Iterator[Path]:
     """The files that hold the weights; those that an index names must all be there."""
-    indices = [folder / name for name in INDICES if (folder / name).is_file()]
-    whole = [folder / name for name in WEIGHTS if (folder / name).is_file()]
-    if whole:
-        yield whole[0]
-    elif indices:
-        for name in shards_of(indices[0]):
-            if not (folder / name).is_file():
-                raise ModelFolderError(f"its weights are incomplete: {name:.80} is missing")
-            yield folder / name
-    else:
+    found = next((name for name in WEIGHT_FILES if (folder / name).is_file()), None)
+    if found is None:
         raise ModelFolderError("it has no weights (model.safetensors)")
+    for name in shards_of(folder / found) if is_index(found) else (found,):
+        if not (folder / name).is_file():
+            raise ModelFolderError(f"its weights are incomplete: {name:.80} is missing")
+        yield folder / name
 
 
 def _check_tokenizer(folder: Path) -> None:

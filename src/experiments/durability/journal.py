@@ -24,6 +24,7 @@ MOST_KEPT_BYTES = 1 << 20
 """As objects these take some 8 MiB: a thousand records with all metrics."""
 _READ_BYTES = 1 << 18
 _BLOCK = 1 << 16
+_LONGEST_FIRST_BYTES = 1 << 16
 
 
 class JournalWriter:
@@ -126,6 +127,16 @@ def read_journal(path: Path) -> list[Record]:
     """All whole records of a stream; an absent file is an empty one."""
     records, _ = read_journal_from(path, 0)
     return records
+
+
+def first_record(path: Path) -> Record:
+    """The first record of a stream; empty where there is none, or none that can be read."""
+    try:
+        with path.open("rb") as file:
+            record = json.loads(file.readline(_LONGEST_FIRST_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 class Records:

@@ -15,7 +15,8 @@ from ..verification.comparing import Mismatch, journal_mismatches, result_of
 
 OF_THE_MACHINE = ("thread_environment", "device")
 """What a journal's first record says of the machine; it is told as a cause."""
-_METRIC, _CAUSE = "metrics.", "starting_model."
+_MODEL = "starting_model"
+_METRIC, _CAUSE = "metrics.", f"{_MODEL}."
 _DIGEST_DIGITS, _SHOWN_DIGITS = 64, 12
 
 
@@ -127,7 +128,10 @@ def _departure(found: Mismatch) -> Departure:
 def _of_training(record: Record) -> Record:
     if record.get("kind") != "started":
         return record
-    return {name: value for name, value in record.items() if name not in OF_THE_MACHINE}
+    told = {name: value for name, value in record.items() if name not in OF_THE_MACHINE}
+    if isinstance(model := told.get(_MODEL), Mapping):  # by another name it is the same model
+        told[_MODEL] = {name: value for name, value in model.items() if name != "name"}
+    return told
 
 
 def _result_again(paths: ExperimentPaths, run: RunKey) -> Mapping[str, Any]:

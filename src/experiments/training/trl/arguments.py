@@ -73,6 +73,7 @@ def grpo_config(config: TrainerConfig, device: torch.device, scratch: str) -> GR
         "shuffle_dataset": False,  # the prompts are drawn in order, by the run's seed
         "use_cpu": device.type == "cpu",
         "model_init_kwargs": {"dtype": settings["dtype"]},
+        "trust_remote_code": False,
         "logging_steps": 1,
         "logging_nan_inf_filter": False,  # it would hide a loss that is not a number
         "report_to": "none",

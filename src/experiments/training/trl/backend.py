@@ -46,7 +46,7 @@ from .surroundings import (
     forget_devices,
     hush,
     scratch_folder,
-    tokenize_in_one_thread,
+    tokenizing_in_one_thread,
     without_deprecations,
 )
 
@@ -80,7 +80,7 @@ class LanguageModels:
         """Load the model, draw the problems and set TRL up; nothing is trained yet."""
         config, settings = self._config, self._settings
         hush()
-        tokenize_in_one_thread()
+        self._undo.enter_context(tokenizing_in_one_thread())
         device = device_named(config.device)
         self._undo.enter_context(torch_threads(config.torch_threads))
         self._undo.callback(forget_devices)

@@ -20,8 +20,9 @@ _SHOWN_DIGITS = 12
 
 
 def beginning_of(model: torch.nn.Module, source: Source) -> dict[str, str]:
-    """SHA-256 of the parameters and of the tokenizer, and the hub's commit where it is a hub's."""
+    """A model's name, SHA-256 of its parameters and tokenizer, the commit where it is a hub's."""
     found = {
+        "name": source.name,
         "parameters_sha256": parameters_sha256(model),
         "tokenizer_sha256": tokenizer_sha256(source.tokenizer),
     }

@@ -14,7 +14,7 @@ from .dialogues import Rollout, Speak, lead
 from .loading import model_found, source_of, speech_of
 from .speaking import Babbler
 from .speech import Speech
-from .surroundings import tokenize_in_one_thread
+from .surroundings import tokenizing_in_one_thread
 
 PARALLEL_DIALOGUES = 64
 """Dialogues that are led side by side."""
@@ -45,10 +45,10 @@ def random_episodes(config: TrainerConfig, seeds: Sequence[int]) -> list[Episode
     """The same dialogues, led by tokens drawn uniformly; no weights of a model are loaded."""
     settings: dict[str, Any] = settings_of(config)
     task = make_task(config.environment, config.environment_kwargs, config.environment_modules)
-    tokenize_in_one_thread()
-    name = settings["model_name"]
-    folder = model_found(name, task, config.environment, Tally(), with_weights=False)
-    source = source_of(name, folder)
-    speech = speech_of(source, task)
-    speak = Babbler(len(source.tokenizer), speech, seeds[0])
-    return held_out_episodes(task, speech, speak, seeds, settings["max_completion_length"])
+    name, budget = settings["model_name"], settings["max_completion_length"]
+    with tokenizing_in_one_thread():
+        folder = model_found(name, task, config.environment, Tally(), with_weights=False)
+        source = source_of(name, folder)
+        speech = speech_of(source, task)
+        speak = Babbler(len(source.tokenizer), speech, seeds[0])
+        return held_out_episodes(task, speech, speak, seeds, budget)

@@ -61,7 +61,8 @@ def lesson_of(config: TrainerConfig, prompts: int, tally: Tally) -> Lesson:
     settings, modules = settings_of(config), config.environment_modules
     task = make_task(config.environment, config.environment_kwargs, modules)
     name = settings["model_name"]
-    source = source_of(name, model_found(name, task, config.environment, tally))
+    folder = model_found(name, task, config.environment, tally, run_dir=config.run_dir)
+    source = source_of(name, folder)
     problems = training_problems(task, config.seed, settings["max_prompts"], prompts)
     lesson = Lesson(task, source, speech_of(source, task), problems, settings)
     _check_room(lesson)

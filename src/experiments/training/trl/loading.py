@@ -20,9 +20,14 @@ from ...config.model_folder import (
 from ...domain.errors import TrainingError, described
 from ...tasks import Task
 from ..heartbeat import Tally
-from .hub import commit_of, in_a_line, snapshot_of
+from .commits import commit_begun_with, commit_of
+from .hub import GIVE_ANOTHER, in_a_line, snapshot_of, unloadable
 from .speech import Speech
 from .tiny_model import tiny_model
+
+_REMOTE_CODE = "trust_remote_code"
+"""What the library, told not to, would have us allow before it executes a model's own code; told
+nothing it asks on the terminal."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,13 @@ class Source:
 
 
 def model_found(
-    model_name: str, task: Task, task_name: str, tally: Tally, *, with_weights: bool = True
+    model_name: str,
+    task: Task,
+    task_name: str,
+    tally: Tally,
+    *,
+    with_weights: bool = True,
+    run_dir: Path | None = None,
 ) -> Path:
     """The folder with a model: made here, the user's own, or of the hub's cache.
 
@@ -56,6 +67,7 @@ def model_found(
         task_name: the task's name.
         tally: counts what is done.
         with_weights: whether those of a hub's model are needed, too.
+        run_dir: of the run; a hub's model is of the commit with which its experiment began.
 
     Raises:
         TrainingError: when there is none, or the hub cannot be reached.
@@ -64,7 +76,8 @@ def model_found(
     if model_name == TINY:
         return tiny_model(task, task_name, tally)
     if not is_local(model_name):
-        return snapshot_of(model_name, tally, with_weights=with_weights)
+        commit = commit_begun_with(model_name, run_dir)
+        return snapshot_of(model_name, tally, commit, with_weights=with_weights)
     folder = model_folder(model_name)
     with _telling(model_name):
         check_model_folder(folder)
@@ -78,9 +91,11 @@ def source_of(model_name: str, folder: Path) -> Source:
         TrainingError: when that cannot be done.
     """
     with _telling(model_name):
-        config = AutoConfig.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         check_architecture(config.to_dict())
-        tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, padding_side="left", trust_remote_code=False
+        )
         _check_tokenizer(tokenizer, config.get_text_config().vocab_size)
         endings = _endings(folder)
     return Source(folder, tokenizer, model_name, endings, positions_of(config.to_dict()))
@@ -135,11 +150,9 @@ def _check_tokenizer(tokenizer: Any, vocabulary: int) -> None:
 def _cannot_be_loaded(model_name: str, error: Exception) -> TrainingError:
     """One line, whatever the libraries say."""
     reason = str(error) if isinstance(error, ModelFolderError) else described(error)
-    return TrainingError(
-        f"the model {model_name!a} cannot be loaded: {in_a_line(reason)}",
-        remedy='give a folder with a model, the id of one on a hub, or "tiny" '
-        "(/hyperparameters/model_name)",
-    )
+    if _REMOTE_CODE in reason:  # the library's remedy is none here
+        reason = "it needs code of its own to be executed (auto_map), which is never done"
+    return unloadable(model_name, in_a_line(reason), GIVE_ANOTHER)
 
 
 def speech_of(source: Source, task: Task) -> Speech:

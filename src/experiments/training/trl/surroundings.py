@@ -22,6 +22,7 @@ from ...durability.files import make_directory
 
 SCRATCH = "trl-"
 """What the names of scratch folders begin with."""
+TOKENIZERS = "TOKENIZERS_PARALLELISM"
 
 
 def hush() -> None:
@@ -30,9 +31,16 @@ def hush() -> None:
     disable_progress_bar()
 
 
-def tokenize_in_one_thread() -> None:
+@contextmanager
+def tokenizing_in_one_thread() -> Iterator[None]:
     """Have no threads in tokenizers, unless the user says so: they and a fork do not mix."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    is_ours = TOKENIZERS not in os.environ
+    os.environ.setdefault(TOKENIZERS, "false")
+    try:
+        yield
+    finally:
+        if is_ours:
+            os.environ.pop(TOKENIZERS, None)
 
 
 def device_named(name: str) -> torch.device:
