@@ -10,6 +10,7 @@ extra ``[llm]``.
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from contextlib import ExitStack
@@ -17,8 +18,10 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
+from measuring import ROOT, machine, spread
+
+sys.path.insert(0, str(ROOT))
 from launching import begun_at, launch
-from measuring import machine, spread
 
 from src.experiments.execution import ExecutorSettings, create_executor
 from src.experiments.training import warm_ups
