@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -178,3 +179,19 @@ def test_another_precision_than_was_asked_for_is_noticed(tmp_path: Path) -> None
         backend.learning.args.bf16 = True
         with pytest.raises(TrainingError, match="bf16 was asked for, and Accelerate has no"):
             backend.learning.check_precision()
+
+
+@pytest.mark.slow
+def test_the_libraries_speak_as_before_once_a_run_is_over(tmp_path: Path) -> None:
+    from huggingface_hub.utils import are_progress_bars_disabled
+    from transformers.utils.logging import is_progress_bar_enabled
+
+    def heard() -> tuple[int, bool, bool]:
+        level = logging.getLogger("transformers").level
+        return level, is_progress_bar_enabled(), are_progress_bars_disabled()
+
+    before = heard()
+    with built(tmp_path):
+        assert heard() == (logging.ERROR, False, True)
+
+    assert heard() == before

@@ -44,7 +44,7 @@ from .speaking import Speaker
 from .surroundings import (
     device_named,
     forget_devices,
-    hush,
+    hushed,
     scratch_folder,
     tokenizing_in_one_thread,
     without_deprecations,
@@ -79,7 +79,7 @@ class LanguageModels:
     def build(self) -> Description:
         """Load the model, draw the problems and set TRL up; nothing is trained yet."""
         config, settings = self._config, self._settings
-        hush()
+        self._undo.enter_context(hushed())
         self._undo.enter_context(tokenizing_in_one_thread())
         device = device_named(config.device)
         self._undo.enter_context(torch_threads(config.torch_threads))

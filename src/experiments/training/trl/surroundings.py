@@ -13,7 +13,11 @@ from pathlib import Path
 
 import torch
 from accelerate.state import AcceleratorState, PartialState
-from transformers.utils.logging import disable_progress_bar
+from transformers.utils.logging import (
+    disable_progress_bar,
+    enable_progress_bar,
+    is_progress_bar_enabled,
+)
 
 from ...domain.errors import TrainingError
 from ...domain.paths import RunPaths
@@ -25,10 +29,19 @@ SCRATCH = "trl-"
 TOKENIZERS = "TOKENIZERS_PARALLELISM"
 
 
-def hush() -> None:
+@contextmanager
+def hushed() -> Iterator[None]:
     """Let transformers speak of errors alone."""
-    logging.getLogger("transformers").setLevel(logging.ERROR)
+    logger = logging.getLogger("transformers")
+    level, shows_progress = logger.level, is_progress_bar_enabled()
+    logger.setLevel(logging.ERROR)
     disable_progress_bar()
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        if shows_progress:
+            enable_progress_bar()
 
 
 @contextmanager
