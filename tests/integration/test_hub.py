@@ -30,27 +30,12 @@ from tests.doubles.hub import (
     TEXTS,
     WEIGHTS,
     Hub,
-    empty_cache,
     put,
-    serving,
 )
 from tests.integration.test_grpo import journal, run_config
 from tests.language import QUICK, needs_trl, newborn
 
 pytestmark = [pytest.mark.integration, needs_trl]
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    with empty_cache(tmp_path, monkeypatch) as folder:
-        yield folder
-
-
-@pytest.fixture
-def hub(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    del cache
-    with serving(monkeypatch) as hub:
-        yield hub
 
 
 @pytest.fixture

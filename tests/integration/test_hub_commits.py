@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,24 +14,11 @@ from src.experiments.domain.paths import RunPaths
 from src.experiments.domain.records import TrainerConfig
 from src.experiments.training import Trainer
 from src.experiments.training.heartbeat import Tally
-from tests.doubles.hub import FIRST, KNOWN, MODEL, SECOND, Hub, empty_cache, put, serving
+from tests.doubles.hub import FIRST, KNOWN, MODEL, SECOND, Hub, put
 from tests.integration.test_grpo import asks_after, journal, run_config
 from tests.language import needs_trl, newborn
 
 pytestmark = [pytest.mark.integration, needs_trl]
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    with empty_cache(tmp_path, monkeypatch) as folder:
-        yield folder
-
-
-@pytest.fixture
-def hub(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    del cache
-    with serving(monkeypatch) as hub:
-        yield hub
 
 
 def snapshot(commit: str | None = None) -> Path:
