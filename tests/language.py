@@ -32,7 +32,7 @@ def newborn(task: str = "arithmetic", width: int = 16) -> str:
     """The folder of a model that was hardly trained: it ends its turns, and answers at random."""
     from src.experiments.tasks import make_task
     from src.experiments.training.heartbeat import Tally
-    from src.experiments.training.trl import tiny_model
+    from src.experiments.training.trl.models import tiny_model
 
     parent = tempfile.mkdtemp(prefix="newborn-")
     atexit.register(shutil.rmtree, parent, ignore_errors=True)

@@ -71,7 +71,7 @@ def trained(folder: Path, **settings: Any) -> Outcome:
 def test_variables_of_launchers_are_out_of_the_way_and_come_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from src.experiments.training.trl.variables import own_variables
+    from src.experiments.training.trl.processes.variables import own_variables
 
     given = {**TORCHRUN, **MPIRUN, **ACCELERATE}
     for name, value in given.items():
@@ -163,7 +163,7 @@ def test_a_run_does_not_wait_for_the_processes_of_another_launcher(
 
 def test_processes_that_accelerate_does_not_see_are_noticed(tmp_path: Path) -> None:
     from src.experiments.training.trl.backend import LanguageModels
-    from src.experiments.training.trl.ranks import Ranks
+    from src.experiments.training.trl.processes.ranks import Ranks
 
     config = replace(run_config(tmp_path), run_dir=None, checkpoints=None)
     with (

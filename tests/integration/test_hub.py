@@ -52,7 +52,7 @@ def silent(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def snapshot(*, with_weights: bool = True) -> Path:
-    from src.experiments.training.trl.hub import snapshot_of
+    from src.experiments.training.trl.models.hub import snapshot_of
 
     return snapshot_of(MODEL, Tally(), with_weights=with_weights)
 
@@ -78,7 +78,7 @@ def test_each_part_of_a_file_that_comes_in_is_a_sign_of_life(
     from huggingface_hub import constants
     from huggingface_hub.utils import tqdm
 
-    from src.experiments.training.trl.hub import snapshot_of
+    from src.experiments.training.trl.models.hub import snapshot_of
 
     header = json.dumps({"w": {"dtype": "U8", "shape": [8000], "data_offsets": [0, 8000]}}).encode()
     hub.files["model.safetensors"] = len(header).to_bytes(8, "little") + header + bytes(8000)
@@ -95,7 +95,7 @@ def test_each_part_of_a_file_that_comes_in_is_a_sign_of_life(
 def test_parts_that_come_in_by_the_other_way_are_signs_of_life_too() -> None:
     from huggingface_hub.utils._xet_progress_reporting import XetDownloadProgressReporter
 
-    from src.experiments.training.trl.downloads import counting
+    from src.experiments.training.trl.models.downloads import counting
 
     tally = Tally()
     told = SimpleNamespace(total_bytes=10, total_bytes_completion_rate=None)
@@ -189,7 +189,7 @@ def test_a_download_that_fails_leaves_the_cached_model_in_its_place(hub: Hub, ca
 
 
 def test_a_model_that_the_hub_does_not_have_is_told(hub: Hub) -> None:
-    from src.experiments.training.trl.hub import snapshot_of
+    from src.experiments.training.trl.models.hub import snapshot_of
 
     with pytest.raises(TrainingError, match=r"'laboratory/other' cannot be loaded.*404"):
         snapshot_of("laboratory/other", Tally(), with_weights=True)
@@ -197,7 +197,7 @@ def test_a_model_that_the_hub_does_not_have_is_told(hub: Hub) -> None:
 
 @pytest.mark.usefixtures("silent")
 def test_a_hub_that_stays_silent_is_told_in_time_with_the_remedies() -> None:
-    import src.experiments.training.trl.hub  # noqa: F401 - its seconds are not the hub's
+    import src.experiments.training.trl.models.hub  # noqa: F401 - its seconds are not the hub's
 
     started = time.monotonic()
     with pytest.raises(TrainingError, match=r"127\.0\.0\.1:\d+ has not answered in 0\.1 s") as told:
@@ -210,7 +210,7 @@ def test_a_hub_that_stays_silent_is_told_in_time_with_the_remedies() -> None:
 
 @pytest.mark.usefixtures("silent")
 def test_a_model_in_the_cache_is_taken_where_the_hub_stays_silent(cache: Path) -> None:
-    import src.experiments.training.trl.hub  # noqa: F401 - its seconds are not the hub's
+    import src.experiments.training.trl.models.hub  # noqa: F401 - its seconds are not the hub's
 
     folder = put(cache)
     started = time.monotonic()

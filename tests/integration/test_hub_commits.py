@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.integration, needs_trl]
 
 
 def snapshot(commit: str | None = None) -> Path:
-    from src.experiments.training.trl.hub import snapshot_of
+    from src.experiments.training.trl.models.hub import snapshot_of
 
     return snapshot_of(MODEL, Tally(), commit, with_weights=True)
 
@@ -40,7 +40,7 @@ def wrote(run_dir: Path, text: str) -> Path:
 
 
 def commit_begun_with(run_dir: Path | None) -> str | None:
-    from src.experiments.training.trl import commits
+    from src.experiments.training.trl.models import commits
 
     return commits.commit_begun_with(MODEL, run_dir)
 
@@ -101,7 +101,7 @@ def test_a_commit_that_nobody_has_any_more_is_told(hub: Hub, cache: Path) -> Non
 
 
 def test_a_folder_has_a_commit_by_its_name_alone(tmp_path: Path) -> None:
-    from src.experiments.training.trl.commits import commit_of
+    from src.experiments.training.trl.models.commits import commit_of
 
     names = [FIRST, "step-100", FIRST[1:], FIRST.upper()]
     found = [commit_of(tmp_path / "snapshots" / name) for name in names]

@@ -33,13 +33,13 @@ from ..heartbeat import Tally
 from ..shortening import planned_timesteps, settings_of
 from . import state as states
 from .arguments import grpo_config
-from .beginning import beginning_of, why_another
 from .episodes import held_out_episodes
 from .learning import Learning, lesson_of
-from .loading import Source
-from .ranks import Ranks, leading
+from .models.beginning import beginning_of, why_another
+from .models.loading import Source
+from .models.saving import parameters_sha256, save_model
+from .processes.ranks import Ranks, leading
 from .recorder import MetricsRecorder
-from .saving import parameters_sha256, save_model
 from .speaking import Speaker
 from .surroundings import (
     device_named,

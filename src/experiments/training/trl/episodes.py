@@ -11,7 +11,7 @@ from ..evaluation import Episode
 from ..heartbeat import Tally
 from ..shortening import settings_of
 from .dialogues import Rollout, Speak, lead
-from .loading import model_found, source_of, speech_of
+from .models.loading import model_found, source_of, speech_of
 from .speaking import Babbler
 from .speech import Speech
 from .surroundings import tokenizing_in_one_thread

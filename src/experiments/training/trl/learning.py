@@ -22,7 +22,7 @@ from ..heartbeat import Tally
 from ..shortening import settings_of
 from .dialogues import Rollout, lead
 from .divergence import divergence_in_loss
-from .loading import Source, model_found, source_of, speech_of
+from .models.loading import Source, model_found, source_of, speech_of
 from .problems import training_problems
 from .recorder import MetricsRecorder
 from .rows import Batch

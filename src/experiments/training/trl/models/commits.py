@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ...domain.paths import RunPaths
-from ...durability.journal import first_record
+from ....domain.paths import RunPaths
+from ....durability.journal import first_record
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from ...domain.errors import TrainingError
-from ...durability.files import json_text
+from ....domain.errors import TrainingError
+from ....durability.files import json_text
 from .loading import Source
 from .saving import parameters_sha256
 

@@ -1,4 +1,4 @@
-"""A further process of a run that several train: ``python -m …trl.follower``, started by the first.
+"""A further process of a run that several train, started by the first as ``python -m …follower``.
 
 The configuration comes through standard input, which stays open as long as the first lives.
 """
@@ -12,8 +12,8 @@ import threading
 from contextlib import closing
 from typing import BinaryIO
 
-from ...domain.records import TrainerConfig
-from .backend import LanguageModels
+from ....domain.records import TrainerConfig
+from ..backend import LanguageModels
 from .ranks import following
 
 

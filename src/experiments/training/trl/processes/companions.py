@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import BinaryIO
 
-from ...domain.records import TrainerConfig
+from ....domain.records import TrainerConfig
 
 FOLLOWER = f"{__package__}.follower"
 END_SECONDS = 10.0

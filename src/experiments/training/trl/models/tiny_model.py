@@ -22,14 +22,14 @@ from tokenizers import Tokenizer, decoders, models
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
-from ...config.language import TINY_POSITIONS
-from ...domain.errors import StorageError, described
-from ...domain.paths import models_made_here
-from ...durability.files import json_text, make_directory, publishing
-from ...durability.lock import FileLock
-from ...tasks import Task, generator
-from ..determinism import generators_restored, seed_generators, torch_threads
-from ..heartbeat import Tally
+from ....config.language import TINY_POSITIONS
+from ....domain.errors import StorageError, described
+from ....domain.paths import models_made_here
+from ....durability.files import json_text, make_directory, publishing
+from ....durability.lock import FileLock
+from ....tasks import Task, generator
+from ...determinism import generators_restored, seed_generators, torch_threads
+from ...heartbeat import Tally
 
 logger = logging.getLogger(__name__)
 

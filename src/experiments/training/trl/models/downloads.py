@@ -10,9 +10,9 @@ from pathlib import Path
 from huggingface_hub import ModelInfo, constants, hf_hub_download
 from huggingface_hub.utils import tqdm
 
-from ...config.model_folder import WEIGHT_FILES, is_index, shards_of
-from ...domain.errors import StorageError
-from ..heartbeat import Tally
+from ....config.model_folder import WEIGHT_FILES, is_index, shards_of
+from ....domain.errors import StorageError
+from ...heartbeat import Tally
 
 CONFIGURATION = "config.json"
 TEXTS = (".json", ".txt", ".model", ".jinja", ".tiktoken", ".spm")

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ...durability.files import replacing
+from ....durability.files import replacing
 
 
 def save_model(model: Any, tokenizer: Any, path: Path) -> None:

@@ -17,8 +17,8 @@ from typing import Any
 import torch.distributed as dist
 from torch._C._distributed_c10d import TCPStore
 
-from ...domain.errors import TrainingError
-from ...domain.records import TrainerConfig
+from ....domain.errors import TrainingError
+from ....domain.records import TrainerConfig
 from .companions import Companion
 from .variables import own_variables
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from huggingface_hub import HfApi, ModelInfo, constants, try_to_load_from_cache
 
-from ...config.model_folder import ModelFolderError, check_model_folder
-from ...domain.errors import StorageError, TrainingError, described
-from ...durability.files import write_atomically
-from ..heartbeat import Tally
+from ....config.model_folder import ModelFolderError, check_model_folder
+from ....domain.errors import StorageError, TrainingError, described
+from ....durability.files import write_atomically
+from ...heartbeat import Tally
 from .downloads import CONFIGURATION, download
 
 logger = logging.getLogger(__name__)

@@ -10,19 +10,19 @@ from typing import Any
 
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
-from ...config.language import TINY, is_local, model_folder
-from ...config.model_folder import (
+from ....config.language import TINY, is_local, model_folder
+from ....config.model_folder import (
     ModelFolderError,
     check_architecture,
     check_model_folder,
     positions_of,
 )
-from ...domain.errors import TrainingError, described
-from ...tasks import Task
-from ..heartbeat import Tally
+from ....domain.errors import TrainingError, described
+from ....tasks import Task
+from ...heartbeat import Tally
+from ..speech import Speech
 from .commits import commit_begun_with, commit_of
 from .hub import GIVE_ANOTHER, in_a_line, snapshot_of, unloadable
-from .speech import Speech
 from .tiny_model import tiny_model
 
 _REMOTE_CODE = "trust_remote_code"

@@ -1,0 +1,1 @@
+"""Language models: found or made, loaded, told apart, saved."""
