@@ -8,6 +8,7 @@ import tempfile
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,20 @@ QUICK = {
 
 EASY = {"largest": 3}
 """Sums that are right by chance now and then: without a reward nothing would be learned."""
+
+
+def quick_pair(model_name: str) -> dict[str, Any]:
+    """An experiment file's content: GRPO against Dr. GRPO for four steps."""
+    arm = {
+        "algorithm": "GRPO",
+        "environment": "arithmetic",
+        "hyperparameters": {**QUICK, "model_name": model_name},
+        "training_steps": 4,
+    }
+    return {
+        "baseline_config": arm,
+        "variant_config": {"extends": "baseline", "algorithm": "DR_GRPO"},
+    }
 
 
 @cache

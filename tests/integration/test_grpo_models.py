@@ -17,7 +17,7 @@ from src.experiments.cli.app import main
 from src.experiments.domain.errors import ExperimentsError, StorageError, TrainingError, UsageError
 from src.experiments.domain.records import TrainerConfig
 from src.experiments.training.backend import create_backend
-from tests.language import EASY, QUICK, needs_trl, newborn
+from tests.language import EASY, QUICK, needs_trl, newborn, quick_pair
 
 if TYPE_CHECKING:
     from src.experiments.training.trl.backend import LanguageModels
@@ -198,17 +198,7 @@ def test_a_rehearsal_tells_of_the_model_that_it_leaves(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    settings = {**QUICK, "model_name": "tiny"}
-    arm = {
-        "algorithm": "GRPO",
-        "environment": "arithmetic",
-        "hyperparameters": settings,
-        "training_steps": 4,
-    }
-    variant = {"extends": "baseline", "algorithm": "DR_GRPO"}
-    (tmp_path / "exp.json").write_text(
-        json.dumps({"baseline_config": arm, "variant_config": variant})
-    )
+    (tmp_path / "exp.json").write_text(json.dumps(quick_pair("tiny")))
 
     assert main(["validate", "exp.json"]) == 0
     told = capsys.readouterr().out.replace("\n", "")

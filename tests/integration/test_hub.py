@@ -33,7 +33,7 @@ from tests.doubles.hub import (
     put,
 )
 from tests.integration.test_grpo import journal, run_config
-from tests.language import QUICK, needs_trl, newborn
+from tests.language import needs_trl, newborn, quick_pair
 
 pytestmark = [pytest.mark.integration, needs_trl]
 
@@ -277,16 +277,8 @@ def test_what_random_tokens_earn_needs_no_weights(cache: Path, tmp_path: Path) -
 
 @pytest.mark.slow
 def test_the_command_ends_in_seconds_where_a_hub_stays_silent(tmp_path: Path) -> None:
-    settings = {**QUICK, "model_name": MODEL}
-    arm = {
-        "algorithm": "GRPO",
-        "environment": "arithmetic",
-        "hyperparameters": settings,
-        "training_steps": 4,
-    }
-    variant = {"extends": "baseline", "algorithm": "DR_GRPO"}
     file = tmp_path / "exp.json"
-    file.write_text(json.dumps({"baseline_config": arm, "variant_config": variant}))
+    file.write_text(json.dumps(quick_pair(MODEL)))
     with socket.create_server(("127.0.0.1", 0)) as server:
         changed = {
             "HF_ENDPOINT": f"http://127.0.0.1:{server.getsockname()[1]}",

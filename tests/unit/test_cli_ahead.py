@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from src.experiments.cli.ahead import LANGUAGE_WARM_UP, WARM_UP, saved_file, warm_up_for
-from src.experiments.domain.paths import ExperimentPaths
+from src.experiments.cli.ahead import LANGUAGE_WARM_UP, WARM_UP, warm_up_for
 from src.experiments.execution import process_pool
 from src.experiments.training import warm_ups
 
@@ -62,7 +61,6 @@ def test_so_does_an_experiment_of_them_that_goes_on(words, tmp_path):
     warm_up_for([*words, "--output-dir", str(tmp_path)])
 
     assert begun() == LANGUAGE_WARM_UP
-    assert saved_file(tmp_path, "own") == ExperimentPaths.under(tmp_path, "own").experiment
 
 
 def test_so_does_their_command_without_a_file():
@@ -85,6 +83,9 @@ def test_so_does_an_experiment_that_goes_on(words):
         ["--help"],
         ["absent.json"],
         ["a\0b", "x" * 5_000],
+        ["--experiment-id"],
+        ["--experiment-id", "../first"],
+        ["--experiment-id=a\0b"],
         ["--experiment-id", "first", "--executor", "ray"],
         ["--experiment-id", "first", "--executor=in_process"],
         ["--experiment-id", "first", "--ray-address", "auto"],

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..domain.paths import DEFAULT_OUTPUT_DIR
+from ..domain.errors import UsageError
+from ..domain.paths import DEFAULT_OUTPUT_DIR, ExperimentPaths
 
 _TRAINING = f"{__package__.rpartition('.')[0]}.training"
 WARM_UP = (f"{_TRAINING}.warmup",)
@@ -30,9 +31,7 @@ def warm_up_for(words: Sequence[str], *, is_language: bool = False) -> None:
     if {word.partition("=")[0] for word in words}.intersection(_NOT_HERE):
         return
     files = [path for path in map(_file, words) if path is not None]
-    experiment_id = _value(_CONTINUES, words)
-    if experiment_id is not None:
-        files.append(saved_file(_value(_WHERE, words) or DEFAULT_OUTPUT_DIR, experiment_id))
+    files += saved_files(_value(_WHERE, words) or DEFAULT_OUTPUT_DIR, _value(_CONTINUES, words))
     if is_language or files:
         begin_imports(files, is_language=is_language)
 
@@ -49,16 +48,19 @@ def begin_imports(files: Iterable[Path], *, is_language: bool = False) -> None:
     warm_up(LANGUAGE_WARM_UP if is_language or any(map(_speaks_of_language, files)) else WARM_UP)
 
 
-def saved_file(output_dir: Path | str, experiment_id: str) -> Path:
-    """The file of an experiment that goes on, if there is such a one."""
-    return Path(output_dir, experiment_id, f"experiment_{experiment_id}.json")
+def saved_files(output_dir: Path | str, experiment_id: str | None) -> list[Path]:
+    """The file of an experiment that goes on; it need not be there."""
+    try:
+        return [ExperimentPaths.under(output_dir, experiment_id or "").experiment]
+    except UsageError:  # no id that an experiment could have
+        return []
 
 
 def _speaks_of_language(file: Path) -> bool:
     try:
         with file.open("rb") as stream:
             return b'GRPO"' in stream.read(_MOST_BYTES)
-    except (OSError, ValueError):  # an id may be anything
+    except OSError:
         return False
 
 

@@ -11,7 +11,7 @@ import typer
 
 from ..domain.records import ExecutionMode
 from . import options
-from .ahead import begin_imports, saved_file
+from .ahead import begin_imports, saved_files
 from .arguments import chosen_recovery, command_line, described, file_and_overrides
 
 
@@ -121,7 +121,7 @@ def run(
     executor = "ray" if ray_address is not None and executor == "process" else executor
     if executor == "process" and (file is None or file.is_file()):
         # beside our own; they end with this process
-        begin_imports([file or saved_file(output_dir, experiment_id or "")])
+        begin_imports([file] if file else saved_files(output_dir, experiment_id))
 
     from ..config.environment_file import tracker_variables
     from .opening import Question
