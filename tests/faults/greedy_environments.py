@@ -43,7 +43,7 @@ class GreedyCartPole(CartPoleEnv):
                 time.sleep(0.05)
             case "helper" if not self.hoard:
                 helper = subprocess.Popen(["sleep", "600"], start_new_session=True)
-                Path(self.folder, f"helper-{os.getpid()}").write_text(str(helper.pid))
+                Path(self.folder, f"helper-{helper.pid}").touch()  # whole as soon as it is there
                 self.hoard.append(helper)
             case "hang_in_step":
                 time.sleep(600)

@@ -34,7 +34,7 @@ def test_what_an_environment_started_in_a_session_of_its_own_dies_with_the_orche
     command = pair.start()
     pair.worker()
     # first, for a run that begins meanwhile starts another one
-    helpers = {int(path.read_text()) for path in tmp_path.glob("helper-*")}
+    helpers = {int(path.name.partition("-")[2]) for path in tmp_path.glob("helper-*")}
     family = command.family()
     command.kill()
     _, alive = psutil.wait_procs(family, timeout=5)
