@@ -8,7 +8,6 @@ if __name__ == "__main__":  # before the imports, which the command line does on
     runner_main()
 
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -19,18 +18,12 @@ from typing import Any
 
 from .admitting import Admitting, get_floors
 from .analysis.text import listed
+from .arms_here import ArmsHere
 from .campaign import Campaign
-from .config import check_configuration, check_resource_limits
-from .config import trainer_config as trainer_config_for
-from .derived import (
-    Conditions,
-    report_content,
-    storage_policy,
-    write_final_state,
-    write_results,
-    write_store,
-)
-from .domain.errors import UsageError, as_failure
+from .closing import Closing
+from .config import check_resource_limits
+from .derived import Conditions
+from .domain.errors import UsageError
 from .domain.records import (
     ExecutionMode,
     ExperimentStatus,
@@ -50,7 +43,6 @@ from .estimates import longest_first, rehearse_arms
 from .execution import (
     Executor,
     ExecutorSettings,
-    FailedRun,
     Recovery,
     create_executor,
     executor_kind,
@@ -58,7 +50,6 @@ from .execution import (
 from .execution.admission import Admission
 from .experiment import Experiment
 from .guard import Guard, check_free_disk
-from .keeping import keep_what_is_kept
 from .monitoring import (
     GpuPlacement,
     Limits,
@@ -74,8 +65,6 @@ from .recovering import FailureHandling
 from .scribe import Scribe
 from .tracking.choosing import TrackingChoice
 from .tracking.log_files import log_files
-from .tracking.manifest import write_manifest
-from .tracking.telling import Ending
 from .training import Trainer, rehearse_run, train_run, warm_ups
 from .training.backend import check_extra
 from .uploads import Uploads, tellings_of
@@ -93,8 +82,6 @@ __all__ = [
 ]
 
 DEFAULT_WORKERS = 2
-MOST_RUNS_TOLD_AT_ONCE = 200
-"""With more runs an interruption leaves out metrics and logs, which would take it too long."""
 _PACKAGE = __name__.rpartition(".")[0]
 
 
@@ -153,7 +140,6 @@ class ExperimentRunner(FailureHandling):
         self.status = RunnerStatus.IDLE
         self.progress = ProgressInfo()
         self.resource_usage = ResourceUsage()
-        self._trained_here: dict[str, TrainingResult] = {}
         self.comparison: Comparison | None = None
         self.estimates: tuple[RunEstimate, ...] = ()
         self.admission: Admission | None = None
@@ -165,7 +151,9 @@ class ExperimentRunner(FailureHandling):
         self._gpus: GpuPlacement | None = None
         self._scribe = Scribe()
         self._uploads = Uploads(experiment.paths)
+        self._closing = Closing(experiment, self._scribe, self._uploads)
         self._recovery = Recovery(experiment.config.recovery.max_retries)
+        self._here = ArmsHere(experiment, self._recovery, self._recover, _train_here)
         self._is_interrupted = False
         self._stopwatch = Stopwatch()
         self._checkpoints = CheckpointManager(
@@ -184,8 +172,8 @@ class ExperimentRunner(FailureHandling):
         return self._arm_result("variant")
 
     def _arm_result(self, arm: str) -> TrainingResult | None:
-        if arm in self._trained_here:
-            return self._trained_here[arm]
+        if arm in self._here.results:
+            return self._here.results[arm]
         return self.experiment.arm_result(arm) if self._campaign else None
 
     # ---- lifecycle
@@ -333,28 +321,15 @@ class ExperimentRunner(FailureHandling):
         return not unfinished
 
     def _write_everything(self, status: RunnerStatus) -> None:
-        """Derive what is left behind; last of all the manifest, which lists the rest."""
+        """Derive what is left behind from what the runs did."""
         _, campaign = self._active()
-        conditions = Conditions(self.execution_mode, self._stopwatch.seconds, self.command_line)
-        experiment, paths = self.experiment, self.experiment.paths
-        has_report = status is not RunnerStatus.INTERRUPTED
-        if has_report:
-            content = report_content(experiment, conditions)
-            self._scribe.begin(paths, content, storage_policy(experiment))
         self._checkpoint(campaign.steps())
-        write_final_state(experiment, {**self.get_status(), "status": status.value})
-        if has_report or len(experiment.runs()) <= MOST_RUNS_TOLD_AT_ONCE:
-            write_store(experiment, conditions)
-        else:
-            write_results(experiment)
-        if has_report:
-            self._scribe.finish()
-        ending = Ending.FINISH if has_report else Ending.PAUSE
-        self._uploads.conclude(ending, self._asked_to_stop)
-        write_manifest(paths)
-        if not experiment.unfinished_runs():
-            policy = storage_policy(experiment)
-            keep_what_is_kept(paths, policy.storage, experiment.config.trackers)
+        self._closing.write(
+            Conditions(self.execution_mode, self._stopwatch.seconds, self.command_line),
+            {**self.get_status(), "status": status.value},
+            is_paused=status is RunnerStatus.INTERRUPTED,
+            asked_to_stop=self._asked_to_stop,
+        )
 
     def _leave_in_order(self) -> None:
         """What was interrupted is paused and told, so that it can be continued."""
@@ -384,34 +359,7 @@ class ExperimentRunner(FailureHandling):
         Raises:
             ValueError: for an unknown `config_type`.
         """
-        self.experiment.check_arm(config_type)
-        try:
-            result = self._train_here(config_type, config, trainer_config)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - it goes to recovery
-            error = as_failure(error)
-            failed = self._recovery.failed
-            failures = failed.failures + 1 if failed else 1
-            again = partial(self._train_again, config_type, config, trainer_config)
-            self._recover(FailedRun(config_type, config_type, error, failures, again))
-            return None
-        self._trained_here[config_type] = result
-        return result
-
-    def _train_here(
-        self, arm: str, config: Any, trainer_config: TrainerConfig | None
-    ) -> TrainingResult:
-        if trainer_config is None:
-            whole = self.experiment.config
-            checked = check_configuration(config, environment_modules=whole.environment_modules)
-            trainer_config = trainer_config_for(checked, seed=checked.seed, experiment=whole)
-        wanted, _ = self._recovery.adjusted(arm, trainer_config)
-        return Trainer(wanted).train()
-
-    def _train_again(
-        self, arm: str, config: Any, trainer_config: TrainerConfig | None, after_seconds: float
-    ) -> bool:
-        time.sleep(after_seconds)
-        return self.run_configuration(arm, config, trainer_config) is not None
+        return self._here.carry_out(config_type, config, trainer_config)
 
     # ---- watching
 
@@ -521,6 +469,10 @@ class ExperimentRunner(FailureHandling):
             shared_directory=self.experiment.output_dir,
         )
         return create_executor(self.executor, settings)
+
+
+def _train_here(config: TrainerConfig) -> TrainingResult:
+    return Trainer(config).train()
 
 
 def _running_status(arms: set[str]) -> RunnerStatus | None:
