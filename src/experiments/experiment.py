@@ -16,6 +16,7 @@ from .config import (
     Configuration,
     ExperimentConfig,
     audit,
+    checkpointed_every,
     new_experiment_id,
     parse_experiment,
 )
@@ -227,6 +228,10 @@ class Experiment(PlannedRuns):
         """
         recovery = self.config.recovery.model_copy(update=settings)
         self.config = self.config.model_copy(update={"recovery": recovery})
+
+    def checkpoint_every(self, timesteps: int) -> None:
+        """Let runs save their state so often, unless the file names how often."""
+        self.config = checkpointed_every(self.config, timesteps)
 
     def choose_conditions(self, config: ExperimentConfig) -> None:
         """Take over what another form of the file says of `CONDITIONS`."""
