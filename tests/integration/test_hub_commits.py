@@ -14,11 +14,13 @@ from typing import Any
 
 import pytest
 
+from src.experiments.config import parse_experiment
 from src.experiments.domain.errors import RunStoppedError, StorageError, TrainingError
 from src.experiments.domain.paths import ExperimentPaths, RunPaths
 from src.experiments.domain.records import TrainerConfig
 from src.experiments.training import Trainer
 from src.experiments.training.heartbeat import Tally
+from src.experiments.verification import Audience, Plan, verify
 from tests.doubles.hub import FIRST, KNOWN, MODEL, SECOND, Hub, put
 from tests.integration.test_grpo import asks_after, journal, run_config
 from tests.language import needs_trl, newborn, quick_pair
@@ -258,3 +260,21 @@ def test_arms_that_train_at_the_same_time_train_from_one_commit(
     record = json.loads(paths.model_commit(MODEL).read_text())
     assert record == {"name": MODEL, "commit": models[0]["commit"]}
     assert str(paths.model_commit(MODEL).relative_to(paths.root)) in paths.manifest.read_text()
+
+
+@pytest.mark.slow
+def test_what_is_told_of_resuming_is_not_about_a_repository_that_moved(
+    moving: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in moving.environment(tmp_path / "hf").items():
+        monkeypatch.setenv(name, value)
+
+    def move_after_the_first(doing: str) -> None:
+        if doing.startswith("training the same again"):
+            moving.move_on(**other_files())
+
+    config = parse_experiment({"hypothesis": "it is exact", **quick_pair(MODEL)})
+    found = verify(Plan(config, tmp_path, kills=1), Audience(doing=move_after_the_first))
+
+    assert moving.commit == SECOND
+    assert [check.reason for check in found.checks] == [None, None]
