@@ -21,51 +21,60 @@ def calibrate(
         str | None,
         typer.Argument(
             metavar="ID|DIR|FILE",
-            help="Resample recorded runs; of an experiment file train the baseline twice.",
+            help="Experiment to resample, or an experiment file whose baseline is trained twice.",
         ),
     ] = None,
     scores: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Instead: a CSV file, as of `compare --scores`."),
+        typer.Option(
+            metavar="FILE", help="Resample a CSV file instead, as for `compare --scores`."
+        ),
     ] = None,
     arm: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Whose runs are resampled; else the baseline's."),
+        typer.Option(metavar="NAME", help="Arm whose runs are resampled; default: the baseline."),
     ] = None,
     seeds: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Seeds per arm; else as many as there are."),
+        typer.Option(metavar="N", help="Seeds per arm; default: as many as there are."),
     ] = None,
     effect: Annotated[
         list[float] | None,
-        typer.Option(metavar="SIZE", help="Tell the seeds that this difference takes. Repeatable."),
+        typer.Option(
+            metavar="SIZE", help="Print how many seeds this difference takes. Repeatable."
+        ),
     ] = None,
     alpha: Annotated[
         float | None,
-        typer.Option(metavar="SHARE", help="With --scores: false alarms accepted; else 0.05."),
+        typer.Option(
+            metavar="SHARE", help="With --scores: accepted share of false alarms; default: 0.05."
+        ),
     ] = None,
     paired: Annotated[
         bool, typer.Option("--paired", help="With --scores: compare runs in pairs.")
     ] = False,
     sequential: Annotated[
         str | None,
-        typer.Option(metavar="FIRST,BATCH,MAX", help="With --scores: look by look."),
+        typer.Option(
+            metavar="FIRST,BATCH,MAX", help="With --scores: sequential design, in seeds per arm."
+        ),
     ] = None,
     floor: Annotated[
         float | None,
-        typer.Option(metavar="SCORE", help="With --scores: what a failed run counts with."),
+        typer.Option(metavar="SCORE", help="With --scores: the score given to a failed run."),
     ] = None,
     experiment_id: Annotated[
         str | None,
-        typer.Option(metavar="ID", help="Continue a calibration that was training."),
+        typer.Option(metavar="ID", help="Continue a calibration whose training was interrupted."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Start training, or continue if the id exists already.")
+        bool, typer.Option("--resume", help="Start training, or continue if the id already exists.")
     ] = False,
     overrides: options.Overrides = None,
     allow_env_module: options.EnvironmentModules = None,
     mode: Annotated[
-        ExecutionMode, typer.Option(help="One run at a time, or several; of an experiment file.")
+        ExecutionMode,
+        typer.Option(help="With an experiment file: one run at a time, or several at once."),
     ] = ExecutionMode.SEQUENTIAL,
     max_workers: options.MaxWorkers = options.DEFAULT_MAX_WORKERS,
     output_dir: options.OutputDir = options.DEFAULT_OUTPUT_DIR,

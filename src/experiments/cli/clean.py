@@ -17,10 +17,10 @@ def clean(
     output_dir: OutputDir = DEFAULT_OUTPUT_DIR,
     workspace: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Clean a project's directory, not an experiment."),
+        typer.Option(metavar="DIR", help="Clean a project directory instead of an experiment."),
     ] = None,
     models: Annotated[bool, typer.Option("--models", help="Final policies.")] = False,
-    figures: Annotated[bool, typer.Option("--figures", help="Pictures and pages.")] = False,
+    figures: Annotated[bool, typer.Option("--figures", help="Figures and HTML pages.")] = False,
     checkpoints: Annotated[
         bool, typer.Option("--checkpoints", help="Checkpoints, and attempts' copies of models.")
     ] = False,
@@ -32,19 +32,23 @@ def clean(
         bool, typer.Option("--caches", help="Bytecode and leftover temporary files.")
     ] = False,
     everything: Annotated[
-        bool, typer.Option("--all", help="All of the above; of an experiment, the rest as well.")
+        bool,
+        typer.Option("--all", help="All of the above; for an experiment, everything else as well."),
     ] = False,
     unsynced: Annotated[
         bool, typer.Option("--unsynced", help="Offline W&B runs that were never synced.")
     ] = False,
     unfinished: Annotated[
-        bool, typer.Option("--unfinished", help="Also checkpoints that runs would go on from.")
+        bool,
+        typer.Option(
+            "--unfinished", help="Also checkpoints that unfinished runs would resume from."
+        ),
     ] = False,
     changed: Annotated[
         bool, typer.Option("--changed", help="Also files that differ from the manifest.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove without asking.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List only, remove nothing.")] = False,
     json: Json = False,
     verbose: Verbose = 0,
 ) -> int:

@@ -25,30 +25,38 @@ class Direction(StrEnum):
 def compare(
     experiment_ids: Annotated[
         list[str] | None,
-        typer.Argument(metavar="ID...", help="The experiments' ids; of a single one its arms."),
+        typer.Argument(
+            metavar="ID...", help="Experiments to compare; of a single one, its arms are compared."
+        ),
     ] = None,
     scores: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Instead: a CSV file of another tool, columns arm, seed, score[, step].",
+            help="Compare a CSV file of another tool instead: columns arm, seed, score[, step].",
         ),
     ] = None,
     baseline: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="With --scores: which arm is known; else the first."),
+        typer.Option(
+            metavar="NAME", help="With --scores: the arm to compare against; default: the first."
+        ),
     ] = None,
     alpha: Annotated[
         float | None,
-        typer.Option(metavar="SHARE", help="With --scores: false alarms accepted; else 0.05."),
+        typer.Option(
+            metavar="SHARE", help="With --scores: accepted share of false alarms; default: 0.05."
+        ),
     ] = None,
     direction: Annotated[
         Direction | None,
-        typer.Option(help="With --scores: whether more is better; else maximize."),
+        typer.Option(help="With --scores: whether more or less is better; default: maximize."),
     ] = None,
     equivalence_margin: Annotated[
         float | None,
-        typer.Option(metavar="SIZE", help="With --scores: effects below this count as none."),
+        typer.Option(
+            metavar="SIZE", help="With --scores: effects smaller than this count as none."
+        ),
     ] = None,
     minimum_effect: Annotated[
         float | None,
@@ -58,17 +66,18 @@ def compare(
         float | None,
         typer.Option(
             metavar="SCORE",
-            help="With --scores: what a failed run (status failed, no score) counts with.",
+            help="With --scores: the score given to a failed run (status failed, no score).",
         ),
     ] = None,
     paired: Annotated[
-        bool, typer.Option("--paired", help="With --scores: compare runs of equal seed.")
+        bool,
+        typer.Option("--paired", help="With --scores: compare runs with the same seed in pairs."),
     ] = False,
     sequential: Annotated[
         str | None,
         typer.Option(
             metavar="FIRST,BATCH,MAX",
-            help="With --scores: look by look, seeds in ascending order; seeds per arm.",
+            help="With --scores: sequential design, in seeds per arm; seeds in ascending order.",
         ),
     ] = None,
     output_dir: OutputDir = DEFAULT_OUTPUT_DIR,

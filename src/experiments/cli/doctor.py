@@ -24,7 +24,10 @@ Group = tuple[str, list[tuple[str, str]]]
 def doctor(
     output_dir: OutputDir = DEFAULT_OUTPUT_DIR,
     env_file: Annotated[
-        Path, typer.Option("--env-file", metavar="FILE", help="Settings whose names are listed.")
+        Path,
+        typer.Option(
+            "--env-file", metavar="FILE", help="Settings file; the names that it sets are listed."
+        ),
     ] = Path(".env"),
     json: Json = False,
     verbose: Verbose = 0,  # noqa: ARG001 - read from the arguments when an error is shown

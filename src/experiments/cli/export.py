@@ -21,14 +21,17 @@ def export(
     ],
     what: Annotated[
         What | None,
-        typer.Option(help="With csv or parquet: which table; else the runs."),
+        typer.Option(help="With csv or parquet: which table; default: runs."),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Instead of standard output."),
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write to this file instead of standard output."
+        ),
     ] = None,
     row_only: Annotated[
-        bool, typer.Option("--row-only", help="With latex: the row without the table around it.")
+        bool,
+        typer.Option("--row-only", help="With latex: only the row, without the table around it."),
     ] = False,
     allow_env_module: EnvironmentModules = None,
     output_dir: OutputDir = DEFAULT_OUTPUT_DIR,

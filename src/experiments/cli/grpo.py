@@ -39,45 +39,47 @@ def grpo(
         list[str] | None,
         typer.Argument(
             metavar="[FILE] [PATH=VALUE]",
-            help="Experiment file, else GRPO against DR_GRPO; and overrides (as --set).",
+            help="Experiment file (default: GRPO against DR_GRPO) and overrides (as --set).",
         ),
     ] = None,
     task: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="arithmetic, multiturn_qa, multiturn_calculator or MODULE:CLASS."
+            metavar="NAME",
+            help="arithmetic, multiturn_qa, multiturn_calculator, or MODULE:CLASS for your own.",
         ),
     ] = None,
     model_name: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help='"tiny", a folder, or the id of a model on a hub.'),
+        typer.Option(
+            metavar="NAME",
+            help='"tiny", a local folder, or the id of a model on the Hugging Face Hub.',
+        ),
     ] = None,
     lr: Annotated[float | None, _positive("Learning rate.")] = None,
-    group_size: Annotated[
-        int | None, _number("--group-size", "Completions of each prompt.", 2)
-    ] = None,
+    group_size: Annotated[int | None, _number("--group-size", "Completions per prompt.", 2)] = None,
     rollouts_per_step: Annotated[
-        int | None, _number("--rollouts-per-step", "Prompts of a batch of completions.")
+        int | None, _number("--rollouts-per-step", "Prompts per batch of completions.")
     ] = None,
     train_batch_size: Annotated[
-        int | None, _number("--train-batch-size", "Completions of a minibatch, per process.")
+        int | None, _number("--train-batch-size", "Completions per minibatch and process.")
     ] = None,
-    temperature: Annotated[float | None, _positive("Of the completions in training.")] = None,
+    temperature: Annotated[float | None, _positive("Sampling temperature during training.")] = None,
     max_length: Annotated[
-        int | None, _number("--max-length", "Tokens of a completion, at most.")
+        int | None, _number("--max-length", "Maximum number of tokens per completion.")
     ] = None,
     checkpoint_interval: Annotated[
         int | None, _number("--checkpoint-interval", "Optimiser steps between checkpoints.")
     ] = None,
-    seed: Annotated[int | None, _number("--seed", "The one seed of both arms.", 0)] = None,
+    seed: Annotated[int | None, _number("--seed", "Train both arms with this one seed.", 0)] = None,
     max_prompts: Annotated[
-        int | None, _number("--max-prompts", "Different prompts, at most.")
+        int | None, _number("--max-prompts", "Maximum number of different prompts.")
     ] = None,
     processes: Annotated[
-        int | None, _number("--processes", "Processes of one run (DDP).", 1, 8)
+        int | None, _number("--processes", "Processes per run (DDP).", 1, 8)
     ] = None,
     wandb: Annotated[
-        bool, typer.Option("--wandb/--no-wandb", help="Tell Weights & Biases.")
+        bool, typer.Option("--wandb/--no-wandb", help="Turn Weights & Biases on or off.")
     ] = True,
     wandb_project: options.WandbProject = None,
     wandb_offline: options.WandbOffline = False,

@@ -20,23 +20,33 @@ def list_experiments(
     output_dir: OutputDir = DEFAULT_OUTPUT_DIR,
     tag: Annotated[
         list[str] | None,
-        typer.Option("--tag", metavar="TAG", help="Only those with this tag. Repeatable: all."),
+        typer.Option(
+            "--tag",
+            metavar="TAG",
+            help="Only experiments with this tag. Repeatable: all must match.",
+        ),
     ] = None,
     env: Annotated[
         str | None,
-        typer.Option("--env", metavar="ID", help="Only those on this environment."),
+        typer.Option("--env", metavar="ID", help="Only experiments on this environment."),
     ] = None,
     algorithm: Annotated[
         str | None,
-        typer.Option("--algorithm", metavar="NAME", help="Only those that use this algorithm."),
+        typer.Option(
+            "--algorithm", metavar="NAME", help="Only experiments that use this algorithm."
+        ),
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option("--since", metavar="WHEN", help="Only those made since: 2030-01-31, 7d, 24h."),
+        typer.Option(
+            "--since",
+            metavar="WHEN",
+            help="Only experiments created since then: 2030-01-31, 7d, 24h.",
+        ),
     ] = None,
     status: Annotated[
         str | None,
-        typer.Option("--status", metavar="STATUS", help="Only those of this status."),
+        typer.Option("--status", metavar="STATUS", help="Only experiments with this status."),
     ] = None,
     json: Json = False,
     verbose: Verbose = 0,

@@ -14,11 +14,11 @@ DEFAULT_MAX_WORKERS = 2
 
 OutputDir = Annotated[
     Path,
-    typer.Option("--output-dir", metavar="DIR", help="Where experiments lie."),
+    typer.Option("--output-dir", metavar="DIR", help="Directory that holds the experiments."),
 ]
 Json = Annotated[
     bool,
-    typer.Option("--json", help="Only JSON on standard output."),
+    typer.Option("--json", help="Print only JSON on standard output."),
 ]
 Verbose = Annotated[
     int,
@@ -27,7 +27,7 @@ Verbose = Annotated[
         "-v",
         count=True,
         show_default=False,
-        help="Say more; -vv also shows tracebacks.",
+        help="Print more; -vv also shows tracebacks.",
     ),
 ]
 Overrides = Annotated[
@@ -35,7 +35,7 @@ Overrides = Annotated[
     typer.Option(
         "--set",
         metavar="PATH=VALUE",
-        help="Override a value of the file; dotted path, value in JSON. Repeatable.",
+        help="Override a value of the file: dotted path, JSON value. Repeatable.",
     ),
 ]
 EnvironmentModules = Annotated[
@@ -43,7 +43,7 @@ EnvironmentModules = Annotated[
     typer.Option(
         "--allow-env-module",
         metavar="NAME",
-        help="Import a module because it registers environments. Repeatable.",
+        help="Import this module, which registers environments. Repeatable.",
     ),
 ]
 Trackers = Annotated[
@@ -51,7 +51,7 @@ Trackers = Annotated[
     typer.Option(
         "--tracker",
         metavar="clearml|wandb|tensorboard",
-        help="Tell this system as well. Repeatable.",
+        help="Report to this tracker as well. Repeatable.",
     ),
 ]
 UseClearml = Annotated[
@@ -59,7 +59,7 @@ UseClearml = Annotated[
     typer.Option(
         "--use-clearml/--no-clearml",
         show_default=False,
-        help="Tell ClearML, or not, whatever USE_CLEARML says.",
+        help="Turn ClearML on or off, whatever USE_CLEARML or the file says.",
     ),
 ]
 Wandb = Annotated[
@@ -67,7 +67,7 @@ Wandb = Annotated[
     typer.Option(
         "--wandb/--no-wandb",
         show_default=False,
-        help="Tell Weights & Biases, or not, whatever the file says.",
+        help="Turn Weights & Biases on or off, whatever the file says.",
     ),
 ]
 WandbProject = Annotated[
@@ -75,20 +75,24 @@ WandbProject = Annotated[
     typer.Option(
         "--wandb-project",
         metavar="NAME",
-        help="Project; else WANDB_PROJECT, else the experiment's id. Implies --wandb.",
+        help="W&B project; default: WANDB_PROJECT, else the experiment's id. Implies --wandb.",
     ),
 ]
 WandbOffline = Annotated[
     bool,
-    typer.Option("--wandb-offline", help="Write files for a later `wandb sync`. Implies --wandb."),
+    typer.Option("--wandb-offline", help="Log to files for a later `wandb sync`. Implies --wandb."),
 ]
 WandbOnly = Annotated[
     bool,
-    typer.Option("--wandb-only", help="Keep results here, all else there alone. Implies --wandb."),
+    typer.Option(
+        "--wandb-only", help="Keep only the results here, everything else on W&B. Implies --wandb."
+    ),
 ]
 DisableLocalFiles = Annotated[
     bool,
-    typer.Option("--disable-local-files", help="Keep no figure files here; models stay."),
+    typer.Option(
+        "--disable-local-files", help="Keep no figures on the local disk; models are kept."
+    ),
 ]
 Diagnostics = Annotated[
     bool | None,
@@ -96,7 +100,7 @@ Diagnostics = Annotated[
         "--diagnostics/--no-diagnostics",
         " /--disable-curvature-during-training",
         show_default=False,
-        help="Measure the curvature of the policy loss during training; costs time.",
+        help="Measure the curvature of the policy loss during training (slower).",
     ),
 ]
 LogDir = Annotated[
@@ -104,30 +108,36 @@ LogDir = Annotated[
     typer.Option(
         "--log-dir",
         metavar="DIR",
-        help="Write TensorBoard files there, where Weights & Biases is off.",
+        help="Write TensorBoard files to this directory if Weights & Biases is off.",
     ),
 ]
 EnvFile = Annotated[
     Path | None,
-    typer.Option("--env-file", metavar="FILE", help="Settings of trackers instead of .env."),
+    typer.Option(
+        "--env-file", metavar="FILE", help="Read tracker settings from this file instead of .env."
+    ),
 ]
 RunName = Annotated[
     str | None,
-    typer.Option("--run-name", metavar="TEXT", help="Name of the runs in results."),
+    typer.Option("--run-name", metavar="TEXT", help="Name the runs in results and trackers."),
 ]
 Device = Annotated[
     str | None,
-    typer.Option("--device", metavar="auto|cpu|cuda[:N]", help="Where both arms train."),
+    typer.Option("--device", metavar="auto|cpu|cuda[:N]", help="Device that both arms train on."),
 ]
 Resume = Annotated[
     bool,
-    typer.Option("--resume", help="Start, or continue if the id exists already."),
+    typer.Option("--resume", help="Start the experiment, or continue it if its id already exists."),
 ]
 Mode = Annotated[
     ExecutionMode,
-    typer.Option("--mode", help="One run at a time, several, or a rehearsal that leaves nothing."),
+    typer.Option(
+        "--mode", help="One run at a time, several at once, or a dry run that writes nothing."
+    ),
 ]
 MaxWorkers = Annotated[
     int,
-    typer.Option("--max-workers", metavar="N", help="Runs at the same time in parallel mode."),
+    typer.Option(
+        "--max-workers", metavar="N", help="Maximum number of simultaneous runs in parallel mode."
+    ),
 ]

@@ -12,35 +12,40 @@ from .options import DEFAULT_OUTPUT_DIR, Json, OutputDir, Verbose
 def power(
     effect: Annotated[
         float | None,
-        typer.Option(metavar="SIZE", help="The difference of the means that is to be shown."),
+        typer.Option(metavar="SIZE", help="Difference of the means to be shown."),
     ] = None,
     sd: Annotated[
         float | None,
         typer.Option(
             metavar="SIZE",
-            help="Standard deviation over seeds; 1 states effects in standard deviations.",
+            help="Standard deviation over seeds; with 1, effects are in standard deviations.",
         ),
     ] = None,
     pilot: Annotated[
         str | None,
         typer.Option(
             metavar="ID|FILE",
-            help="Take it from an experiment, or from a CSV file as of `compare --scores`.",
+            help="Take it from an experiment, or from a CSV file as for `compare --scores`.",
         ),
     ] = None,
     alpha: Annotated[
         float | None,
         typer.Option(
-            metavar="SHARE", help="False alarms accepted; else the pilot's own, else 0.05."
+            metavar="SHARE",
+            help="Accepted share of false alarms; default: the pilot's own, else 0.05.",
         ),
     ] = None,
     wanted_power: Annotated[
         float,
-        typer.Option("--power", metavar="SHARE", help="How often the effect is to be shown."),
+        typer.Option(
+            "--power", metavar="SHARE", help="Probability with which the effect is to be shown."
+        ),
     ] = 0.8,
     paired: Annotated[
         bool,
-        typer.Option("--paired", help="Compare runs of equal seed; the pilot's rule also can."),
+        typer.Option(
+            "--paired", help="Compare runs with the same seed in pairs; default: as the pilot does."
+        ),
     ] = False,
     output_dir: OutputDir = DEFAULT_OUTPUT_DIR,
     json: Json = False,

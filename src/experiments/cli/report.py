@@ -11,7 +11,9 @@ from .options import DEFAULT_OUTPUT_DIR, EnvironmentModules, Json, OutputDir, Ve
 
 def report(
     experiment_id: Annotated[str, typer.Argument(metavar="ID", help="The experiment's id.")],
-    opens: Annotated[bool, typer.Option("--open", help="Open it in the web browser.")] = False,
+    opens: Annotated[
+        bool, typer.Option("--open", help="Open the report in the web browser.")
+    ] = False,
     allow_env_module: EnvironmentModules = None,
     output_dir: OutputDir = DEFAULT_OUTPUT_DIR,
     json: Json = False,

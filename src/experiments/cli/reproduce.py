@@ -15,21 +15,23 @@ def reproduce(
     output_dir: OutputDir = DEFAULT_OUTPUT_DIR,
     repository: Annotated[
         Path,
-        typer.Option(metavar="PATH", help="The git repository that has the recorded commit."),
+        typer.Option(metavar="PATH", help="Git repository that has the recorded commit."),
     ] = Path(),
     into: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Where the reproduction is to lie, and stays; else it is temporary."
+            metavar="DIR", help="Keep the reproduction in this directory; default: a temporary one."
         ),
     ] = None,
     seed: Annotated[
         list[int] | None,
-        typer.Option(metavar="N", help="Reproduce the runs of this seed alone. Repeatable."),
+        typer.Option(metavar="N", help="Reproduce only the runs with this seed. Repeatable."),
     ] = None,
     anyway: Annotated[
         bool,
-        typer.Option("--anyway", help="Go on with other versions of packages than the recorded."),
+        typer.Option(
+            "--anyway", help="Go on although package versions differ from the recorded ones."
+        ),
     ] = False,
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the recreated code and the results.")

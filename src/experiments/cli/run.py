@@ -16,7 +16,7 @@ from .arguments import chosen_recovery, command_line, described, file_and_overri
 
 
 class Recovery(StrEnum):
-    """What happens when a run fails."""
+    """What to do when a run fails."""
 
     ABORT = "abort"
     RETRY = "retry"
@@ -34,29 +34,29 @@ def run(
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="Experiment JSON."),
+        typer.Option(metavar="PATH", help="Experiment file (JSON)."),
     ] = None,
     experiment_id: Annotated[
         str | None,
-        typer.Option(metavar="ID", help="Continue an experiment that exists under --output-dir."),
+        typer.Option(metavar="ID", help="Continue an existing experiment in --output-dir."),
     ] = None,
     resume: options.Resume = False,
     override_design: Annotated[
         bool,
         typer.Option(
             "--override-design",
-            help="Let an experiment that exists change its decision rule or gain seeds; recorded.",
+            help="Allow an existing experiment a changed decision rule or more seeds; recorded.",
         ),
     ] = False,
     overrides: options.Overrides = None,
     allow_env_module: options.EnvironmentModules = None,
     comment: Annotated[
         str | None,
-        typer.Option(metavar="TEXT", help="Worth remembering."),
+        typer.Option(metavar="TEXT", help="Anything worth remembering about the experiment."),
     ] = None,
     tag: Annotated[
         list[str] | None,
-        typer.Option(metavar="TEXT", help="Add a word to find it by. Repeatable."),
+        typer.Option(metavar="TEXT", help="Add a tag to find the experiment by. Repeatable."),
     ] = None,
     run_name: options.RunName = None,
     mode: options.Mode = ExecutionMode.SEQUENTIAL,
@@ -65,29 +65,31 @@ def run(
         str,
         typer.Option(
             metavar="process|in_process|ray",
-            help="A process for each run, this one (for debuggers), or a Ray cluster.",
+            help="One process per run, this process (for debugging), or a Ray cluster.",
         ),
     ] = "process",
     ray_address: Annotated[
         str | None,
         typer.Option(
             metavar="ADDR",
-            help="Connect to this Ray cluster, instead of starting one; implies --executor ray.",
+            help="Connect to this Ray cluster instead of starting one. Implies --executor ray.",
         ),
     ] = None,
     device: options.Device = None,
     no_monitoring: Annotated[
         bool,
-        typer.Option("--no-monitoring", help="Do not sample what the runs use."),
+        typer.Option(
+            "--no-monitoring", help="Do not monitor resource use, nor enforce resource_limits."
+        ),
     ] = False,
     recovery: Annotated[
         Recovery | None,
-        typer.Option(help="What happens when a run fails."),
+        typer.Option(help="What to do when a run fails."),
     ] = None,
     max_retries: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="Further attempts of a failed run; implies --recovery retry."
+            metavar="N", help="Maximum number of retries per run. Implies --recovery retry."
         ),
     ] = None,
     tracker: options.Trackers = None,

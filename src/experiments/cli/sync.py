@@ -31,21 +31,23 @@ class SyncCommand(TyperCommand):
 
 
 def sync(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="An experiment's directory.")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="Directory of the experiment.")],
     to: Annotated[
         list[str] | None,
-        typer.Option("--to", metavar="clearml|wandb|tensorboard", help="Who is told. Repeatable."),
+        typer.Option(
+            "--to", metavar="clearml|wandb|tensorboard", help="Tracker to upload to. Repeatable."
+        ),
     ] = None,
     project: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Project; else as for `run`.")
+        str | None, typer.Option(metavar="NAME", help="Project; default: as for `run`.")
     ] = None,
     task_name: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="What the runs are called; else as the experiment."),
+        typer.Option(metavar="NAME", help="Name of the runs; default: as in the experiment."),
     ] = None,
     tags: Annotated[
         list[str] | None,
-        typer.Option("--tags", "--tag", metavar="TEXT…", help="Words to find the runs by."),
+        typer.Option("--tags", "--tag", metavar="TEXT…", help="Tags to find the runs by."),
     ] = None,
     log_dir: options.LogDir = None,
     env_file: options.EnvFile = None,

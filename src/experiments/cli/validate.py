@@ -18,7 +18,7 @@ def validate(
     schema_only: Annotated[
         bool,
         typer.Option(
-            "--schema-only", help="Check the file and build nothing; takes well under a second."
+            "--schema-only", help="Only check the file, build nothing; takes well under a second."
         ),
     ] = False,
     overrides: options.Overrides = None,

@@ -18,17 +18,17 @@ def verify_resume(
         typer.Argument(metavar="FILE [PATH=VALUE]", help="Experiment file and overrides."),
     ],
     kills: Annotated[
-        int, typer.Option(metavar="N", help="How often each arm is killed.")
+        int, typer.Option(metavar="N", help="How many times each arm is killed.")
     ] = DEFAULT_KILLS,
     steps: Annotated[
         int | None,
         typer.Option(
             metavar="N",
-            help="Timesteps of each training; enough for several checkpoints by default.",
+            help="Timesteps per training; default: enough for several checkpoints.",
         ),
     ] = None,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Keep what was trained, also where all is exact.")
+        bool, typer.Option("--keep", help="Keep what was trained even if every arm is exact.")
     ] = False,
     overrides: options.Overrides = None,
     allow_env_module: options.EnvironmentModules = None,
