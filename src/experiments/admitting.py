@@ -26,8 +26,8 @@ def get_floors(experiment: Experiment, executor: Executor, interrupted: Callable
     floors, why_unknown = measure_floors(experiment, executor, floor_run, interrupted)
     if why_unknown is not None:
         logger.warning(
-            "what the random policy gets is not known, so that a run that fails would leave "
-            "the comparison incomplete: %s",
+            "the random policy's return is not known, so a run that fails would leave the "
+            "comparison incomplete: %s",
             why_unknown,
         )
     experiment.take_floors(floors)
@@ -63,7 +63,7 @@ class Admitting:
         for arm in self._experiment.config.arms:
             if arm not in known and not interrupted():
                 logger.warning(
-                    "no estimate of what %s takes: its probe failed, or took too long", arm
+                    "no estimate of what %s needs: its probe failed or took too long", arm
                 )
         return found
 

@@ -328,7 +328,7 @@ class Campaign:
     @property
     def _running_executor(self) -> Executor:
         if self._executor is None:
-            raise RuntimeError("no run was carried out yet")
+            raise RuntimeError("no run has been carried out yet")
         return self._executor
 
 

@@ -137,7 +137,7 @@ def _warnings(
         )
     if plan is not None and not plan.paired and set(plan.blocks) == {1}:
         yield (
-            "with batches of one seed labels are exchanged within pairs of runs alone, which costs "
+            "with batches of one seed, labels are exchanged only within pairs of runs, which costs "
             'the test 12 to 26 points of power; set "batch": 2 or more'
         )
     if abort is None:
@@ -145,8 +145,8 @@ def _warnings(
     planned = len(config.seed_list)
     if planned < abort.seeds:
         yield (
-            f"early_abort looks at {abort.seeds} seeds of each arm, and {planned} are planned: "
-            "it never looks"
+            f"early_abort needs {abort.seeds} seeds of each arm, but {planned} are planned: it "
+            "never looks"
         )
     yield from _too_late(abort, config)
 
@@ -160,7 +160,7 @@ def _too_late(abort: AbortPlan, config: ExperimentConfig) -> Iterator[str]:
             if following >= arm.training_steps:
                 yield (
                     f"{name}: no evaluation comes between {percent(fraction)} of training and its "
-                    f"end, so that early_abort saves nothing there; evaluate more often than every "
+                    "end, so early_abort saves nothing there; evaluate more often than every "
                     f"{frequency:,} steps"
                 )
 
@@ -171,7 +171,7 @@ def _notices(plan: LookPlan | None, abort: AbortPlan | None) -> Iterator[str]:
     if abort is not None:
         places = listed([percent(fraction) for fraction in abort.fractions], " and ")
         yield (
-            f"in mid-training the variant is looked at after {places} of its steps, with "
+            f"during training the variant is checked after {places} of its steps, with "
             f"{plural(abort.seeds, 'seed')} per arm. {cost_of(abort.rule)}"
         )
 
@@ -180,11 +180,14 @@ def _told_looks(plan: LookPlan) -> Iterator[str]:
     levels = [f"{look.n_per_arm} (p ≤ {look.nominal_level:.2g})" for look in plan.looks]
     yield (
         f"looks after {_shortened(levels)} seeds per arm: the experiment ends at the first that "
-        f"shows a difference, or promises none; alpha {plan.alpha:g} over all of them"
+        f"shows a difference, or makes one unlikely; alpha {plan.alpha:g} over all of them"
     )
     if plan.futility_only:
         points = listed([str(n) for n in plan.futility_only], ", ")
-        yield f"after {points} seeds per arm a look can only end for futility: no p would be small"
+        yield (
+            f"after {points} seeds per arm a look can only stop for futility: no p would be small "
+            "enough"
+        )
 
 
 def _shortened(levels: Sequence[str]) -> str:

@@ -73,5 +73,5 @@ def check_seeds(planned: Sequence[int], wanted: Sequence[int], *, goes_by_order:
     if goes_by_order and list(wanted[: len(planned)]) != list(planned):
         raise UsageError(
             "the seeds that are planned would stand in another order",
-            remedy="looks go by their order: add seeds behind those that are planned",
+            remedy="looks follow their order: add seeds after those that are planned",
         )

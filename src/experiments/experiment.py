@@ -507,7 +507,7 @@ class Experiment(PlannedRuns):
         """Record that what was fixed before the first run is not what the file asks for now."""
         fixed = saved.get("design", {}).get("fingerprint", self.design.fingerprint)
         if fixed != self.design.fingerprint and not self._changes.are_to_be_told:
-            change = "the file was edited, or another version plans its looks in another way"
+            change = "the file was edited, or another version plans its looks differently"
             self._changes.add([change], of_the_rule=True)
             self.is_altered = True
 

@@ -149,8 +149,10 @@ class Guard:
             if silent > limit:
                 cause = HangError(
                     f"no sign of life for {silent:.0f} s (hang_seconds is {limit:g})",
-                    remedy=f"where it hangs is told at the end of {watched.job.log}; "
-                    "raise hang_seconds if a single step may take that long",
+                    remedy=(
+                        f"the end of {watched.job.log} shows where it hangs; raise hang_seconds "
+                        "if a single step may take that long"
+                    ),
                 )
                 self._stop(executor, run, watched, OutcomeKind.HANG, cause)
 
@@ -236,7 +238,7 @@ def check_free_disk(folder: Path, limits: Limits) -> None:
     free = free_disk_mb(existing)
     if free is not None and free < limits.free_disk_mb:
         raise StorageError(
-            f"only {free:,.0f} MiB are free, and {limits.free_disk_mb:,.0f} MiB must stay so",
+            f"only {free:,.0f} MiB are free, and {limits.free_disk_mb:,.0f} MiB must stay free",
             where=str(existing),
             remedy="free space, or choose another --output-dir",
         )

@@ -59,9 +59,9 @@ def keep_what_is_kept(paths: ExperimentPaths, storage: Storage, trackers: Sequen
             lambda path: path in withheld or _stays(path, storage),
         )
     for file in sorted(withheld):
-        logger.warning("%s stays, because it was not uploaded: a secret is in it", file)
+        logger.warning("%s is kept, because it was not uploaded: it contains a secret", file)
     for failure in outcome.failed:
-        logger.warning("%s stays, against the storage policy: %s", failure.path, failure.why)
+        logger.warning("%s is kept, against the storage policy: %s", failure.path, failure.why)
 
 
 def _stays(path: str, storage: Storage) -> bool:

@@ -35,15 +35,15 @@ class FailureHandling:
         name = recovery.failed.name if recovery.failed else config_type
         strategy = parse_strategy(recovery_strategy)
         if strategy is RecoveryStrategy.RETRY and recovery.why_none_is_left:
-            self.logger.warning("%s is not tried again: %s", name, recovery.why_none_is_left)
+            self.logger.warning("%s is not retried: %s", name, recovery.why_none_is_left)
         match recovery.decide(strategy):
             case RecoveryStrategy.RETRY:
                 self.logger.warning(
-                    "%s: %s failed, trying again: %s", name, recovery.chances, described(error)
+                    "%s: %s failed, retrying: %s", name, recovery.chances, described(error)
                 )
                 return recovery.retry()
             case RecoveryStrategy.SKIP:
-                self.logger.warning("%s failed, going on without it: %s", name, described(error))
+                self.logger.warning("%s failed, continuing without it: %s", name, described(error))
                 return True
             case RecoveryStrategy.ABORT:
                 self.logger.error("%s failed, stopping: %s", name, described(error))

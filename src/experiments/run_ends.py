@@ -58,7 +58,7 @@ class RunEnds:
         """A rule has ended the experiment without the run."""
         progress = self._progress.of(run)
         if progress.status is not RunStatus.CANCELLED:
-            self._attempts[run].ended(RunStatus.CANCELLED, progress.step, "not needed any more")
+            self._attempts[run].ended(RunStatus.CANCELLED, progress.step, "no longer needed")
 
     def failed(self, run: RunKey, cause: str, remedy: str, kind: OutcomeKind, fault: Fault) -> int:
         """The attempt failed; returns the step."""

@@ -70,6 +70,6 @@ class ProgressOfRuns:
         except StorageError as error:
             if run not in self._unreadable:
                 self._unreadable.add(run)
-                logger.warning("%s: how far it is cannot be told: %s", run.name, error)
+                logger.warning("%s: its progress cannot be read: %s", run.name, error)
         status, steps = self._attempts[run].status, self._planned[run.arm]
         return self._last.get(run) or RunProgress(run, status, 0, steps)

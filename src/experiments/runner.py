@@ -382,8 +382,8 @@ class ExperimentRunner(FailureHandling):
             session.keep(ResourceMonitor(campaign.pids, self._record_sample, disk_root=root))
         elif self.resource_limits:
             self.logger.warning(
-                "without monitoring no run is held to resource_limits; what is free on the disk "
-                "and signs of life are watched all the same"
+                "without monitoring, resource_limits are not enforced; free disk space and signs "
+                "of life are still watched"
             )
 
     def _start_gpu_monitoring(self) -> None:

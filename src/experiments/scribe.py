@@ -96,7 +96,7 @@ class Scribe:
                 logger.warning("the report is written once more: %s", cause)
 
     def _go_on_alone(self, error: Exception) -> None:
-        logger.warning("no process is to be had for the report: %s", described(error))
+        logger.warning("no process can be started for the report: %s", described(error))
         self._is_alone = True
         self._open.close()
         self._executor = None

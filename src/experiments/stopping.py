@@ -161,7 +161,7 @@ def _was_given_up(result: TrainingResult) -> bool:
 
 
 def _told(look: LookTaken) -> str:
-    asked = "" if look.nominal_level is None else f" (asked ≤ {look.nominal_level:.2g})"
+    asked = "" if look.nominal_level is None else f" (required ≤ {look.nominal_level:.2g})"
     seen = f"look after {look.n_per_arm} seeds per arm: p = {look.p_value:.2g}{asked}"
     match look.decision:
         case Decision.REJECT:
@@ -170,15 +170,18 @@ def _told(look: LookTaken) -> str:
             return f"{seen}, the arms are equivalent; no further run is needed"
         case Decision.FUTILITY:
             promise = percent(round(look.predictive_power or 0.0, 3))
-            return f"{seen}; a difference is unlikely to be shown ({promise}), no run more is spent"
+            return (
+                f"{seen}; a difference is unlikely to be shown ({promise}); no further run is "
+                "started"
+            )
         case Decision.LAST_LOOK:
-            return f"{seen}, the last one"
+            return f"{seen}, the last look"
         case Decision.GO_ON:
-            return f"{seen}; the experiment goes on"
+            return f"{seen}; the experiment continues"
 
 
 def _told_of_training(look: AbortLook) -> str:
     test = "" if look.p_value is None else f", one-sided p = {look.p_value:.2g}"
     effect = number(look.effect, signed=True)
     seen = f"look at {percent(look.fraction)} of training: variant minus baseline {effect}{test}"
-    return f"{seen}; the variant is ended" if look.abort else f"{seen}; it goes on"
+    return f"{seen}; the variant is stopped" if look.abort else f"{seen}; training continues"

@@ -88,7 +88,7 @@ class Uploads:
         try:
             self._begin(tellings)
         except (OSError, StorageError) as error:
-            logger.warning("no tracker is told: %s", error)
+            logger.warning("nothing is uploaded to trackers: %s", error)
 
     def _begin(self, tellings: Sequence[Assignment]) -> None:
         forget_ending(self._paths)
@@ -145,7 +145,7 @@ class Uploads:
             if waited > TELLING_SECONDS and not is_told:
                 is_told = True
                 names = " and ".join(waited_for)
-                logger.warning("telling %s the rest …; Ctrl-C leaves it for later", names)
+                logger.warning("uploading the rest to %s …; Ctrl-C leaves it for later", names)
 
     def _take_in(self, timeout_seconds: float) -> None:
         """Take in what became of a process; whatever goes wrong with it, training goes on."""
@@ -161,7 +161,7 @@ class Uploads:
 
     def _give_up(self, error: Exception) -> None:
         """No process is to be had any more: what is not told waits for `sync`."""
-        logger.warning("trackers are told no more for now: %s", described(error))
+        logger.warning("nothing more is uploaded to trackers for now: %s", described(error))
         self._end()
         for name, telling in self._tellings.items():
             if not telling.is_over:
@@ -190,7 +190,7 @@ class Uploads:
         telling.next_try = time.monotonic() + pause
         error = outcome.as_exception()
         say = logger.warning if telling.failures == 1 else logger.info
-        say("%s is not told for now: %s", outcome.job.name, described(error))
+        say("nothing is uploaded to %s for now: %s", outcome.job.name, described(error))
         if _is_the_trackers(error):
             _note_pending(self._paths, outcome.job.name, described(error))
 
@@ -243,7 +243,7 @@ def untold(paths: ExperimentPaths, trackers: Sequence[str]) -> Mapping[str, str]
     except StorageError as error:
         return dict.fromkeys(trackers, str(error))
     return {
-        tracker: entry.error or "not everything was told"
+        tracker: entry.error or "not everything was uploaded"
         for tracker in trackers
         if (entry := entries.get(tracker, TrackerEntry())).state is not TellingState.COMPLETE
     }
@@ -269,7 +269,7 @@ def tellings_of(experiment: Experiment, tracking: TrackingChoice) -> list[Assign
             keeps_files=storage_policy(experiment).should_save_locally(),
         )
     except StorageError as error:
-        logger.warning("no tracker is told: %s", error)
+        logger.warning("nothing is uploaded to trackers: %s", error)
         return []
 
 
@@ -291,9 +291,9 @@ def _last_progress(paths: ExperimentPaths, tracker: str) -> float:
 
 def _stuck(paths: ExperimentPaths, tracker: str, seconds: float) -> TrackerError:
     return TrackerError(
-        f"{tracker} got nothing done for {seconds:g} s",
+        f"{tracker} made no progress for {seconds:g} s",
         where=str(paths.tracker_log(tracker)),
-        remedy="what it was not told stays here, to be told later",
+        remedy="what was not uploaded stays here, to be uploaded later",
     )
 
 
@@ -302,6 +302,6 @@ def _note_pending(paths: ExperimentPaths, tracker: str, error: str | None) -> No
     # where it cannot be written, it says no more than it did
     with suppress(ExperimentsError, OSError):
         entry = read_ledger(paths.ledger).get(tracker, TrackerEntry())
-        error = error or entry.error or "it was stopped before everything was told"
+        error = error or entry.error or "it was stopped before everything was uploaded"
         pending = replace(entry, state=TellingState.PENDING, error=error)
         write_entry(paths.ledger, tracker, pending, NOTING_SECONDS)

@@ -104,8 +104,8 @@ def test_what_cannot_be_told_is_refused_before_anything_is_sent(tmp_path):
     unset = open_tracker({}, tmp_path)
     unset_message, _ = refusal_of(unset.open_run, describe(BASELINE), None)
 
-    assert "no project with so short a name as 'rl'" in message
-    assert "ClearML is told online only" in offline_message
+    assert "no project with a name as short as 'rl'" in message
+    assert "ClearML works only online" in offline_message
     assert "CLEARML_API_HOST is missing" in unset_message
     assert "clearml" not in sys.modules
 
@@ -155,7 +155,7 @@ def test_rare_cases_are_told_clearly(tmp_path):
         (task,) = server.world.tasks.values()
         files = server.world.files
 
-    assert f"ClearML has no task {'0' * 32} any more" in ran.result
+    assert f"ClearML no longer has task {'0' * 32}" in ran.result
     assert "tracking/ledger.json" in ran.result
     assert task.status == "stopped"
     assert task.status_reason == "interrupted"

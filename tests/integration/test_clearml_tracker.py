@@ -165,7 +165,7 @@ def test_what_is_not_finite_is_counted_on_from_process_to_process(baseline):
     assert baseline.scalars["not_finite/train/loss"] == [(256, 1), (384, 2), (640, 3)]
     assert baseline.scalars["not_finite/rollouts/returns_mean"] == [(384, 1)]
     assert [line for line in baseline.log if line.startswith("train/loss")] == [
-        "train/loss is nan at step 256; more of it is counted under not_finite"
+        "train/loss is nan at step 256; any more are counted under not_finite"
     ]
 
 

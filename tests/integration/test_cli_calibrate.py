@@ -125,7 +125,7 @@ def test_a_person_reads_the_rate_the_noise_and_what_it_cannot_know(
 def test_too_few_seeds_to_decide_are_warned_of(terminal: Terminal, scores: Path) -> None:
     terminal("calibrate", "--scores", scores, "--seeds", 3)
 
-    assert "with fewer than 4 seeds per arm the rule calls nothing different" in " ".join(
+    assert "with fewer than 4 seeds per arm the rule can call nothing different" in " ".join(
         terminal.err.split()
     )
 
@@ -136,19 +136,19 @@ def test_too_few_seeds_to_decide_are_warned_of(terminal: Terminal, scores: Path)
         ([], "none of ID, FILE, --scores and --experiment-id given"),
         (["pair", "--scores", "x.csv"], "several of ID, FILE"),
         (["no_such"], "no experiment no_such exists"),
-        (["pair", "--alpha", "0.1"], "--alpha holds for --scores FILE alone"),
-        (["pair", "--sequential", "4,2,10"], "--sequential holds for --scores FILE alone"),
+        (["pair", "--alpha", "0.1"], "--alpha applies only to --scores FILE"),
+        (["pair", "--sequential", "4,2,10"], "--sequential applies only to --scores FILE"),
         (["pair", "--arm", "other"], "there is no arm 'other'"),
         (["pair", "--effect", "-1"], "--effect must be a size above 0"),
         (["pair", "--seeds", "1"], "groups of 1 seeds"),
-        (["pair", "--set", "seeds=3"], "--set holds for an experiment file alone"),
-        (["pair", "--resume"], "--resume holds for an experiment file alone"),
+        (["pair", "--set", "seeds=3"], "--set applies only to an experiment file"),
+        (["pair", "--resume"], "--resume applies only to an experiment file"),
         (
             ["--experiment-id", "pair", "--seeds", "3"],
-            "--seeds holds for a calibration that begins",
+            "--seeds applies only to a new calibration",
         ),
-        (["--experiment-id", "pair", "--arm", "variant"], "--arm holds for recorded runs alone"),
-        (["--experiment-id", "pair", "--alpha", "0.1"], "--alpha holds for --scores FILE alone"),
+        (["--experiment-id", "pair", "--arm", "variant"], "--arm applies only to recorded runs"),
+        (["--experiment-id", "pair", "--alpha", "0.1"], "--alpha applies only to --scores FILE"),
     ],
 )
 def test_a_command_line_that_makes_no_sense_is_refused(
@@ -188,7 +188,7 @@ def test_the_baseline_is_trained_against_itself_on_seeds_of_its_own(
     assert experiment.paths.report_page.is_file()
 
     terminal("calibrate", file, "--seeds", 4, code=2)
-    assert "experiment tiny_calibration exists already" in terminal.err
+    assert "experiment tiny_calibration already exists" in terminal.err
     again = terminal("calibrate", file, "--seeds", 4, "--resume")
     assert "False alarms accepted (alpha)" in again
     later = terminal.told("calibrate", "tiny_calibration")
@@ -217,7 +217,7 @@ def test_an_experiment_that_is_no_calibration_is_not_continued_as_one(
 
     terminal("calibrate", "--experiment-id", "pair", code=2)
 
-    assert "pair is no calibration" in terminal.err
+    assert "pair is not a calibration" in terminal.err
 
 
 def test_early_ends_and_pairs_have_no_place_in_it(file: Path, tmp_path: Path) -> None:

@@ -89,11 +89,11 @@ def test_what_stays_is_named_and_steers_no_terminal(clean, written, capsys) -> N
     assert clean("--models") == 0
     out = capsys.readouterr().out
     assert "stays    evil\\x1b[2J\\nname, notes_0.md, notes_1.md, notes_2.md, notes_3.md" in out
-    assert " and 3 more: no part of the experiment\n" in out
-    assert "models/variant_model_final.zip: not as the manifest says; --changed" in out
+    assert " and 3 more: not part of the experiment\n" in out
+    assert "models/variant_model_final.zip: differs from the manifest; --changed" in out
 
     assert clean("--models", "-v") == 0
-    assert "notes_6.md: no part of the experiment\n" in capsys.readouterr().out
+    assert "notes_6.md: not part of the experiment\n" in capsys.readouterr().out
 
 
 def test_a_program_gets_one_object(clean, written, capsys) -> None:
@@ -115,7 +115,7 @@ def test_a_program_gets_one_object(clean, written, capsys) -> None:
         name: listed["kinds"]["figures"][name] for name in ("files", "bytes")
     }
     assert removed["kept"] == [
-        {"path": "notes\x1b.md", "why": "no part of the experiment", "option": None}
+        {"path": "notes\x1b.md", "why": "not part of the experiment", "option": None}
     ]
     assert (removed["experiment_id"], removed["exit_code"], removed["failed"]) == ("pair", 0, [])
 
@@ -126,7 +126,7 @@ def test_offline_runs_have_to_be_chosen_as_such(clean, written, capsys) -> None:
     assert clean("--all", "--yes") == 0
     out = capsys.readouterr().out
     assert re.search(r"unsynced +1 +0 KiB +keep +--unsynced +offline W&B runs", out)
-    assert "pair is still there, with what stays of it" in out
+    assert "pair is still there, with what is left of it" in out
 
     assert clean("--all", "--unsynced", "--yes") == 0
     assert "pair is gone" in capsys.readouterr().out
@@ -149,13 +149,16 @@ def test_a_removed_experiment_is_listed_no_more(clean, written, capsys) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "neither of an experiment's id and --workspace given"),
-        (["pair", "--workspace", "."], "both of an experiment's id and --workspace given"),
-        (["pair", "--yes"], "--yes is given, but not what to remove"),
+        ([], "neither an id nor --workspace given"),
+        (["pair", "--workspace", "."], "both an id and --workspace given"),
+        (["pair", "--yes"], "--yes does not say what to remove"),
         (["other", "--all"], "no experiment other exists"),
         (["../pair", "--all"], "experiment id '../pair' is not allowed"),
-        (["--workspace", ".", "--models", "--changed"], "--models, --changed does not go with"),
-        (["--workspace", "/", "--all"], "everything that a person has lies below this directory"),
+        (
+            ["--workspace", ".", "--models", "--changed"],
+            "--models, --changed cannot be combined with",
+        ),
+        (["--workspace", "/", "--all"], "this is a home directory, or the root of the file system"),
         (["--workspace", "/absent", "--all"], "the directory cannot be opened: No such file"),
     ],
 )
@@ -183,7 +186,7 @@ def test_a_hostile_manifest_is_refused(clean, written, capsys) -> None:
 
     assert clean("--all", "--yes") == 1
 
-    assert "'../\\x1b[2J' is no place inside the experiment" in capsys.readouterr().err
+    assert "'../\\x1b[2J' is not a path inside the experiment" in capsys.readouterr().err
     assert written.files() == before
 
 
@@ -219,7 +222,7 @@ def test_a_workspace_is_cleaned_by_kind(tmp_path: Path, capsys) -> None:
     assert main(words) == 0
     out = capsys.readouterr().out
     assert "nothing is removed; select with --figures, --checkpoints, --caches" in out
-    assert "stays    data/: taken for source or data (1 file)" in out
+    assert "stays    data/: kept as source or data (1 file)" in out
 
     assert main([*words, "--figures", "--caches", "--yes"]) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "model.pt", "train.py"]
@@ -353,7 +356,7 @@ def test_a_cleaned_experiment_is_complete_and_trains_only_what_is_new(trained: P
     assert "tiny_pair" in run("show", "tiny_pair", folder=trained)
 
     told = run("run", "--experiment-id", "tiny_pair", folder=trained)
-    assert "tiny_pair was complete already" in told
+    assert "tiny_pair was already complete" in told
     assert sorted(path for path in root.rglob("*")) == left
 
     words = ("--override-design", "--set", "seeds=[7,8]")

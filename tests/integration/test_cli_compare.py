@@ -247,8 +247,8 @@ def test_an_unfinished_experiment_is_compared_with_what_is_there_and_says_so(
     assert crossing["compared_steps"] == [1000.0, 4000.0]
     assert (crossing["curve"]["runs"], crossing["other"]["runs"]) == (1, 1)
     (warning,) = found["warnings"]
-    assert warning.startswith("[1] is running: 1 of 4 runs complete, and scores are of these; ")
-    assert warning.endswith("curves of runs under way stand for the variant")
+    assert warning.startswith("[1] is running: 1 of 4 runs complete, and scores cover only these; ")
+    assert warning.endswith("the curves of the variant are those of runs under way")
     assert stopped["experiments"][0]["status"] == "stopped"
 
 
@@ -318,7 +318,7 @@ def test_different_environments_are_warned_of(
     different = told(tmp_path, capsys, "first", "other")["warnings"]
     same = told(tmp_path, capsys, "first", "older")["warnings"]
 
-    returns = "the experiments train on different environments: their returns may not mean the same"
+    returns = "the experiments train on different environments: their returns may not be comparable"
     assert returns in different
     assert returns not in same
     assert f"warning: {returns[:60]}" in printed(tmp_path, capsys, "first", "other")

@@ -143,7 +143,7 @@ def test_an_experiment_under_way_is_exported_as_far_as_it_is(
 
     runs = json.loads(terminal("export", "under-way", "--format", "json"))["runs"]
     assert [run["status"] for run in runs] == ["completed", "queued", "queued", "queued"]
-    assert terminal.err == "the experiment is stopped: this is what it has come to so far\n"
+    assert terminal.err == "the experiment is stopped: these are its results so far\n"
     steps = rows_of(terminal("export", "under-way", "--format", "csv", "--what", "evaluations"))
     assert len(steps) == len(RISING) + 3
 
@@ -251,12 +251,12 @@ def test_what_an_experiment_owns_is_not_overwritten(terminal: Terminal, pair: Ex
         (["pair", "--format", "xml"], "Invalid value for '--format' / '-f'"),
         (["pair", "--format", "csv", "--what", "models"], "Invalid value for '--what'"),
         (["pear", "--format", "csv"], "no experiment pear exists"),
-        (["pair", "--format", "json", "--what", "runs"], "--what runs holds for csv and parquet"),
-        (["pair", "--format", "csv", "--row-only"], "--row-only holds for latex, not for csv"),
-        (["pair", "--format", "parquet"], "parquet is no text"),
-        (["pair", "--format", "parquet", "-o", "-"], "parquet is no text"),
-        (["pair", "--format", "csv", "-o", "/"], "--output is no regular file"),
-        (["pair", "--format", "csv", "-o", "/dev/null"], "--output is no regular file"),
+        (["pair", "--format", "json", "--what", "runs"], "--what runs applies to csv and parquet"),
+        (["pair", "--format", "csv", "--row-only"], "--row-only applies to latex, not to csv"),
+        (["pair", "--format", "parquet"], "parquet is binary"),
+        (["pair", "--format", "parquet", "-o", "-"], "parquet is binary"),
+        (["pair", "--format", "csv", "-o", "/"], "--output is not a regular file"),
+        (["pair", "--format", "csv", "-o", "/dev/null"], "--output is not a regular file"),
     ],
 )
 def test_a_command_line_that_makes_no_sense_is_refused(
@@ -305,7 +305,7 @@ def test_a_complete_run_whose_journal_was_removed_is_not_left_out(
     pair.paths.run(RunKey("variant", 2)).journal.unlink()
 
     assert terminal("export", "pair", "--format", "csv", "--what", "evaluations", code=2) == ""
-    assert "the journal of variant_seed2 is not here any more" in terminal.err
+    assert "the journal of variant_seed2 is no longer here" in terminal.err
 
 
 @pytest.mark.parametrize("damage", [{"runs": 3}, {"runs": [7]}, {"arms": []}, {"comparison": None}])

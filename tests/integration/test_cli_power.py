@@ -131,9 +131,9 @@ def test_an_experiment_of_one_seed_is_no_pilot(terminal: Terminal, tmp_path: Pat
 @pytest.mark.parametrize(
     ("words", "what"),
     [
-        ([], "neither of --sd and --pilot given"),
-        (["--effect", "2"], "neither of --sd and --pilot given"),
-        (["--sd", "2", "--pilot", "x"], "both of --sd and --pilot given"),
+        ([], "neither --sd nor --pilot given"),
+        (["--effect", "2"], "neither --sd nor --pilot given"),
+        (["--sd", "2", "--pilot", "x"], "both --sd and --pilot given"),
         (["--sd", "0"], "--sd must be a size above 0"),
         (["--sd", "nan"], "--sd must be a size above 0"),
         (["--sd", "1", "--effect", "-3"], "--effect must be a size above 0"),

@@ -178,7 +178,7 @@ def test_a_commit_that_is_not_here_is_refused_and_nothing_is_left(trained, tmp_p
     code, stdout, stderr = trained.finish(REPRODUCE, "windy", "--repository", str(other))
 
     assert (code, "is not in this repository" in stderr) == (2, True)
-    assert "windy: trained again by commit " in stdout
+    assert "windy: trained again at commit " in stdout
     assert list(trained.scratch.iterdir()) == []
 
 
@@ -204,7 +204,7 @@ def test_other_versions_are_refused_with_the_remedy(trained, tampered):
     [
         (["wimdy"], "did you mean windy?"),
         (["windy", "--into", "results/experiments"], "something is there already"),
-        (["windy", "--seed", "9"], "--seed 9 is none of its seeds; use some of 3"),
+        (["windy", "--seed", "9"], "--seed 9 is not one of its seeds; use some of 3"),
     ],
 )
 @pytest.mark.slow
@@ -295,7 +295,7 @@ def test_without_a_commit_it_is_trained_by_the_code_at_hand(tmp_path):
     code, stdout, stderr = laboratory.finish(REPRODUCE, "windy")
 
     assert code == 1, stderr
-    assert "no commit was recorded: it is trained by the code at hand" in stdout
+    assert "no commit was recorded: it is trained with the code at hand" in stdout
     assert "baseline_seed3: differs from step " in stdout
 
 

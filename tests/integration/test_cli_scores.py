@@ -191,13 +191,13 @@ def test_looks_count_failed_runs_as_present(terminal: Terminal, scores: Path) ->
 @pytest.mark.parametrize(
     ("words", "what"),
     [
-        (["pair", "--floor", "0"], "--floor holds for --scores FILE alone"),
+        (["pair", "--floor", "0"], "--floor applies only to --scores FILE"),
         (["--scores", "x.csv", "--floor", "nan"], "--floor must be a finite number"),
         (["pair", "--scores", "x.csv"], "both experiments and --scores are given"),
-        (["pair", "--alpha", "0.1"], "--alpha holds for --scores FILE alone"),
-        (["pair", "--paired"], "--paired holds for --scores FILE alone"),
-        (["pair", "--baseline", "a"], "--baseline holds for --scores FILE alone"),
-        (["--minimum-effect", "3", "pair"], "--minimum-effect holds for --scores FILE alone"),
+        (["pair", "--alpha", "0.1"], "--alpha applies only to --scores FILE"),
+        (["pair", "--paired"], "--paired applies only to --scores FILE"),
+        (["pair", "--baseline", "a"], "--baseline applies only to --scores FILE"),
+        (["--minimum-effect", "3", "pair"], "--minimum-effect applies only to --scores FILE"),
         (["--scores", "x.csv", "--alpha", "0"], "--alpha must be above 0"),
         (["--scores", "x.csv", "--alpha", "0.6"], "--alpha must be above 0 and at most 0.5"),
         (["--scores", "x.csv", "--alpha", "nan"], "--alpha must be above 0"),

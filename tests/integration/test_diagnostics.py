@@ -562,7 +562,7 @@ def test_an_arm_that_does_not_offer_it_is_noticed() -> None:
     asked = experiment({"algorithm": "RecurrentPPO"})
     baseline, variant = asked.arms.values()
 
-    notice = "variant: curvature is not measured, RecurrentPPO does not offer it"
+    notice = "variant: curvature is not measured: RecurrentPPO does not support it"
     assert notice in audit(asked).notices
     assert trainer_config(baseline, seed=1, experiment=asked).diagnostics == CURVATURE
     assert trainer_config(variant, seed=1, experiment=asked).diagnostics == ()

@@ -53,7 +53,7 @@ def change(path: Path, *left_out: str, **changed: Any) -> None:
         ("tokenizer.json", "cannot be loaded"),
         ("tokenizer_config.json", "cannot be loaded"),
         ("model.safetensors", "model.safetensors is damaged"),
-        ("config.json", "config.json is no JSON"),
+        ("config.json", "config.json is not JSON"),
     ],
 )
 def test_files_that_are_damaged_are_told_at_the_start(
@@ -203,7 +203,7 @@ def test_a_rehearsal_tells_of_the_model_that_it_leaves(
     assert main(["validate", "exp.json"]) == 0
     told = capsys.readouterr().out.replace("\n", "")
     (made,) = (tmp_path / "cache" / "rl-experiments" / "models").glob("tiny-*/")
-    assert f"nothing was written but a model made for its runs, {made}" in told
+    assert f"nothing was written except a model made for its runs, {made}" in told
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "exp.json"]
     assert main(["validate", "exp.json"]) == 0
     assert "valid: nothing was written" in capsys.readouterr().out.splitlines()

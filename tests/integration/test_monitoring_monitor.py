@@ -95,7 +95,7 @@ def test_a_failing_sink_is_called_again_and_its_failure_logged_once(caplog):
         wait_until(lambda: len(calls) >= 6)
 
     assert [record.getMessage() for record in caplog.records] == [
-        "resources are not fully watched (OSError: disk full)"
+        "resources are not fully monitored (OSError: disk full)"
     ]
 
 

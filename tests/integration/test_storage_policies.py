@@ -115,7 +115,7 @@ def test_tracker_only_leaves_results_and_where_the_rest_is(tmp_path: Path) -> No
     pointer = json.loads((root / "elsewhere.json").read_text())
     for run in ("baseline_seed42", "variant_seed42"):
         assert pointer["trackers"]["wandb"]["runs"][run]["url"] in told
-    assert "was complete already" in again
+    assert "was already complete" in again
     assert set(left(tmp_path)) == LEFT_BY_TRACKER_ONLY
 
 

@@ -126,5 +126,5 @@ def test_a_number_that_fails_once_does_not_still_the_heartbeat(tmp_path, caplog)
 
     assert len(asked) >= 4
     assert [record.getMessage() for record in caplog.records] == [
-        "whether training advances cannot be told"
+        "whether training makes progress cannot be determined"
     ]

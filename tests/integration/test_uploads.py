@@ -80,7 +80,7 @@ def test_what_could_not_be_told_is_named_and_told_later(tmp_path: Path) -> None:
     _, said = command.communicate(timeout=60)
 
     assert command.returncode == 5
-    assert "tensorboard was not told everything" in said
+    assert "upload to tensorboard is incomplete" in said
     assert f"sync {paths.root} --to tensorboard" in said
     assert json.loads(paths.results.read_text())["status"] == "completed"
     assert read_ledger(paths.ledger)["tensorboard"].state is TellingState.PENDING

@@ -71,7 +71,7 @@ def test_both_arms_of_a_cartpole_pair_are_exact_and_nothing_is_left(verifying):
 
     assert code == 0, stderr
     lines = stdout.splitlines()
-    assert "seed 7, 600 steps an arm, a checkpoint every 100" in lines
+    assert "seed 7, 600 steps per arm, a checkpoint every 100" in lines
     for arm in ("baseline", "variant"):
         assert sum(line.startswith(f"killed in {arm}_seed7; ") for line in lines) == 2
         assert any(line.startswith(f"{arm}: exact, resumed from step ") for line in lines)
@@ -151,7 +151,7 @@ def test_too_few_steps_for_the_kills_are_refused(verifying):
     code, _, stderr = verifying.finish("--steps", "130", "--kills", "4")
 
     assert code == 2
-    assert "--steps 130: an arm has 2 checkpoints, needed are 5" in stderr
+    assert "--steps 130: an arm has 2 checkpoints, and 5 are needed" in stderr
     assert list(verifying.scratch.iterdir()) == []
 
 

@@ -131,9 +131,10 @@ def test_the_caveat_tells_what_few_runs_cannot_have_seen():
     few, many = calibrate(FEW, 5), calibrate(RUNS, 5)
 
     # .95 to the sixth
-    assert "what befalls 5 % of the seeds is in none of so many with a probability of 74 %" in (
-        caveat(few)
-    )
+    assert (
+        "what happens to 5 % of the seeds is missing from a sample of this size with a probability "
+        "of 74 %"
+    ) in (caveat(few))
     assert "orders of magnitude" in caveat(few)
     assert "orders of magnitude" not in caveat(many)
 

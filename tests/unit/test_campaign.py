@@ -226,4 +226,4 @@ def test_a_damaged_stream_of_one_run_harms_no_other(experiment, caplog):
     assert campaign_steps
     assert len(campaign.progress()) == 2
     assert experiment.unfinished_runs() == []
-    assert "how far it is cannot be told" in caplog.text
+    assert "its progress cannot be read" in caplog.text

@@ -195,10 +195,10 @@ def test_what_somebody_put_there_stays_and_is_named_once(written: Written) -> No
     findings = look(written, ALL)
 
     assert kept(findings) == {
-        "notes.md": ("no part of the experiment", None),
-        "plots/": ("no part of the experiment", None),
-        "models/mine.zip": ("no part of the experiment", None),
-        "report/link": ("no part of the experiment (link)", None),
+        "notes.md": ("not part of the experiment", None),
+        "plots/": ("not part of the experiment", None),
+        "models/mine.zip": ("not part of the experiment", None),
+        "report/link": ("not part of the experiment (link)", None),
     }
 
 
@@ -245,7 +245,7 @@ def test_a_file_that_somebody_changed_stays_unless_that_is_wanted(
 
     changed = kept(look(written, select(Kind.MODELS)))
 
-    assert changed == {path: ("not as the manifest says", "--changed")}
+    assert changed == {path: ("differs from the manifest", "--changed")}
     assert path in of_kind(look(written, select(Kind.MODELS, changed=True)), Kind.MODELS)
 
 
@@ -402,23 +402,25 @@ def test_a_manifest_that_names_a_place_outside_is_refused(written: Written, path
     content["files"].append({"path": path, "size": 1, "sha256": "0" * 64})
     written.paths.manifest.write_text(json.dumps(content))
 
-    with pytest.raises(StorageError, match=r"no place inside the experiment.*nothing was removed"):
+    with pytest.raises(
+        StorageError, match=r"not a path inside the experiment.*nothing was removed"
+    ):
         look(written)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "it is no manifest"),
-        ("[]", "it is no manifest"),
-        ('{"files": 3}', "it is no manifest"),
-        ('{"experiment_id": "pair", "files": [{"path": "x"}]}', "it is no manifest"),
+        ("{", "it is not a manifest"),
+        ("[]", "it is not a manifest"),
+        ('{"files": 3}', "it is not a manifest"),
+        ('{"experiment_id": "pair", "files": [{"path": "x"}]}', "it is not a manifest"),
         (
             '{"experiment_id": "pair", "files": [{"path": "x", "size": true, "sha256": ""}]}',
-            "size or SHA-256 of 'x' is none",
+            "size or SHA-256 of 'x' is invalid",
         ),
         ('{"experiment_id": "\\u001b[2Jother", "files": []}', r"manifest of '\\x1b\[2Jother'"),
-        ("[" * 100_000, "it is no manifest"),
+        ("[" * 100_000, "it is not a manifest"),
     ],
 )
 def test_a_manifest_that_is_none_is_refused(written: Written, content: str, message: str) -> None:

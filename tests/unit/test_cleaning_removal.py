@@ -167,7 +167,7 @@ def test_a_note_that_cannot_be_read_says_nothing_and_is_named(
     os.mkfifo(note) if content == "fifo" else note.write_text(content)
 
     assert cleaned_files(written.paths) == frozenset()
-    assert "cleaned.json says nothing" in caplog.text
+    assert "cleaned.json is ignored" in caplog.text
 
 
 def test_models_are_noted_before_they_go(written: Written, monkeypatch) -> None:
@@ -378,7 +378,7 @@ def test_a_file_that_changed_since_the_look_stays_and_is_named(written: Written)
         outcome = look.remove()
 
     assert [(failure.path, failure.why) for failure in outcome.failed] == [
-        (path, "is no longer what was looked at")
+        (path, "is no longer what was examined")
     ]
     assert (written.root / path).read_text() == "another model altogether"
     assert written.root / path not in cleaned_files(written.paths)

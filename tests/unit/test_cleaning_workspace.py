@@ -99,9 +99,9 @@ def test_figures_and_tensors_among_source_and_data_are_kept_and_counted(workspac
 
     assert found(workspace) == {"data/__pycache__/x.pyc": "caches"}
     assert kept(workspace) == {
-        "Docs/": "taken for source or data (1 file)",
-        "app/templates/": "taken for source or data (1 file)",
-        "data/": "taken for source or data (3 files)",
+        "Docs/": "kept as source or data (1 file)",
+        "app/templates/": "kept as source or data (1 file)",
+        "data/": "kept as source or data (3 files)",
     }
 
 
@@ -243,7 +243,7 @@ def test_where_git_does_not_tell_nothing_is_removed(
         (workspace / ".git" / "HEAD").write_text("nonsense")
         (workspace / ".git" / "index").write_text("nonsense")
 
-    with pytest.raises(StorageError, match="git does not tell which files it tracks: "):
+    with pytest.raises(StorageError, match="git does not say which files it tracks: "):
         clean(workspace, *WORKSPACE_KINDS)
     assert (workspace / "logo.png").exists()
 
@@ -272,7 +272,7 @@ def test_asking_git_runs_nothing_of_the_repository(workspace: Path, monkeypatch)
 def test_everything_that_a_person_has_is_no_workspace(workspace: Path, monkeypatch) -> None:
     monkeypatch.setenv("HOME", str(workspace))
     for directory in (workspace, Path("/")):
-        with pytest.raises(UsageError, match="name a project's directory"):
+        with pytest.raises(UsageError, match="name a project directory"):
             check_workspace(directory)
 
 

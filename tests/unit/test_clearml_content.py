@@ -88,7 +88,7 @@ def test_what_is_not_finite_is_counted_and_said_once():
     records = [metrics(step, train__loss=math.nan) for step in (1, 2)]
     line, first, second = maker.of_records(records)
 
-    assert line["msg"] == "train/loss is nan at step 1; more of it is counted under not_finite"
+    assert line["msg"] == "train/loss is nan at step 1; any more are counted under not_finite"
     assert line["level"] == "warning"
     assert [first["metric"], first["variant"]] == ["not_finite", "train/loss"]
     assert [(each["iter"], each["value"]) for each in (first, second)] == [(1, 1.0), (2, 2.0)]

@@ -53,10 +53,10 @@ def test_without_a_bucket_files_go_to_the_file_server():
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [
-        ("CLEARML_API_HOST", "clearml.example", "CLEARML_API_HOST is no URL such as http://"),
-        ("CLEARML_API_HOST", "ftp://clearml.example", "CLEARML_API_HOST is no URL"),
-        ("CLEARML_API_HOST", "http://[broken", "CLEARML_API_HOST is no URL"),
-        ("CLEARML_API_HOST", "http://a.example:99999", "CLEARML_API_HOST is no URL"),
+        ("CLEARML_API_HOST", "clearml.example", "CLEARML_API_HOST is not a URL such as http://"),
+        ("CLEARML_API_HOST", "ftp://clearml.example", "CLEARML_API_HOST is not a URL"),
+        ("CLEARML_API_HOST", "http://[broken", "CLEARML_API_HOST is not a URL"),
+        ("CLEARML_API_HOST", "http://a.example:99999", "CLEARML_API_HOST is not a URL"),
         ("CLEARML_API_HOST", "", "CLEARML_API_HOST is missing"),
         ("CLEARML_API_SECRET_KEY", " ", "CLEARML_API_SECRET_KEY is missing"),
         ("CLEARML_FILES_HOST", "http://u:p@a.example", "CLEARML_FILES_HOST holds more than"),
@@ -64,7 +64,7 @@ def test_without_a_bucket_files_go_to_the_file_server():
         ("CLEARML_S3_ENDPOINT", "http://a.example/path", "CLEARML_S3_ENDPOINT has a path"),
         ("CLEARML_S3_ENDPOINT", "", "CLEARML_S3_ENDPOINT is missing: a bucket needs"),
         ("CLEARML_S3_BUCKET", "", "CLEARML_S3_BUCKET is missing: a bucket needs"),
-        ("CLEARML_S3_BUCKET", "a/b", "CLEARML_S3_BUCKET is 'a/b', which no bucket can be called"),
+        ("CLEARML_S3_BUCKET", "a/b", "CLEARML_S3_BUCKET is 'a/b', which is not a bucket's name"),
         ("CLEARML_S3_SECRET_KEY", "", "CLEARML_S3_SECRET_KEY is missing: a bucket needs"),
         ("CLEARML_S3_PATH_STYLE", "maybe", "CLEARML_S3_PATH_STYLE is 'maybe'; use true or false"),
         ("CLEARML_S3_VERIFY_SSL", "ja", "CLEARML_S3_VERIFY_SSL is 'ja'; use true or false"),

@@ -24,7 +24,7 @@ def of_gpus(machine, visible=None, gpus=(LARGE, UNTOLD, SMALL)):
 def test_each_device_is_told_under_the_name_that_an_option_takes(machine):
     assert of_gpus(machine) == [
         ("cuda:0", "Large, 39.0 GiB free of 40.0 GiB"),
-        ("cuda:1", "Untold, does not tell its memory"),
+        ("cuda:1", "Untold, does not report its memory"),
         ("cuda:2", "Small, 16.0 GiB free of 16.0 GiB"),
     ]
 
@@ -33,7 +33,7 @@ def test_the_variable_that_hides_devices_is_honoured(machine):
     assert of_gpus(machine, visible="2,0") == [
         ("cuda:0", "Small, 16.0 GiB free of 16.0 GiB"),
         ("cuda:1", "Large, 39.0 GiB free of 40.0 GiB"),
-        ("hidden", "Untold, does not tell its memory (number 1 of nvidia-smi)"),
+        ("hidden", "Untold, does not report its memory (number 1 of nvidia-smi)"),
         ("CUDA_VISIBLE_DEVICES", "2,0"),
     ]
 

@@ -184,8 +184,8 @@ def test_a_damaged_run_is_named_once_and_the_others_are_followed(
     assert progress[FIRST].step == 1024
     assert progress[SECOND].status is RunStatus.QUEUED
     (warning,) = caplog.messages
-    assert warning.startswith("variant_seed1 is not followed any more: ")
-    assert "journal.jsonl: a line in its middle is no record: b'nonsense'" in warning
+    assert warning.startswith("variant_seed1 is no longer followed: ")
+    assert "journal.jsonl: a line in the middle is not a record: b'nonsense'" in warning
 
 
 def test_an_experiment_that_cannot_be_read_is_an_error(experiment: Experiment) -> None:

@@ -138,10 +138,10 @@ def test_what_a_flag_got_wrong_is_told_once_where_the_variant_extends_the_baseli
         (["--task", "riddles"], "--task: unknown task"),
         (["--temperature", "101"], "--temperature: must be at most 100; got 101"),
         (["--lr", "11"], "--lr: must be at most 10; got 11"),
-        (["--model-name", "./nowhere"], "--model-name: no model lies"),
+        (["--model-name", "./nowhere"], "--model-name: there is no model"),
         (["--group-size", "5000"], "--group-size: must be at most 4096; got 5000"),
         (["--seed", "5000000000"], "--seed: "),
-        (["--device", "cuda", "--processes", "2"], "--device: the 2 processes"),
+        (["--device", "cuda", "--processes", "2"], "--device: 2 processes"),
     ],
 )
 def test_what_a_flag_got_wrong_is_told_by_the_flag(
@@ -187,7 +187,10 @@ def test_of_arms_that_are_described_apart_a_flag_is_told_once(
         ({"train_batch_size": 24}, "--train-batch-size 24: the 64 completions"),
         ({"group_size": 3, "train_batch_size": 32}, "--group-size 3 --train-batch-size 32: the 48"),
         ({"processes": 3}, "--processes 3: the 64 completions .* on each of 3 processes"),
-        ({"checkpoint_interval": 3}, "--checkpoint-interval 3: .* 2 steps learn from one; give a"),
+        (
+            {"checkpoint_interval": 3},
+            "--checkpoint-interval 3: .* each batch takes 2 steps; give a",
+        ),
     ],
 )
 def test_what_cannot_be_divided_is_refused_by_the_flags_typed(

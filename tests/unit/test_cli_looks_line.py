@@ -16,7 +16,7 @@ FLAT = [5.0, -3.0, 2.0, 1.0, -4.0, 0.5, 3.0, -1.0, 2.5, -2.0]
 @pytest.mark.parametrize(
     ("shift", "seeds", "line"),
     [
-        (0.0, 0, "looks: next after 4 of at most 10 seeds per arm, may only end for futility"),
+        (0.0, 0, "looks: next after 4 of at most 10 seeds per arm, can only stop for futility"),
         (
             50.0,
             4,

@@ -80,7 +80,7 @@ def test_steps_are_rounded_up_to_whole_batches_of_completions(
     [
         ({"environment": "arithmetics"}, "environment", "did you mean 'arithmetic'"),
         ({"environment": "CartPole-v1"}, "environment", "unknown task"),
-        ({"environment": "os:path"}, "environment", "no module is imported"),
+        ({"environment": "os:path"}, "environment", "an experiment file cannot import"),
         ({"environment_kwargs": {"largest": 1}}, "environment_kwargs", "largest must be"),
         ({"n_envs": 2}, "n_envs", "has no use for it"),
         ({"normalize": True}, "normalize", "has no use for it"),
@@ -89,15 +89,15 @@ def test_steps_are_rounded_up_to_whole_batches_of_completions(
         (with_settings(learning_rate=0), "hyperparameters/learning_rate", "greater than 0"),
         (with_settings(dtype="float8"), "hyperparameters/dtype", "must be one of float32"),
         (with_settings(groups=3), "hyperparameters/groups", "no such hyperparameter"),
-        (with_settings(model_name="./nowhere"), "hyperparameters/model_name", "no model lies"),
+        (with_settings(model_name="./nowhere"), "hyperparameters/model_name", "there is no model"),
         (
             with_settings(max_completion_length=4096),
             "hyperparameters/max_completion_length",
-            "leaves no room for a prompt: the model can look at 4096 tokens",
+            "leaves no room for a prompt: the model has a context of 4096 tokens",
         ),
         (with_settings(processes=9), "hyperparameters/processes", "must be at most 8"),
-        ({**with_settings(processes=2), "device": "cuda"}, "device", "are for the processor"),
-        ({**with_settings(processes=2), "device": "cuda:1"}, "device", "are for the processor"),
+        ({**with_settings(processes=2), "device": "cuda"}, "device", "train on the CPU only"),
+        ({**with_settings(processes=2), "device": "cuda:1"}, "device", "train on the CPU only"),
         (with_settings(num_generations=3), "hyperparameters/num_generations", "must divide the 8"),
         (
             with_settings(delta=1.2),
@@ -195,7 +195,9 @@ def test_updates_that_are_rounded_away_are_told(
     arm = {**ARM, **with_settings(dtype=dtype, learning_rate=learning_rate)}
     warnings = audit(parse_experiment({"baseline_config": arm, "variant_config": VARIANT})).warnings
 
-    told = [each for each in warnings if each.startswith("both arms: hardly a weight will move")]
+    told = [
+        each for each in warnings if each.startswith("both arms: hardly any weight will change")
+    ]
     assert len(told) == warns
 
 

@@ -65,7 +65,7 @@ def test_the_looks_and_their_levels_are_told_before_the_first_run() -> None:
     told = " ".join(design(**sequential(4, 2, 10)).notices)
 
     assert "looks after 6 (p ≤ 0.018), 8 (p ≤ 0.024), 10 (p ≤ 0.035) seeds per arm" in told
-    assert "after 4 seeds per arm a look can only end for futility" in told
+    assert "after 4 seeds per arm a look can only stop for futility" in told
 
 
 def test_looks_that_could_never_reject_are_warned_of_with_the_number_that_would_do() -> None:
@@ -87,7 +87,7 @@ def test_batches_of_one_are_warned_of_unless_the_arms_are_paired() -> None:
 @pytest.mark.parametrize(
     ("abort", "fragment"),
     [
-        ({"looks": [0.5]}, "ended 46 % of the worse arms and 1 % of the better ones"),
+        ({"looks": [0.5]}, "stopped 46 % of the worse arms and 1 % of the better ones"),
         ({"after_fraction": 0.2}, "80 % of the worse arms and 18 % of the better ones"),
     ],
 )
@@ -99,7 +99,7 @@ def test_an_early_end_that_can_never_come_is_warned_of() -> None:
     few = " ".join(design(seeds=3, early_abort={"looks": [0.5]}).warnings)
     late = design(seeds=8, early_abort={"looks": [0.8]}, evaluation={"frequency": 30_000}).warnings
 
-    assert "looks at 5 seeds of each arm, and 3 are planned" in few
+    assert "needs 5 seeds of each arm, but 3 are planned" in few
     assert "no evaluation comes between 80 % of training and its end" in " ".join(late)
 
 

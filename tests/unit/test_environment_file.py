@@ -74,4 +74,4 @@ def test_a_line_of_another_programs_file_is_passed_over(caplog: pytest.LogCaptur
     Path(".env").write_text("it is written: otherwise\n= nothing\nUSE_CLEARML=true\n")
 
     assert tracker_variables().use_clearml is True
-    assert "is passed over" in caplog.text
+    assert "is ignored" in caplog.text

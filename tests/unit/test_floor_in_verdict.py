@@ -226,7 +226,7 @@ def test_a_gap_keeps_later_looks_back_and_is_named(fault, told):
     found = compare_in_looks(runs, DecisionRule(), PLAN)
 
     assert found.verdict is Verdict.INSUFFICIENT_EVIDENCE
-    assert "kept back by a run of the variant (seed 4: failed)" in found.sentence
+    assert "held up by a run of the variant (seed 4: failed)" in found.sentence
     assert told in found.sentence
 
 

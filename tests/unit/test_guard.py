@@ -198,7 +198,7 @@ def test_the_free_disk_is_watched_without_any_sample(scene, monkeypatch):
 def test_nothing_begins_on_a_full_volume(tmp_path, monkeypatch):
     monkeypatch.setattr(guard_module, "free_disk_mb", lambda folder: 100.0)
 
-    with pytest.raises(StorageError, match=r"only 100 MiB are free, and 512 MiB must stay so"):
+    with pytest.raises(StorageError, match=r"only 100 MiB are free, and 512 MiB must stay free"):
         check_free_disk(tmp_path / "not" / "yet", Limits())
 
 

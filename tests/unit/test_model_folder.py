@@ -71,9 +71,12 @@ def test_weights_are_those_that_transformers_prefers(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda folder: (folder / "config.json").unlink(), "no model lies there"),
-        (lambda folder: (folder / "config.json").write_text("{"), "config.json is no JSON"),
-        (lambda folder: (folder / "config.json").write_text("[]"), "config.json is no JSON object"),
+        (lambda folder: (folder / "config.json").unlink(), "there is no model"),
+        (lambda folder: (folder / "config.json").write_text("{"), "config.json is not JSON"),
+        (
+            lambda folder: (folder / "config.json").write_text("[]"),
+            "config.json is not a JSON object",
+        ),
         (config(), "names no architecture"),
         (config(architectures=["BertForMaskedLM"]), "a BertForMaskedLM: a causal language model"),
         (config(architectures=["ViTForImageClassification"]), "a ViTForImageClassification"),
@@ -116,7 +119,7 @@ def test_what_is_missing_or_wrong_is_told_in_a_line(
 
 
 def test_a_place_that_is_no_folder_is_told(folder: Path) -> None:
-    with pytest.raises(ModelFolderError, match="no model lies there"):
+    with pytest.raises(ModelFolderError, match="there is no model"):
         check_model_folder(folder / "tokenizer.json")
 
 

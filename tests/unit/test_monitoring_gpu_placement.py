@@ -224,7 +224,7 @@ def test_a_number_beyond_the_visible_devices_is_refused_with_those_there_are():
     with pytest.raises(UsageError) as refused:
         place.check("cuda:1")
 
-    assert refused.value.what == "device cuda:1 is not here"
+    assert refused.value.what == "device cuda:1 is not available"
     assert refused.value.where == "CUDA_VISIBLE_DEVICES=1"
     assert "choose among cuda:0," in refused.value.remedy
     with pytest.raises(UsageError):

@@ -131,7 +131,7 @@ def test_free_disk_warns_below_twice_the_floor_and_is_breached_below_it(free, le
         ),
         (
             Pressure(Resource.FREE_DISK, 412.0, 512.0, Level.BREACH),
-            "only 412 MiB are free on the results' disk, and 512 MiB must stay so",
+            "only 412 MiB are free on the results' disk, and 512 MiB must stay free",
         ),
     ],
 )

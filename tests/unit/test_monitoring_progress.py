@@ -429,7 +429,7 @@ def test_a_damaged_journal_is_named_at_every_look_until_it_is_mended(paths):
     reader = JournalProgress(paths, RUN)
 
     for _ in range(2):
-        with pytest.raises(StorageError, match="no record"):
+        with pytest.raises(StorageError, match="not a record"):
             reader.read()
     paths.journal.write_bytes(whole)
     assert reader.read().status is RunStatus.RUNNING

@@ -131,7 +131,7 @@ def test_a_short_stream_is_not_read_from_its_end(path: Path) -> None:
 def test_a_damaged_line_is_named_with_the_file(path: Path) -> None:
     path.write_bytes(b'{"kind": "a", "step": 1}\nnonsense\n{"kind": "b", "step": 2}\n')
 
-    with pytest.raises(StorageError, match="no record: b'nonsense'") as refused:
+    with pytest.raises(StorageError, match="not a record: b'nonsense'") as refused:
         steps(RecordStream(path))
     assert refused.value.where == str(path)
 

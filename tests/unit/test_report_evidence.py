@@ -60,7 +60,12 @@ def test_every_planned_look_has_a_row_taken_or_not(stopped):
     rows = looks_rows(stopped.plan, stopped.comparison.looks)
 
     assert [row[0] for row in rows] == ["4", "6", "8", "10"]
-    assert [row[1] for row in rows] == ["went on", "rejected: stopped", "not needed", "not needed"]
+    assert [row[1] for row in rows] == [
+        "continued",
+        "rejected: stopped",
+        "not needed",
+        "not needed",
+    ]
     # at 6 of 10 seeds alpha 0.05 · 0.6² = 0.018 may be spent: |z| 2.366
     assert [row[3] for row in rows[:2]] == ["futility only", "±2.37"]
     assert all(len(row) == len(COLUMNS) for row in rows)
@@ -120,8 +125,8 @@ def test_looks_in_mid_training_are_told_with_what_followed(told):
     ended = AbortLook(AbortRule.WELCH, 0.75, 5, 5, -90.0, 0.002, abort=True)
     page, markdown = told(replace(content(FIVE), abort_looks=(went_on, ended)))
 
-    assert "75 % the variant was ended 5 −90.00 0.002 &lt; 0.01" in page
-    assert "50 % | went on | 5 | −12.00 | 0.04" in markdown
+    assert "75 % the variant was stopped 5 −90.00 0.002 &lt; 0.01" in page
+    assert "50 % | continued | 5 | −12.00 | 0.04" in markdown
 
 
 def test_without_looks_in_mid_training_there_is_no_section_of_them(told):
@@ -134,7 +139,7 @@ def test_without_looks_in_mid_training_there_is_no_section_of_them(told):
 def test_runs_beyond_the_look_are_told_and_nowhere_counted(stopped, told):
     page, markdown = told(stopped)
 
-    assert "2 runs (1 completed and 1 cancelled), 14,336 steps together" in page
+    assert "2 runs (1 completed and 1 cancelled), 14,336 steps in total" in page
     assert "baseline, seed 6: completed, 120.0" in page
     assert "variant, seed 6: cancelled, after 4,096 steps" in page
     assert "2 runs (1 completed and 1 cancelled)" in markdown

@@ -78,7 +78,7 @@ def test_chosen_seeds_alone_are_trained(stored):
 
 
 def test_a_seed_that_there_is_not_is_refused_with_those_that_there_are(stored):
-    with pytest.raises(UsageError, match=r"--seed 7 is none of its seeds; use some of 1, 2"):
+    with pytest.raises(UsageError, match=r"--seed 7 is not one of its seeds; use some of 1, 2"):
         intend(stored.plan(seeds=(2, 7)))
 
 
@@ -108,7 +108,7 @@ def test_a_run_without_its_journal_is_told(stored):
     stored.paths.run(RUNS[1]).journal.unlink()
 
     (told,) = intend(stored.plan()).caveats
-    assert told == "baseline_seed2 has no journal here: its final parameters alone are compared"
+    assert told == "baseline_seed2 has no journal here: only its final parameters are compared"
 
 
 def test_a_continuation_by_other_code_is_told(stored, provenance):
@@ -118,7 +118,7 @@ def test_a_continuation_by_other_code_is_told(stored, provenance):
     program = {**provenance["program"], "sha256": "other"}
     write_provenance(stored.paths, {**provenance, "program": program})
     (told,) = intend(stored.plan()).caveats
-    assert "by other code (no commit)" in told
+    assert "with other code (no commit)" in told
 
 
 def test_modules_of_the_command_line_are_allowed_again(stored):

@@ -236,4 +236,4 @@ def test_a_commit_that_is_none_is_never_given_to_git(laboratory, refused):
     text = summary.read_text()
     summary.write_text(text.replace(laboratory.code.commit, "--upload-pack=touch x"))
 
-    assert "is no commit" in refused()
+    assert "is not a commit" in refused()

@@ -63,12 +63,12 @@ def test_an_arm_may_hold_commas_quotes_and_any_script() -> None:
         ("arm,seed,score\n", "line 1", "no row follows the header"),
         ("arm,seed,value\na,1,2\n", "line 1", "column score is missing; 'arm', 'seed', 'value'"),
         ("arm;seed;score\na;1;2\n", "line 1", "not separated by commas"),
-        ("arm,seed,score,note\n", "line 1", "column 'note' is none that is known"),
-        ("arm,seed,score,seed\n", "line 1", "column 'seed' stands there twice"),
+        ("arm,seed,score,note\n", "line 1", "column 'note' is unknown"),
+        ("arm,seed,score,seed\n", "line 1", "column 'seed' appears twice"),
         ("arm,seed,score\na,1,2\na,2\n", "line 3", "2 cells where the header names 3"),
         ("arm,seed,score\na,1,2\na,2,1,5\n", "line 3", "4 cells where the header names 3"),
-        ("arm,seed,score\na,1,2\n,2,1\n", "line 3", "arm '' cannot be a name"),
-        ('arm,seed,score\n"a\x1b[2J",2,1\n', "line 2", r"arm 'a\x1b[2J' cannot be a name"),
+        ("arm,seed,score\na,1,2\n,2,1\n", "line 3", "arm '' is not a usable name"),
+        ('arm,seed,score\n"a\x1b[2J",2,1\n', "line 2", r"arm 'a\x1b[2J' is not a usable name"),
         ("arm,seed,score\na,1.0,2\n", "line 2", "seed '1.0' is not a whole number"),
         ("arm,seed,score\na,,2\n", "line 2", "seed '' is not a whole number"),
         ("arm,seed,score\na,1_0,2\n", "line 2", "seed '1_0' is not a whole number"),
@@ -76,8 +76,8 @@ def test_an_arm_may_hold_commas_quotes_and_any_script() -> None:
         ("arm,seed,score\na,1,nan\n", "line 2", "score 'nan' is not finite"),
         ("arm,seed,score\na,1,-Infinity\n", "line 2", "score '-Infinity' is not finite"),
         ("arm,seed,score\na,1,1e999\n", "line 2", "score '1e999' is not finite"),
-        ("arm,seed,score\na,1,1_000\n", "line 2", "score '1_000' is no number"),
-        ('arm,seed,score\na,1,"1,5"\n', "line 2", "score '1,5' is no number"),
+        ("arm,seed,score\na,1,1_000\n", "line 2", "score '1_000' is not a number"),
+        ('arm,seed,score\na,1,"1,5"\n', "line 2", "score '1,5' is not a number"),
         ("arm,seed,score\na,1,2\nb,1,2\na,1,3\n", "line 4", "arm 'a', seed 1 has a second row"),
         ("arm,seed,score\na,1,2\na,+1,2\n", "line 3", "arm 'a', seed 1 has a second row"),
         (
@@ -91,11 +91,11 @@ def test_an_arm_may_hold_commas_quotes_and_any_script() -> None:
             "step '-9' is not a number of training steps",
         ),
         ("arm,seed,step,score\na,1,nan,2\n", "line 2", "step 'nan' is not a number"),
-        ('arm,seed,score\n"a\nb",1,2\n', "line 3", r"arm 'a\nb' cannot be a name"),
+        ('arm,seed,score\n"a\nb",1,2\n', "line 3", r"arm 'a\nb' is not a usable name"),
         ('arm,seed,score\na,1,"2\nb,1,3\n', "line 3", "not CSV (unexpected end of data)"),
         ('arm,seed,score\n"a"b,1,2\n', "line 2", "not CSV ("),
         (f"arm,seed,score\n{'a' * 200_000},1,2\n", "line 2", "not CSV (field larger"),
-        (f"arm,seed,score\n{'a' * 101},1,2\n", "line 2", "cannot be a name"),
+        (f"arm,seed,score\n{'a' * 101},1,2\n", "line 2", "is not a usable name"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_its_line(text: str, where: str, what: str) -> None:
@@ -107,7 +107,7 @@ def test_what_cannot_be_read_is_refused_with_its_line(text: str, where: str, wha
 
 
 def test_a_missing_score_is_told_to_count_as_a_failure() -> None:
-    assert "a run that failed gets the score that a failure is worth" in refused(
+    assert "give a failed run the score that a failure is worth" in refused(
         "arm,seed,score\na,1,nan\n"
     )
 
@@ -144,14 +144,14 @@ def test_a_curve_with_a_score_that_is_none_is_a_run_that_failed_and_not_one_that
 
 def test_a_row_that_says_it_failed_is_refused_where_no_failure_is_allowed() -> None:
     assert "line 3: the run's status is failed" in refused(FAILED)
-    assert "--floor says it" in refused(FAILED)
+    assert "--floor SCORE" in refused(FAILED)
 
 
 @pytest.mark.parametrize("failures", [True, False])
 def test_an_unknown_status_and_a_score_that_is_no_number_are_refused(failures: bool) -> None:
     for row, what in (
-        ("a,1,2,running", "status 'running' is none that is known"),
-        ("a,1,two,", "score 'two' is no number"),
+        ("a,1,2,running", "status 'running' is unknown"),
+        ("a,1,two,", "score 'two' is not a number"),
     ):
         with pytest.raises(UsageError, match=what):
             parse_scores(f"arm,seed,score,status\n{row}\n", "x", failures=failures)

@@ -385,5 +385,5 @@ def test_a_task_of_an_allowed_module_is_found(monkeypatch: pytest.MonkeyPatch) -
         assert problems[0].opening == problems[1].opening
         assert str(problems[0]) == str(problems[1])
     assert (made.turns, made.alphabet) == (own.turns, own.alphabet)
-    with pytest.raises(RefusedError, match="is no language task"):
+    with pytest.raises(RefusedError, match="is not a language task"):
         make_task("counting_tasks:nothing", {}, ("counting_tasks",))

@@ -137,7 +137,10 @@ def test_a_task_of_a_dotted_module_is_allowed_by_name(
         ({"demonstration": "['2?']"}, "demonstrate must return a list of texts"),
         ({"demonstration": "'2?'"}, "demonstrate must return a list of texts"),
         ({"demonstration": "1 / 0"}, "demonstrate raised ZeroDivisionError"),
-        ({"attributes": "begin = None; _ = '''", "demonstration": "1'''"}, "is no language task"),
+        (
+            {"attributes": "begin = None; _ = '''", "demonstration": "1'''"},
+            "is not a language task",
+        ),
     ],
 )
 def test_what_is_wrong_is_refused_in_a_line_with_the_task_s_name(

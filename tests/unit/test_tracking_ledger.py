@@ -88,7 +88,7 @@ def test_what_is_no_ledger_is_refused_with_its_place(content: str, tmp_path: Pat
     ledger = tmp_path / "ledger.json"
     ledger.write_text(content)
 
-    with pytest.raises(StorageError, match="no ledger") as caught:
+    with pytest.raises(StorageError, match="not a ledger") as caught:
         read_ledger(ledger)
 
     assert caught.value.where == str(ledger)

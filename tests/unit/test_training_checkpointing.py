@@ -181,7 +181,7 @@ def test_the_checkpoint_of_another_run_is_refused_and_told_in_what_it_differs(
     other = RunCheckpoints(replace(config, **change))
 
     assert steps_of(other) == []
-    assert "it is of another run" in caplog.text
+    assert "it belongs to another run" in caplog.text
     assert told in caplog.text
 
 

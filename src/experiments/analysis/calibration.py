@@ -155,12 +155,12 @@ def sentence(found: Calibration) -> str:
 def caveat(found: Calibration) -> str:
     """What resampling cannot know."""
     unseen = (1.0 - CHANCE) ** found.runs
-    few = " These are few: take the figures for orders of magnitude." * (found.runs < FEW_RUNS)
+    few = " These are few: take the figures as orders of magnitude." * (found.runs < FEW_RUNS)
     return (
         f"Resampled from {plural(found.runs, 'run')}, this knows nothing of runs that are better "
-        f"or worse than all of them: what befalls {percent(CHANCE)} of the seeds is in none of so "
-        f"many with a probability of {percent(round(unseen, 2))}. The error told is that of the "
-        f"resampling alone.{few}"
+        f"or worse than all of them: what happens to {percent(CHANCE)} of the seeds is missing "
+        f"from a sample of this size with a probability of {percent(round(unseen, 2))}. The error "
+        f"given is that of the resampling alone.{few}"
     )
 
 

@@ -24,7 +24,7 @@ def band_sentence(found: CurveEvidence, rule: DecisionRule) -> str | None:
     if found.band is None:
         needed = seeds_needed(rule.alpha, paired=rule.paired)
         return (
-            f"No band at α = {rule.alpha:g} is drawn about the difference: that takes at least "
+            f"No band at α = {rule.alpha:g} is drawn around the difference: that takes at least "
             f"{needed} complete runs per arm, and runs that vary."
         )
     baseline, variant = found.arms
@@ -86,7 +86,7 @@ def lost_sentence(lost: Collection[RunKey]) -> str | None:
         return None
     which = "1 failed run is" if len(lost) == 1 else f"{len(lost)} failed runs are"
     return (
-        f"The means, the band and the crossover are those of the runs that finished: {which} left "
+        f"The means, the band and the crossover cover only the runs that finished: {which} left "
         "out of them, which favours the arm that fails."
     )
 
@@ -104,7 +104,7 @@ def reached_text(found: Reached) -> str:
 def median_text(found: Reached) -> str:
     """The median steps with their quartiles; what was not reached is said so."""
     if found.median is None:
-        return "not by half" if found.reached else "never"
+        return "not by half of them" if found.reached else "never"
     low, high = (ABSENT if end is None else f"{end:,.0f}" for end in found.quartiles)
     spread = f" ({low} to {high})" if found.runs > 1 else ""
     return f"{found.median:,.0f}{spread}"

@@ -108,14 +108,14 @@ def cost_of(rule: AbortRule) -> str:
     match rule:
         case AbortRule.WELCH:
             return (
-                f"The variant is ended when a one-sided Welch test with at least {LEAST_SEEDS} "
-                f"seeds of each arm gives p < {ABORT_LEVEL:g}: on published curves this ended 46 % "
-                "of the worse arms and 1 % of the better ones at half of training."
+                f"The variant is stopped when a one-sided Welch test with at least {LEAST_SEEDS} "
+                f"seeds of each arm gives p < {ABORT_LEVEL:g}: on published curves this stopped "
+                "46 % of the worse arms and 1 % of the better ones halfway through training."
             )
         case AbortRule.WORSE_THAN_BASELINE:
             return (
-                "The variant is ended as soon as its mean is worse than the baseline's: on "
-                "published curves, at a quarter of training, this ended 80 % of the worse arms "
+                "The variant is stopped as soon as its mean is worse than the baseline's: on "
+                "published curves, at a quarter of training, this stopped 80 % of the worse arms "
                 "and 18 % of the better ones."
             )
         case _:

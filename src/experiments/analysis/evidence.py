@@ -23,7 +23,7 @@ RUN_FAULT = "run"
 """`TrainingResult.fault` of a run that nothing but itself has failed."""
 SEEDS_DIFFER = "a paired comparison needs the same seeds in both arms"
 FLOOR_UNKNOWN = (
-    "what a failed run is worth is not known, because the floor, a random policy's return, was not "
+    "the score of a failed run is not known, because the floor, a random policy's return, was not "
     "measured"
 )
 PERMUTATION_SEED = 20_240_229

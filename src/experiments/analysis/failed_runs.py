@@ -152,9 +152,9 @@ def _hangs(told: Sensitivity) -> str:
         )
     _, variant = told.failed_per_arm
     return (
-        f"The verdict depends on what a failed run is worth: it would be {worst} in the worst case "
-        f"for the {variant} (its own count as the poorest score, the other arm's as the best) and "
-        f"{best} in the best."
+        f"The verdict depends on what a failed run is worth: it would be {worst} in the worst "
+        f"case for the {variant} (its failed runs count as the poorest score, the other arm's as "
+        f"the best) and {best} in the best."
     )
 
 

@@ -73,9 +73,13 @@ def _alpha_told(content: ReportContent) -> str:
 def _asked(content: ReportContent) -> str:
     looks = content.comparison.looks
     if not looks:
-        return f"asked ≤ {content.comparison.alpha:g}"
+        return f"required ≤ {content.comparison.alpha:g}"
     level = looks[-1]["nominal_level"]
-    return "this look could only stop" if level is None else f"asked ≤ {level:.2g} at this look"
+    return (
+        "this look could only stop for futility"
+        if level is None
+        else f"required ≤ {level:.2g} at this look"
+    )
 
 
 def _improvement(content: ReportContent) -> list[KeyFigure]:

@@ -12,27 +12,27 @@ from .text import ABSENT, interval_text, number, p_value_text, percent
 
 COLUMNS = (
     "Seeds per arm",
-    "What followed",
+    "Outcome",
     "z",
     "Boundary",
     "p",
     "Asked",
     "Difference",
     "Repeated interval",
-    "Its level",
+    "Interval level",
     "Predictive power",
 )
 DECISIONS = {
     Decision.REJECT: "rejected: stopped",
     Decision.EQUIVALENT: "equivalent: stopped",
     Decision.FUTILITY: "stopped for futility",
-    Decision.GO_ON: "went on",
-    Decision.LAST_LOOK: "ended, nothing rejected",
+    Decision.GO_ON: "continued",
+    Decision.LAST_LOOK: "ended without rejecting",
 }
 
 ABORT_COLUMNS = (
-    "Of training",
-    "What followed",
+    "Share of training",
+    "Outcome",
     "Seeds per arm",
     "Difference",
     "p, one-sided",
@@ -45,7 +45,7 @@ def abort_rows(looks: Sequence[AbortLook]) -> tuple[tuple[str, ...], ...]:
     return tuple(
         (
             percent(look.fraction),
-            "the variant was ended" if look.abort else "went on",
+            "the variant was stopped" if look.abort else "continued",
             str(min(look.n_baseline, look.n_variant)),
             number(look.effect, signed=True),
             p_value_text(look.p_value),

@@ -59,17 +59,17 @@ def was_begun(run: TrainingResult) -> bool:
 
 
 def spent_text(runs: Iterable[TrainingResult]) -> str:
-    """What was spent on runs that are not analysed, and how many were never begun."""
+    """What was spent on runs that are not analysed, and how many were never started."""
     listed = list(runs)
     begun = [run for run in listed if was_begun(run)]
     rest = len(listed) - len(begun)
-    never = f"{plural(rest, 'planned run')} {'was' if rest == 1 else 'were'} never begun"
+    never = f"{plural(rest, 'planned run')} {'was' if rest == 1 else 'were'} never started"
     if not begun:
         return f"Nothing was spent beyond the runs that are analysed: {never}."
     counts = Counter(status_of(run) for run in begun)
     told = " and ".join(f"{count} {status.value}" for status, count in counts.items())
     steps = sum(run.total_timesteps for run in begun)
-    spent = f"{plural(len(begun), 'run')} ({told}), {steps:,} steps together"
+    spent = f"{plural(len(begun), 'run')} ({told}), {steps:,} steps in total"
     return f"{spent}; {never}." if rest else f"{spent}."
 
 

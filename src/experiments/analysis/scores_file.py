@@ -31,8 +31,8 @@ _SEED = re.compile(r"\s*[+-]?[0-9]{1,40}\s*")
 _LONGEST_ARM = 100
 _LONGEST_SHOWN = 40
 _FAILURE_REMEDY = (
-    "write a finite number; a run that failed gets the score that a failure is worth: --floor says "
-    "it, such as a random policy's return, because leaving the run out favours the arm that fails"
+    "write a finite number; give a failed run the score that a failure is worth (--floor SCORE, "
+    "such as a random policy's return), because leaving it out favours the arm that fails"
 )
 
 Curve = dict[float, float]
@@ -168,13 +168,13 @@ def _columns(header: Sequence[str]) -> _Columns:
         raise _RefusedCell("its columns are not separated by commas", "save it with commas")
     shown = [_shown(name) for name in names]
     if repeated := [shown[at] for at, name in enumerate(names) if name in names[:at]]:
-        raise _RefusedCell(f"column {repeated[0]} stands there twice", allowed)
+        raise _RefusedCell(f"column {repeated[0]} appears twice", allowed)
     if missing := [name for name in NEEDED if name not in names]:
         there = f"{listed(shown)} {'is' if len(shown) == 1 else 'are'} there"
         raise _RefusedCell(f"column {listed(missing)} is missing; {there}", allowed)
     extra = [_shown(name) for name in names if name not in (*NEEDED, STEP, STATUS)]
     if extra:
-        raise _RefusedCell(f"column {listed(extra)} is none that is known", allowed)
+        raise _RefusedCell(f"column {listed(extra)} is unknown", allowed)
     step, status = (names.index(name) if name in names else None for name in (STEP, STATUS))
     arm, seed, score = (names.index(name) for name in NEEDED)
     return _Columns(arm, seed, score, step, status, len(names))
@@ -190,7 +190,7 @@ def _parsed(
         if len(cells) != columns.count:
             raise _RefusedCell(
                 f"{plural(len(cells), 'cell')} where the header names {columns.count}",
-                "give each column one cell; a decimal sign is a point",
+                "give each column one cell, and write decimals with a point",
             )
         arm, seed = cells[columns.arm], cells[columns.seed]
         if arm not in arms:  # few are different, and there may be very many rows
@@ -206,8 +206,8 @@ def _arm(cell: str) -> str:
     arm = cell.strip()
     if not arm or len(arm) > _LONGEST_ARM or not arm.isprintable():
         raise _RefusedCell(
-            f"arm {_shown(cell)} cannot be a name",
-            f"use 1 to {_LONGEST_ARM} characters that can be printed",
+            f"arm {_shown(cell)} is not a usable name",
+            f"use 1 to {_LONGEST_ARM} printable characters",
         )
     return arm
 
@@ -232,9 +232,9 @@ def _score(cell: str, status: str, *, failures: bool) -> float:
     score = math.nan if not cell.strip() else _number(cell)
     if status not in ("", COMPLETED, *FAILURES):
         known = f"write {COMPLETED} or {listed(FAILURES, ' or ')}, or leave it empty"
-        raise _RefusedCell(f"status {_shown(status)} is none that is known", known)
+        raise _RefusedCell(f"status {_shown(status)} is unknown", known)
     if score is None:
-        raise _RefusedCell(f"score {_shown(cell)} is no number", _FAILURE_REMEDY)
+        raise _RefusedCell(f"score {_shown(cell)} is not a number", _FAILURE_REMEDY)
     if status in FAILURES:
         score = math.nan
     if math.isfinite(score):
@@ -286,10 +286,10 @@ def _ends_early(curves: Mapping[str, Mapping[int, Curve]]) -> Iterator[str]:
     if cut:
         names = listed([f"{arm} seed {seed} at {step:g}" for (arm, seed), step in cut.items()])
         yield (
-            f"{plural(len(cut), 'run')} of {len(last)} end before the last "
-            f"{percent(FINAL_SHARE)} of the longest one's {longest:g} steps, and count with the "
-            f"end of what is there: {names}. A run that failed must count as one: give it the "
-            "score that a failure is worth"
+            f"{plural(len(cut), 'run')} of {len(last)} end before the last {percent(FINAL_SHARE)} "
+            f"of the longest one's {longest:g} steps, and are scored by the end of what is there: "
+            f"{names}. A run that failed must count as failed: give it the score that a failure "
+            "is worth"
         )
 
 

@@ -63,8 +63,8 @@ def correction_note(looks: Sequence[Mapping[str, Any]]) -> str:
     if not looks:
         return "p is corrected for their number; no verdict rests on them."
     return (
-        "p is corrected for their number, and not for the looks, which end an experiment when the "
-        "verdict's metric has gone far; no verdict rests on them."
+        "p is corrected for their number but not for the looks, which end an experiment when the "
+        "verdict's metric is extreme; no verdict rests on them."
     )
 
 

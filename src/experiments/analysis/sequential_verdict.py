@@ -151,7 +151,7 @@ def _held_back(results: Results, rule: DecisionRule) -> str:
         return ""
     names = " and ".join(f"a run of the {arm} ({reason(run)})" for arm, run in tried)
     lacks = any(failed_for_its_own_sake(run, rule.metric) for _, run in tried)
-    told = f" The next look is kept back by {names}"
+    told = f" The next look is held up by {names}"
     return f"{told}: {FLOOR_UNKNOWN}." if lacks else f"{told}."
 
 
@@ -212,8 +212,8 @@ class _Sequence:
     def _rejected(self) -> Answer:
         better = (self.last.effect > 0) == (self.rule.direction == "maximize")
         early = (
-            f" It was stopped after {self.last.n_per_arm} of {self.plan.max_seeds} seeds per arm,"
-            " where the estimate is biased away from zero."
+            f" It was stopped after {self.last.n_per_arm} of {self.plan.max_seeds} seeds per arm, "
+            "so the estimate is biased away from zero."
             if stopped_early(self.taken, self.plan)
             else ""
         )
@@ -225,7 +225,7 @@ class _Sequence:
         n, last = self.last.n_per_arm, self.last
         lower = " (lower is better)" if self.rule.direction == "minimize" else ""
         level = last.nominal_level
-        asked = "" if level is None else f", asked ≤ {level:.2g} at this look"
+        asked = "" if level is None else f", required ≤ {level:.2g} at this look"
         facts = [f"permutation test {p_value_equation(last.p_value)}{asked}"]
         if last.interval is not None:
             facts.insert(
@@ -273,8 +273,8 @@ class _Sequence:
 
 def _unpaired() -> str:
     return (
-        f"The evidence is insufficient: {SEEDS_DIFFER}, one by one in the planned order. "
-        "Give each seed a run of either arm, or compare the arms unpaired."
+        f"The evidence is insufficient: {SEEDS_DIFFER}, one by one in the planned order. Give "
+        "each seed a run of both arms, or compare the arms unpaired."
     )
 
 

@@ -32,8 +32,8 @@ def unlearned_warning(arm: str, runs: Sequence[TrainingResult]) -> str | None:
 def _remedy(runs: Sequence[TrainingResult]) -> str:
     if any(is_language(run.algorithm) for run in runs):
         return (
-            "Where all completions of a prompt earn the same there is nothing to learn from: look "
-            "at the dialogues, at max_completion_length, and whether the task is too hard or too "
-            "easy for the model."
+            "Where all completions of a prompt earn the same reward, there is nothing to learn "
+            "from: check the dialogues, max_completion_length, and whether the task is too hard "
+            "or too easy for the model."
         )
-    return "Look at the learning rate, at learning_starts and at the number of steps."
+    return "Check the learning rate, learning_starts and the number of steps."

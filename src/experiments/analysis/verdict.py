@@ -110,8 +110,8 @@ def _not_rejected(evidence: Evidence) -> Answer:
 def _incomplete(gap: str) -> str:
     return (
         f"The evidence is insufficient: {gap}. The arms are compared once every planned run has a "
-        "score, because leaving out failed runs favours the arm that fails. "
-        "Repair the cause and continue the experiment."
+        "score, because leaving out failed runs favours the arm that fails. Fix the cause and "
+        "continue the experiment."
     )
 
 

@@ -24,8 +24,8 @@ from .listed import Manifest, read_manifest
 from .tree import Tree
 from .wandb_runs import WandbRuns, is_link_to_a_run, run_of
 
-NOT_OURS = "no part of the experiment"
-CHANGED = "not as the manifest says"
+NOT_OURS = "not part of the experiment"
+CHANGED = "differs from the manifest"
 NEEDED = "needed to continue {run}"
 _UNVERIFIED = re.compile(r"manifest\.json|cleaned\.json|\.lock|tracking/(?s:.+)")
 """What the program itself writes after the manifest, as trackers' files are."""

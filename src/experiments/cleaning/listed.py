@@ -73,7 +73,7 @@ def read_manifest(tree: Tree, experiment_id: str) -> Manifest | None:
     except OSError as error:
         raise _untrusted(where, error.strerror or str(error)) from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _untrusted(where, f"it is no manifest ({error})") from error
+        raise _untrusted(where, f"it is not a manifest ({error})") from error
     if owner != experiment_id:
         raise _untrusted(where, f"it is the manifest of {ascii(owner)[:100]}")
     return Manifest(document, {file.path: file for file in files})
@@ -82,9 +82,9 @@ def read_manifest(tree: Tree, experiment_id: str) -> Manifest | None:
 def _listed_file(entry: Mapping[str, Any]) -> ListedFile:
     file = ListedFile(entry["path"], entry["size"], entry["sha256"])
     if not (isinstance(file.path, str) and _is_inside(file.path)):
-        raise ValueError(f"{ascii(file.path)[:200]} is no place inside the experiment")
+        raise ValueError(f"{ascii(file.path)[:200]} is not a path inside the experiment")
     if type(file.size) is not int or not _SHA256.fullmatch(str(file.sha256)):
-        raise ValueError(f"size or SHA-256 of {ascii(file.path)[:200]} is none")
+        raise ValueError(f"size or SHA-256 of {ascii(file.path)[:200]} is invalid")
     return file
 
 
@@ -103,6 +103,8 @@ def _untrusted(where: str, what: str) -> StorageError:
     return StorageError(
         f"{what}; nothing was removed",
         where=where,
-        remedy="restore it from a copy; without a manifest only files at the program's own places "
-        "can be removed",
+        remedy=(
+            "restore it from a copy; without a manifest only files at the program's own places "
+            "can be removed"
+        ),
     )

@@ -61,7 +61,7 @@ def read_note(tree: Tree) -> dict[str, RemovedFile]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        logger.warning("%s says nothing: %s", tree.path / NOTE, error)
+        logger.warning("%s is ignored: %s", tree.path / NOTE, error)
         return {}
     return {file.path: file for file in removed}
 
@@ -90,5 +90,5 @@ def _removed_files(document: Mapping[str, Any]) -> list[RemovedFile]:
 def _removed_file(entry: Mapping[str, Any]) -> RemovedFile:
     file = RemovedFile(**entry)
     if not isinstance(file.path, str):
-        raise TypeError(f"{file.path!r} is no path")
+        raise TypeError(f"{file.path!r} is not a path")
     return file

@@ -156,7 +156,7 @@ def _lock(tree: Tree, paths: ExperimentPaths, name: str, flags: int = 0) -> int:
         raise StorageError(
             f"the lock cannot be taken: {error.strerror or error}; nothing was removed",
             where=str(paths.root / name),
-            remedy="see what stands in its place; it is to be a regular file that you may write",
+            remedy="check what is in its place; it must be a regular file that you may write",
         ) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -170,7 +170,7 @@ def _check_same(tree: Tree, findings: Findings) -> None:
     changed = [name for name, seen in findings.anchors.items() if tree.identity(name) != seen]
     if changed:
         raise StorageError(
-            f"{changed[0]} has changed since the experiment was looked at; nothing was removed",
+            f"{changed[0]} has changed since the experiment was examined; nothing was removed",
             where=str(tree.path),
             remedy="repeat the command",
         )

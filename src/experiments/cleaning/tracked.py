@@ -35,7 +35,7 @@ def tracked_files(root: Path) -> frozenset[str]:
 
 def _unknown(root: Path, why: str) -> StorageError:
     return StorageError(
-        f"git does not tell which files it tracks: {' '.join(why.split())}",
+        f"git does not say which files it tracks: {' '.join(why.split())}",
         where=str(root),
-        remedy="see to it that `git ls-files` answers there, then repeat the command",
+        remedy="make sure that `git ls-files` works there, then repeat the command",
     )

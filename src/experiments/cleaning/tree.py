@@ -259,7 +259,7 @@ def _check_regular(status: os.stat_result, path: str) -> None:
 
 
 def _exchanged(path: str) -> ExchangedError:
-    return ExchangedError(errno.ESTALE, "is no longer what was looked at", path)
+    return ExchangedError(errno.ESTALE, "is no longer what was examined", path)
 
 
 def _unusable(path: Path, error: OSError) -> UsageError:
@@ -267,7 +267,7 @@ def _unusable(path: Path, error: OSError) -> UsageError:
         return UsageError(
             "the directory is a link, and links are not followed",
             where=str(path),
-            remedy="name the directory where it really lies",
+            remedy="give the directory's real path",
         )
     return UsageError(
         f"the directory cannot be opened: {error.strerror or error}",

@@ -35,7 +35,7 @@ KEPT_FOLDERS = frozenset(
 OTHER_TOOLS = frozenset({"mlruns", "mlartifacts", "lightning_logs", "ray_results"})
 HIDDEN = "hidden"
 TRACKED = "tracked by git"
-AMONG_DATA = "taken for source or data"
+AMONG_DATA = "kept as source or data"
 _PACKAGES = frozenset({"node_modules", "site-packages", "dist-packages"})
 _ENVIRONMENT_MARKS = frozenset({"pyvenv.cfg", "conda-meta"})
 _CACHED = re.compile(r"(?:(?s:.+)/)?__pycache__/[^/]+\.py[co](?:\.\d+)?", re.ASCII)
@@ -51,9 +51,9 @@ def check_workspace(directory: Path) -> None:
     resolved = directory.resolve()
     if resolved in (Path(resolved.anchor), Path.home().resolve()):
         raise UsageError(
-            "everything that a person has lies below this directory",
+            "this is a home directory, or the root of the file system",
             where=str(directory),
-            remedy="name a project's directory",
+            remedy="name a project directory",
         )
     if (resolved / experiment_file(resolved.name)).exists():
         raise UsageError(

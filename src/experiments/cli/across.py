@@ -128,19 +128,19 @@ def _unlike(experiments: Sequence[Compared], settings: Sequence[SettingAcross]) 
     pointers = [setting.pointer for setting in settings]
     for key, what in UNFAIR.items():
         if any(f"{p}/".startswith(f"/{arm}_config/{key}/") for p in pointers for arm in ARMS):
-            yield f"the experiments {what}: their returns may not mean the same"
+            yield f"the experiments {what}: their returns may not be comparable"
     for number, each in enumerate(experiments, start=1):
         environments = {arm.environment for arm in each.arms.values()}
         if len(environments) > 1:
             told = " and ".join(sorted(environments))
-            yield f"[{number}] its arms train on {told}: their returns may not mean the same"
+            yield f"[{number}] its arms train on {told}: their returns may not be comparable"
     measured = [p for p in pointers if p.startswith("/evaluation/")]
     if measured:
         yield f"the experiments evaluate differently ({', '.join(measured)})"
     if len({each.direction for each in experiments}) > 1:
         yield (
-            "the experiments disagree on whether more is better; crossovers are told as [1] has it:"
-            f" {'more' if experiments[0].direction == MAXIMIZE else 'less'} is better"
+            "the experiments disagree on whether more is better; crossovers are given as [1] has "
+            f"it: {'more' if experiments[0].direction == MAXIMIZE else 'less'} is better"
         )
 
 
@@ -148,8 +148,8 @@ def _how_far(experiment: Compared) -> str:
     arms = experiment.arms.values()
     done, planned = sum(a.runs_completed for a in arms), sum(a.runs_planned for a in arms)
     under_way = [arm.arm for arm in arms if not arm.runs_completed and arm.evaluation.runs]
-    curves = f"; curves of runs under way stand for the {' and '.join(under_way)}"
+    curves = f"; the curves of the {' and '.join(under_way)} are those of runs under way"
     return (
-        f"{done} of {plural(planned, 'run')} complete, and scores are of these"
+        f"{done} of {plural(planned, 'run')} complete, and scores cover only these"
         f"{curves if under_way else ''}"
     )

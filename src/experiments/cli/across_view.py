@@ -189,8 +189,8 @@ def _print_crossings(screen: Console, found: Across) -> None:
     screen.print(crossings)
     _say(
         screen,
-        "linear between evaluations, means over the seeds so far; this tests nothing: whether a"
-        " difference is more than chance is for the verdict to say",
+        "linear between evaluations, means over the seeds so far; this is not a test: only the "
+        "verdict says whether a difference is more than chance",
         style="dim",
     )
     screen.print()
@@ -237,7 +237,7 @@ def _spread_caption(experiments: Sequence[Compared]) -> str:
     spread = (
         "means over the completed seeds ± standard deviation over seeds"
         if any(score.n > 1 for score in scores)
-        else "one seed per arm: how much seeds differ is not known"
+        else "one seed per arm: how much seeds differ is unknown"
     )
     marked = any(score.imputed for score in scores)
     note = f"; {IMPUTED_MARK} failed runs count with what a failure is worth" if marked else ""

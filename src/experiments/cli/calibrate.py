@@ -86,8 +86,10 @@ def calibrate(
     if len(given) != 1:
         raise UsageError(
             f"{'none' if not given else 'several'} of ID, FILE, --scores and --experiment-id given",
-            remedy="name recorded runs, an experiment file, a table of scores, or a calibration "
-            "that is to go on",
+            remedy=(
+                "name recorded runs, an experiment file, a table of scores, or a calibration to "
+                "continue"
+            ),
         )
     from .calibrating import Resampling, tell_calibration
     from .scores import check_positive
@@ -97,7 +99,7 @@ def calibrate(
     trains = experiment_id is not None or (target is not None and Path(target).is_file())
     if scores is None:
         of_scores = {**rule, "sequential": sequential, "floor": floor}
-        _refuse(of_scores, "--scores FILE", "an experiment's rule stands in its file")
+        _refuse(of_scores, "--scores FILE", "an experiment's rule is in its file")
     if trains:
         _refuse({"arm": arm}, "recorded runs", "the baseline is trained")
     else:
@@ -106,7 +108,7 @@ def calibrate(
             {**of_training, "resume": resume or None}, "an experiment file", "nothing is trained"
         )
     if experiment_id is not None:
-        _refuse({"seeds": seeds}, "a calibration that begins", "its seeds are planned already")
+        _refuse({"seeds": seeds}, "a new calibration", "its seeds are planned already")
     for size in effects:
         check_positive("--effect", size)
     resampling = Resampling(
@@ -146,4 +148,4 @@ def _refuse(options: Mapping[str, object], place: str, why: str) -> None:
     """
     for name, value in options.items():
         if value is not None:
-            raise UsageError(f"--{name} holds for {place} alone", remedy=f"leave it out: {why}")
+            raise UsageError(f"--{name} applies only to {place}", remedy=f"leave it out: {why}")

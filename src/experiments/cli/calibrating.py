@@ -78,7 +78,7 @@ def resampled(
     rule, plan = recording.rule, recording.plan
     if plan is not None and seeds not in (None, plan.max_seeds):
         raise UsageError(
-            f"--seeds {seeds}, and the plan of looks ends at {plan.max_seeds} seeds per arm",
+            f"--seeds {seeds}, but the planned looks end at {plan.max_seeds} seeds per arm",
             remedy="leave --seeds out: the plan says how many",
         )
     fitting = len(recording.scores) // len(recording.arms)
@@ -117,15 +117,16 @@ def warnings_of(recording: Recording, found: Calibration) -> list[str]:
     if recording.without_score:
         told.append(
             f"{plural(recording.without_score, 'run')} without a score, failed or not finished, "
-            "cannot be in it"
+            "cannot be included"
         )
     needed = statistics.seeds_needed(found.alpha, paired=recording.rule.paired)
     if recording.plan is None and found.seeds_per_arm < needed:
         told.append(
-            f"with fewer than {needed} seeds per arm the rule calls nothing different, equal or not"
+            f"with fewer than {needed} seeds per arm the rule can call nothing different, whether "
+            "it is or not"
         )
     if not found.sd:
-        told.append("the runs do not vary: nothing can be said of chance")
+        told.append("the runs do not vary: nothing can be said about chance")
     return told
 
 
@@ -205,8 +206,8 @@ def _print(recording: Recording, found: Calibration) -> None:
     people.print(Text(printable(sentence(found)), style="bold"))
     whose = recording.arms[0] if len(recording.arms) == 1 else "two equal arms"
     drawn = (
-        f"A/A: {plural(found.runs, 'run')} of the {whose} ({recording.source}), "
-        f"{found.pairs:,} times drawn into two groups"
+        f"A/A: {plural(found.runs, 'run')} of the {whose} ({recording.source}), drawn into two "
+        f"groups {found.pairs:,} times"
     )
     people.print(Text(printable(drawn), style="dim"))
     people.print()
@@ -219,13 +220,13 @@ def _print(recording: Recording, found: Calibration) -> None:
 def _table(found: Calibration) -> Any:
     from . import tables
 
-    table = tables.table("of the rule and of chance", "value", right=("value",))
+    table = tables.table("rule and chance", "value", right=("value",))
     rate = percent(round(found.false_positive_rate, 4))
     error = percent(round(found.standard_error, 4))
     rows = {
         "False alarms": f"{rate} ± {error}",
         "False alarms accepted (alpha)": percent(found.alpha),
-        "Seeds per arm looked at, on average": f"{found.expected_seeds:.4g}",
+        "Seeds per arm used, on average": f"{found.expected_seeds:.4g}",
         "Standard deviation over seeds": number(found.sd),
         f"Difference that chance exceeds in {percent(CHANCE)}": number(found.chance_difference),
         f"Difference shown with {percent(POWER)} power": number(found.minimum_detectable),

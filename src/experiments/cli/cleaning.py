@@ -40,11 +40,11 @@ _FIGURES = ("files", "size")
 _KINDS = {
     "models": "final policies",
     "figures": "the report's page and its pictures",
-    "checkpoints": "what runs go on from, attempts' copies of models",
+    "checkpoints": "what runs resume from, and attempts' copies of models",
     "trackers": "W&B runs and TensorBoard files",
     "unsynced": "offline W&B runs that were never synced: the only copy",
     "logs": "what was logged and printed",
-    "caches": "bytecode, and temporary files that a kill has left",
+    "caches": "bytecode, and temporary files left by a kill",
     "records": "results, metrics, journals, configuration",
 }
 _WORKSPACE_KINDS = {
@@ -93,14 +93,14 @@ def carry_out(request: Request) -> int:
         ExperimentsError: for everything that the user can act on.
     """
     if (request.experiment_id is None) == (request.workspace is None):
-        given = "neither" if request.workspace is None else "both"
+        given = "neither an id nor" if request.workspace is None else "both an id and"
         raise UsageError(
-            f"{given} of an experiment's id and --workspace given",
+            f"{given} --workspace given",
             remedy="experiments clean ID for an experiment, --workspace DIR for a project",
         )
     if request.removes_unasked and not request.selection.kinds:
         raise UsageError(
-            "--yes is given, but not what to remove",
+            "--yes does not say what to remove",
             remedy="add kinds such as --checkpoints, or --all; without --yes they are listed",
         )
     if request.workspace is not None:
@@ -140,7 +140,7 @@ def _check_workspace_options(request: Request) -> None:
     named += [name for name, is_given in flags.items() if is_given]
     if named:
         raise UsageError(
-            f"{', '.join(named)} does not go with --workspace",
+            f"{', '.join(named)} cannot be combined with --workspace",
             remedy=f"use {', '.join(option(kind) for kind in sorted(WORKSPACE_KINDS))} or --all",
         )
 
@@ -235,7 +235,7 @@ def _print_outcome(screen: Console, request: Request, outcome: Outcome, subject:
     for failure in outcome.failed:
         _say(screen, f"problem  {failure.path}: {failure.why}", style="red")
     if request.selection.is_whole:
-        rest = "is gone" if outcome.is_whole else "is still there, with what stays of it"
+        rest = "is gone" if outcome.is_whole else "is still there, with what is left of it"
         _say(screen, f"{subject} {rest}")
     return ExitCode.FAILED if outcome.failed else ExitCode.COMPLETE
 

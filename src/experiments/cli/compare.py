@@ -140,8 +140,8 @@ def _refuse_without_scores(options: dict[str, object]) -> None:
     for name, value in options.items():
         if value is not None:
             raise UsageError(
-                f"--{name.replace('_', '-')} holds for --scores FILE alone",
-                remedy="leave it out: an experiment's rule stands in its file",
+                f"--{name.replace('_', '-')} applies only to --scores FILE",
+                remedy="leave it out: an experiment's rule is in its file",
             )
 
 

@@ -97,7 +97,7 @@ def _threads(machine: Machine) -> list[tuple[str, str]]:
     return [
         ("cores", f"{threads.cores_usable} usable of {threads.cores_logical}"),
         ("variables", variables or "none set"),
-        ("training", "one thread a process, unless the file's torch_threads says otherwise"),
+        ("training", "one thread per process, unless the file's torch_threads says otherwise"),
     ]
 
 
@@ -123,7 +123,7 @@ def _gpus(machine: Machine) -> list[tuple[str, str]]:
 
 def _gpu(gpu: GpuDevice) -> str:
     if gpu.memory_free_mb is None:
-        return f"{gpu.name}, does not tell its memory"
+        return f"{gpu.name}, does not report its memory"
     free, total = wording.megabytes(gpu.memory_free_mb), wording.megabytes(gpu.memory_total_mb)
     return f"{gpu.name}, {free} free of {total}"
 
@@ -131,7 +131,9 @@ def _gpu(gpu: GpuDevice) -> str:
 def _disk(machine: Machine) -> list[tuple[str, str]]:
     disk = machine.disk
     speed = disk.write_mb_per_second
-    written = f"{speed:,.0f} MiB/s to the platter" if speed is not None else f"none: {disk.problem}"
+    written = (
+        f"{speed:,.0f} MiB/s, synced to disk" if speed is not None else f"none: {disk.problem}"
+    )
     return [
         ("folder", str(disk.folder)),
         ("free", wording.megabytes(disk.free_mb)),

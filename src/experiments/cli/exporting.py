@@ -95,7 +95,7 @@ def results_of(paths: ExperimentPaths, modules: Sequence[str] = ()) -> Mapping[s
     if experiment.status != ExperimentStatus.COMPLETED.value:
         from .displays import warn
 
-        warn(f"the experiment is {experiment.status}: this is what it has come to so far")
+        warn(f"the experiment is {experiment.status}: these are its results so far")
     plain = json.loads(json_text(redact_data(document, secrets_of(os.environ))))
     return _checked_shape(plain, paths)
 
@@ -197,16 +197,16 @@ def _check(request: Request) -> None:
     """
     if request.what is not None and request.form not in TABLES:
         raise UsageError(
-            f"--what {request.what} holds for csv and parquet, not for {request.form}",
+            f"--what {request.what} applies to csv and parquet, not to {request.form}",
             remedy="leave it out: json and yaml hold all results, latex one row",
         )
     if request.row_only and request.form is not Format.LATEX:
         raise UsageError(
-            f"--row-only holds for latex, not for {request.form}", remedy="leave it out"
+            f"--row-only applies to latex, not to {request.form}", remedy="leave it out"
         )
     if request.form is Format.PARQUET and request.output in (None, STANDARD_OUTPUT):
         raise UsageError(
-            "parquet is no text, and is not written to standard output",
+            "parquet is binary and is not written to standard output",
             remedy=f"name a file: --output {request.experiment_id}.parquet",
         )
 
@@ -226,7 +226,7 @@ def _check_journals(paths: ExperimentPaths, document: Mapping[str, Any]) -> None
         journal = paths.run(run).journal
         if (run.arm, run.seed) in complete and not journal.is_file():
             raise UsageError(
-                f"the journal of {run.name} is not here any more",
+                f"the journal of {run.name} is no longer here",
                 where=str(journal),
                 remedy="restore it from a copy; --what runs needs no journal",
             )
@@ -249,7 +249,7 @@ def _checked_output(request: Request, paths: ExperimentPaths) -> Path | None:
         )
     if output.exists() and not output.is_file():
         raise UsageError(
-            "--output is no regular file",
+            "--output is not a regular file",
             where=str(request.output),
             remedy="name a file; without --output it goes to standard output",
         )

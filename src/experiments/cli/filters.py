@@ -55,7 +55,7 @@ def check_status(text: str) -> str:
     """
     if text.lower() not in STATUSES:
         raise UsageError(
-            f"--status {text[:100]!a} is no status", remedy=f"use one of {', '.join(STATUSES)}"
+            f"--status {text[:100]!a} is not a status", remedy=f"use one of {', '.join(STATUSES)}"
         )
     return text.lower()
 
@@ -73,7 +73,7 @@ def moment_since(text: str, now: datetime) -> datetime:
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise UsageError(
-            f"--since {text[:100]!a} is no date and no age", remedy=f"use {SINCE_FORMS}"
+            f"--since {text[:100]!a} is neither a date nor an age", remedy=f"use {SINCE_FORMS}"
         ) from None
 
 

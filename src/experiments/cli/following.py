@@ -149,7 +149,7 @@ class Follower:
             progress = reader.read()
         except (StorageError, OSError) as error:
             self._damaged.add(run)
-            logger.warning("%s is not followed any more: %s", run.name, error)
+            logger.warning("%s is no longer followed: %s", run.name, error)
             return before
         return self._as_it_stands(progress, reader)
 

@@ -175,8 +175,8 @@ def _frequency(
     if typed is not None:
         if typed % between:
             raise UsageError(
-                f"--checkpoint-interval {typed}: checkpoints lie between two batches of "
-                f"completions, and {between} steps learn from one",
+                f"--checkpoint-interval {typed}: checkpoints fall between two batches of "
+                f"completions, and each batch takes {between} steps",
                 remedy=f"give a multiple of {between}",
             )
         return typed

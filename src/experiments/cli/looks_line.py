@@ -57,5 +57,5 @@ def _following(plan: Data, taken: Sequence[Data]) -> str:
     if following is None:
         return wording.UNKNOWN
     level = levels.get(following)
-    asked = "may only end for futility" if level is None else f"p ≤ {level:.2g} ends it"
+    asked = "can only stop for futility" if level is None else f"p ≤ {level:.2g} ends it"
     return f"next after {following} of at most {plan['max_seeds']} seeds per arm, {asked}"

@@ -47,9 +47,9 @@ def open_experiment(question: Question) -> Experiment:
         ConfigurationError: when the file is refused.
     """
     if (question.config is None) == (question.experiment_id is None):
-        given = "neither" if question.config is None else "both"
+        given = "neither --config nor" if question.config is None else "both --config and"
         raise UsageError(
-            f"{given} of --config and --experiment-id given",
+            f"{given} --experiment-id given",
             remedy="--config FILE starts an experiment, --experiment-id ID continues one",
         )
     if question.experiment_id is not None:

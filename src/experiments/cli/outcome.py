@@ -56,7 +56,7 @@ def _not_analysed(experiment: StoredExperiment) -> str | None:
     if not unused:
         return None
     steps = sum(tables.number(run, "total_timesteps") or 0 for run in unused)
-    spent = f", {steps:,.0f} steps of them were spent" if steps else ""
+    spent = f", but {steps:,.0f} of their steps were trained" if steps else ""
     needed = "was" if len(unused) == 1 else "were"
     return f"{plural(len(unused), 'planned run')} {needed} not needed{spent}"
 

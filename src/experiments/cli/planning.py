@@ -65,7 +65,7 @@ def sentence(found: Plan) -> str:
     if found.effect is None:
         return (
             f"At least {found.fewest} seeds per arm: with fewer the permutation test cannot reach "
-            f"p ≤ {found.alpha:g}. --effect SIZE tells how many a difference takes."
+            f"p ≤ {found.alpha:g}. --effect SIZE shows how many a difference takes."
         )
     aim = (
         f"To show a difference of {found.effect:g} with {percent(found.power)} power "
@@ -93,7 +93,7 @@ def pilot_lines(found: Plan, pilot: Pilot) -> list[str]:
     if pilot.without_score:
         lines.append(
             f"{plural(pilot.without_score, 'run')} without a score, failed or not finished, "
-            "cannot be in it: failures make the spread larger than this."
+            "cannot be included: failures make the spread larger than this."
         )
     return lines
 
@@ -108,9 +108,9 @@ def _checked(question: Question) -> Pilot | None:
         if value is not None:
             check_positive(option, value)
     if (question.sd is None) == (question.pilot is None):
-        given = "neither" if question.sd is None else "both"
+        given = "neither --sd nor" if question.sd is None else "both --sd and"
         raise UsageError(
-            f"{given} of --sd and --pilot given",
+            f"{given} --pilot given",
             remedy="--sd states the standard deviation over seeds, --pilot takes it from runs; "
             "--sd 1 states effects in standard deviations",
         )

@@ -30,7 +30,7 @@ def rehearse(experiment: Experiment, max_workers: int, executor: str, *, json: b
     audit.print_audit(people, experiment, ExecutionMode.VALIDATION)
     before = _models_made_here()
     runner = ExperimentRunner(experiment, ExecutionMode.VALIDATION, max_workers, executor=executor)
-    with people.status("training a handful of steps of each arm"):
+    with people.status("training each arm for a handful of steps"):
         is_valid = runner.run()
     estimates = for_all_seeds(runner.estimates, experiment.runs())
     code = ExitCode.COMPLETE if is_valid else ExitCode.FAILED
@@ -58,7 +58,7 @@ def _written(made: Set[Path]) -> str:
     if not made:
         return "nothing was written"
     folders = ", ".join(str(each) for each in sorted(made))
-    return f"nothing was written but a model made for its runs, {wording.printable(folders)}"
+    return f"nothing was written except a model made for its runs, {wording.printable(folders)}"
 
 
 def check(experiment: Experiment, *, json: bool) -> int:

@@ -32,7 +32,7 @@ def tell_where(
         StorageError: when its files cannot be read, or the disk refuses.
     """
     paths = stored.find(output_dir, experiment_id)
-    check_is_here(paths, "the report cannot be written anew")
+    check_is_here(paths, "the report cannot be written again")
     page = write_report(paths, modules)
     if json:
         from .json_output import write_object

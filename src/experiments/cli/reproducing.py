@@ -158,7 +158,7 @@ def _print_intention(people: Console, intention: Intention, wanted: Wanted) -> N
     name = intention.plan.original.experiment_id
     people.print(Text(f"{printable(name)}: {_code(intention)}", style="bold"), soft_wrap=True)
     if intention.recorded.code is None:
-        _note(people, "no commit was recorded: it is trained by the code at hand")
+        _note(people, "no commit was recorded: it is trained with the code at hand")
     else:
         _line(people, "code", "in a worktree of its own; your files, index and branches stay")
     runs = [run.name for run in intention.runs]
@@ -177,7 +177,7 @@ def _code(intention: Intention) -> str:
         return "trained again"
     branch = f" ({printable(code.branch)})" if code.branch else ""
     changes = code.diff.read_bytes().count(b"\ndiff --git ") + 1 if _has(code.diff) else 0
-    parts = [f"trained again by commit {code.commit[:COMMIT_DIGITS]}{branch}"]
+    parts = [f"trained again at commit {code.commit[:COMMIT_DIGITS]}{branch}"]
     if changes:
         parts.append(f"{plural(changes, 'file')} changed")
     if code.untracked_files:
@@ -192,12 +192,12 @@ def _has(patch: Path) -> bool:
 def _differences(intention: Intention, verbosity: int) -> Iterator[str]:
     around, code = intention.surroundings, intention.recorded.code
     if around.deciding:
-        yield f"other versions that decide the bits: {', '.join(map(str, around.deciding))}"
+        yield f"versions that decide the bits differ: {', '.join(map(str, around.deciding))}"
     if around.other:
         listed = _shortened([str(each) for each in around.other], verbosity)
         yield f"other packages differ, which should not matter: {listed}"
     for change in around.machine:
-        yield f"{change}: a possible cause of other bits"
+        yield f"{change}: a possible cause of different bits"
     left = sorted(set(code.untracked_names) - set(code.untracked_files)) if code else []
     if left:
         yield f"untracked files that were not recorded: {_shortened(left, verbosity)}"
@@ -218,7 +218,7 @@ def _print_checks(people: Console, reproduction: Reproduction, wanted: Wanted) -
         return
     told = f"not reproduced: {told}; {GUIDE} says what to do"
     people.print(Text(told, style="yellow"), soft_wrap=True)
-    causes = reproduction.causes or ("none is known: the training may be never the same twice",)
+    causes = reproduction.causes or ("none is known: training may never come out the same twice",)
     for cause in causes if wanted.verbosity else causes[:SHOWN]:
         _line(people, "cause?", cause)
 

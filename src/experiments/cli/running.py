@@ -76,7 +76,7 @@ def carry_out_opened(request: RunRequest, experiment: Experiment) -> int:
         return rehearse(experiment, request.max_workers, request.executor, json=request.json)
     people = screen.human_console(json=request.json)
     if _is_over(experiment):
-        people.print(Text(f"{experiment.experiment_id} was complete already", style="dim"))
+        people.print(Text(f"{experiment.experiment_id} was already complete", style="dim"))
         return _tell_the_end(request, experiment, people)
     runner = _make_runner(request, experiment)
     if request.json:
@@ -218,7 +218,7 @@ def _tell_the_end(request: RunRequest, experiment: Experiment, people: Console) 
         _write_last_object(experiment, code)
     for tracker, why in untold(experiment.paths, experiment.config.trackers).items():
         warn(
-            f"{tracker} was not told everything: {why}\n  tell it the rest with: "
+            f"upload to {tracker} is incomplete: {why}\n  upload the rest with: "
             f"{_sync_command(request, experiment, tracker)}"
         )
     if code == ExitCode.SKIPPED:

@@ -36,7 +36,7 @@ def temporary_folder(prefix: str, *, json: bool, results: Path | None = None) ->
     try:
         yield folder
     except Stopped as stopped:
-        left = "nothing is left of it" if results is None else f"what there is lies in {results}"
+        left = "nothing is left of it" if results is None else f"what was written is in {results}"
         folder.stays = False
         warn(f"stopped; {left}")
         if json:

@@ -61,7 +61,7 @@ def sync(
 
     if not to:
         raise UsageError(
-            "nobody is named who is to be told", remedy="add --to clearml, wandb or tensorboard"
+            "no tracker is named to upload to", remedy="add --to clearml, wandb or tensorboard"
         )
     choice = TrackingChoice(
         project=project,

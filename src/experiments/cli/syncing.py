@@ -74,7 +74,7 @@ def _tell_all(tellings: list[Assignment], people: Console) -> tuple[dict[str, An
     received: list[int] = []
     with stopping(received.append):
         for assignment in tellings:
-            people.print(Text(f"telling {assignment.tracker} …", style="dim"))
+            people.print(Text(f"uploading to {assignment.tracker} …", style="dim"))
             try:
                 outcome = tell_now(assignment, lambda: bool(received))
             except ExperimentsError as error:
@@ -103,7 +103,8 @@ def _check_is_there(assignment: Assignment) -> None:
         return
     offline = [line for name, line in told_lines(paths) if name == tracker]
     raise UsageError(
-        f"{tracker} cannot be told: metrics and models were uploaded and are not kept here",
+        f"nothing is left to upload to {tracker}: metrics and models were uploaded and are not "
+        "kept here",
         where=str(paths.elsewhere),
         remedy=offline[0] if offline else "look for them where that file says",
     )
@@ -123,9 +124,9 @@ def _print(people: Console, told: Told) -> None:
     runs = plural(len(told.runs), "run")
     if told.records or told.finished:
         news = f"{plural(told.records, 'record')}, {plural(told.finished, 'conclusion')}"
-        people.print(Text(f"{told.tracker}: {runs}: {news} told"))
+        people.print(Text(f"{told.tracker}: {runs}: {news} uploaded"))
     else:
-        people.print(Text(f"{told.tracker}: {runs} told already, nothing is new"))
+        people.print(Text(f"{told.tracker}: {runs} already uploaded, nothing is new"))
     for run, entry in sorted(told.runs.items()):
         if entry.url:
             people.print(Text(f"  {run.name}  {printable(entry.url)}"), soft_wrap=True)

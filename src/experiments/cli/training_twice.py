@@ -52,14 +52,14 @@ def calibration_of(config: ExperimentConfig, seeds: int | None = None) -> Experi
     """
     if seeds is not None and seeds < 2:
         raise UsageError(
-            f"--seeds {seeds}: two arms of one seed vary in nothing",
-            remedy="use at least 2; 10 or more tell something",
+            f"--seeds {seeds}: two arms of one seed do not vary",
+            remedy="use at least 2; 10 or more are informative",
         )
     document = config.model_dump(mode="json", by_alias=True, exclude_unset=True)
     sequential = config.comparison.sequential
     if sequential is not None and seeds is not None:
         raise UsageError(
-            f"--seeds {seeds}, and comparison.sequential says how many there are",
+            f"--seeds {seeds}, but comparison.sequential says how many there are",
             remedy=f"use --set comparison.sequential.max_seeds={seeds}",
         )
     planned = config.seed_list
@@ -84,7 +84,7 @@ def _opened(request: RunRequest, seeds: int | None) -> Experiment:
         experiment = open_experiment(question)
         if not experiment.seed_offsets:
             raise UsageError(
-                f"{experiment.experiment_id} is no calibration: its arms share their seeds",
+                f"{experiment.experiment_id} is not a calibration: its arms share their seeds",
                 remedy="continue it with `experiments run --experiment-id`",
             )
         return experiment

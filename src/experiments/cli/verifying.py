@@ -105,8 +105,8 @@ def _verified(plan: Plan, people: Console, verbosity: int) -> Verification:
 def _print_pair(people: Console, pair: ShortPair) -> None:
     plan = pair.config
     people.print(
-        f"seed {plan.seed_list[0]}, {pair.steps:,} steps an arm,"
-        f" a checkpoint every {plan.checkpoint.frequency:,}"
+        f"seed {plan.seed_list[0]}, {pair.steps:,} steps per arm, a checkpoint every "
+        f"{plan.checkpoint.frequency:,}"
     )
     for arm, changes in pair.changes.items():
         smaller = ", ".join(
@@ -114,7 +114,7 @@ def _print_pair(people: Console, pair: ShortPair) -> None:
             for name, (before, after) in changes.items()
         )
         if smaller:
-            people.print(Text(f"{arm} in short: {smaller}", style="dim"))
+            people.print(Text(f"{arm}, shortened: {smaller}", style="dim"))
 
 
 def _print_checks(people: Console, verification: Verification) -> None:

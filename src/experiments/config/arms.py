@@ -136,7 +136,7 @@ def _wrapper_problems(configuration: Configuration, where: Pointer) -> Iterator[
             pointer = at(*where, "wrappers", index)
             remedy = f"use one of {', '.join(WRAPPERS)}"
             suggestion = nearest(name, WRAPPERS)
-            yield Problem(pointer, "no wrapper that is allowed", shown(name), remedy, suggestion)
+            yield Problem(pointer, "not an allowed wrapper", shown(name), remedy, suggestion)
 
 
 def _is_data(value: Any) -> bool:

@@ -22,7 +22,7 @@ UNFAIR = {
     "/environment": "the arms train on different environments",
     "/environment_kwargs": "the arms' environments have different arguments",
     "/wrappers": "the arms' environments are wrapped differently",
-    "/normalize": "one arm is normalised and the other is not, or differently",
+    "/normalize": "the arms are normalised differently, or only one of them",
 }
 
 
@@ -72,12 +72,12 @@ def _fairness(differences: tuple[Difference, ...]) -> Iterator[str]:
         named = ", ".join(difference.pointer for difference in chosen[:MOST_NAMED])
         rest = f" and {len(chosen) - MOST_NAMED} more" if len(chosen) > MOST_NAMED else ""
         yield (
-            f"the arms differ in {len(chosen)} settings ({named}{rest}): "
-            "an effect cannot be put down to one of them"
+            f"the arms differ in {len(chosen)} settings ({named}{rest}): an effect cannot be "
+            "attributed to any one of them"
         )
     for prefix, message in UNFAIR.items():
         if any(f"{d.pointer}/".startswith(f"{prefix}/") for d in differences):
-            yield f"{message}: their returns may not mean the same"
+            yield f"{message}: their returns may not be comparable"
 
 
 def _unequal_steps(arms: list[Arm]) -> Iterator[str]:
@@ -127,7 +127,7 @@ def _rounding(name: str, arm: Arm) -> Iterator[str]:
     rollout = rollout_steps(arm.algorithm, arm.settings, arm.configuration)
     if rollout is None:
         unit = "generations" if arm.algorithm.family is Family.EVOLUTION else "episodes"
-        yield f"{name}: trains whole {unit}, so that it may take more than {asked} steps"
+        yield f"{name}: trains whole {unit}, so it may take more than {asked} steps"
     elif planned != asked:
         yield f"{name}: {asked} steps are rounded up to {planned}, whole rollouts of {rollout}"
 
@@ -136,7 +136,7 @@ def _not_measured(config: ExperimentConfig) -> Iterator[str]:
     for diagnostic in config.diagnostics:
         for name, arm in config.arms.items():
             if arm.algorithm not in DIAGNOSTICS[diagnostic]:
-                yield f"{name}: {diagnostic} is not measured, {arm.algorithm} does not offer it"
+                yield f"{name}: {diagnostic} is not measured: {arm.algorithm} does not support it"
 
 
 def _too_few_seeds(config: ExperimentConfig) -> Iterator[str]:

@@ -88,7 +88,7 @@ def _read(env_file: Path | None) -> dict[str, str]:
         # the line itself is not shown: it may hold a key
         if env_file is None:  # it may be another program's, with rules of its own
             line = binding.original.line
-            logger.warning("%s, line %d is not NAME=VALUE and is passed over", path, line)
+            logger.warning("%s, line %d is not NAME=VALUE and is ignored", path, line)
         else:
             raise UsageError("it is not NAME=VALUE", where=f"{path}, line {binding.original.line}")
     return {each.key: each.value or "" for each in bindings if each.key is not None}

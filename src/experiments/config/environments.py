@@ -40,12 +40,13 @@ def import_environment_modules(modules: Iterable[str]) -> None:
     """Import the modules that the command line allowed.
 
     Raises:
-        UsageError: when one is no module's name or fails to be imported.
+        UsageError: when one is not a module's name or fails to be imported.
     """
     for name in modules:
         if not MODULE_NAME.fullmatch(name):
             raise UsageError(
-                f"--allow-env-module {shown(name)} is no module's name", remedy="give a dotted name"
+                f"--allow-env-module {shown(name)} is not a module's name",
+                remedy="give a dotted name",
             )
         try:
             importlib.import_module(name)
@@ -79,7 +80,7 @@ def find_environment(env_id: str, environment_modules: Sequence[str] = ()) -> st
     if module and module not in environment_modules:
         name = module if MODULE_NAME.fullmatch(module) else "NAME"
         raise RefusedError(
-            "names a module, and no module is imported for a file's sake",
+            "names a module, which an experiment file cannot import",
             f"register it with --allow-env-module {name}",
         )
     if bare_id.startswith(LOADS_OTHER_CODE):
@@ -91,7 +92,7 @@ def _newest_version(env_id: str) -> str:
     known = registration.registry
     if not ENVIRONMENT_ID.fullmatch(env_id) or not registration.ENV_ID_RE.fullmatch(env_id):
         raise RefusedError(
-            "is no environment's id", "write it as CartPole-v1", nearest(env_id, known)
+            "is not an environment's id", "write it as CartPole-v1", nearest(env_id, known)
         )
     namespace, name, version = registration.parse_env_id(env_id)
     newest = registration.find_highest_version(namespace, name)

@@ -58,8 +58,9 @@ def language_warnings(arm: Arm) -> Iterator[str]:
     if arm.algorithm.name == "DR_GRPO" and arm.settings["importance_sampling_level"] == "sequence":
         yield (
             "DR_GRPO weighs each completion by its length where importance_sampling_level is "
-            '"sequence", because its one ratio counts for every token; the objective of sequences '
-            '(GSPO) weighs them alike, as GRPO does then: set "token", or compare within GRPO'
+            '"sequence", because its one ratio counts for every token; the sequence-level '
+            "objective (GSPO), and GRPO with this setting, weighs all completions equally: "
+            'set "token", or compare within GRPO'
         )
 
 
@@ -67,9 +68,9 @@ def _rounded_away(settings: Mapping[str, Any]) -> Iterator[str]:
     lost = smallest_change(ORDINARY_WEIGHT)
     if settings["dtype"] == "bfloat16" and 0 < settings["learning_rate"] < lost:
         yield (
-            f"hardly a weight will move: a step of the optimiser is about as long as learning_rate "
-            f"{settings['learning_rate']:g}, and a weight of {ORDINARY_WEIGHT} in bfloat16 is "
-            f"rounded back unless it changes by {lost:.1g}; set "
+            "hardly any weight will change: a step of the optimiser is about as long as "
+            f"learning_rate {settings['learning_rate']:g}, and a weight of {ORDINARY_WEIGHT} in "
+            f"bfloat16 is rounded back unless it changes by {lost:.1g}; set "
             '"dtype": "float32", with which a GPU still computes in bfloat16'
         )
 
@@ -153,7 +154,7 @@ def _device_problems(
     if processes > 1 and configuration.device.startswith("cuda"):
         yield Problem(
             at(*where, "device"),
-            f"the {processes} processes that train one run are for the processor",
+            f"{processes} processes per run train on the CPU only",
             shown(configuration.device),
             'set "device": "cpu", or "processes": 1',
         )
@@ -173,7 +174,7 @@ def _model_problems(settings: Mapping[str, Any], here: Pointer) -> Iterator[Prob
     if positions is not None and budget >= positions:
         yield Problem(
             at(*here, "max_completion_length"),
-            f"leaves no room for a prompt: the model can look at {positions} tokens",
+            f"leaves no room for a prompt: the model has a context of {positions} tokens",
             shown(budget),
             f"{positions - 1} less the tokens of the longest prompt, at most",
         )

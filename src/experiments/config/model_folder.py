@@ -48,7 +48,7 @@ def check_model_folder(folder: Path) -> dict[str, Any]:
         _check_tokenizer(folder)
     except (FileNotFoundError, NotADirectoryError):
         raise ModelFolderError(
-            "no model lies there: a folder with config.json, weights and tokenizer is needed"
+            "there is no model: a folder with config.json, weights and tokenizer is needed"
         ) from None
     except OSError as error:
         name = Path(error.filename).name if error.filename else "the folder"
@@ -105,9 +105,9 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):
-        raise ModelFolderError(f"its {path.name} is no JSON") from None
+        raise ModelFolderError(f"its {path.name} is not JSON") from None
     if not isinstance(found, dict):
-        raise ModelFolderError(f"its {path.name} is no JSON object")
+        raise ModelFolderError(f"its {path.name} is not a JSON object")
     return found
 
 

@@ -63,7 +63,7 @@ def _set(document: dict[str, Any], path: list[str], value: Any, change: str = ""
         present = place[key] if isinstance(place, list) else place.get(key)
         if not isinstance(present, list | tuple | None):
             allowed = f"set it whole: {'.'.join(path)}=VALUE"
-            return [Problem(at(*path), "is no list", shown(present, path[-1]), allowed)]
+            return [Problem(at(*path), "is not a list", shown(present, path[-1]), allowed)]
         others = [item for item in present or () if item != value]
         value = [*others, value] if change == "+" else others
         if change == "+" and len(others) < len(present or ()):

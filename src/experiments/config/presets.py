@@ -160,7 +160,7 @@ def literal(text: str) -> Any:
     try:
         return _value(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, RecursionError, MemoryError):
-        raise PresetRefusedError("rl-zoo's entry is no plain literal") from None
+        raise PresetRefusedError("rl-zoo's entry is not a plain literal") from None
 
 
 def _value(node: ast.expr) -> Any:
@@ -178,11 +178,11 @@ def _value(node: ast.expr) -> Any:
         case ast.Attribute(attr=name) | ast.Name(id=name):
             return name  # a class: only its name is taken, and checked against the allow-list
         case _:
-            raise PresetRefusedError("rl-zoo's entry is no plain literal")
+            raise PresetRefusedError("rl-zoo's entry is not a plain literal")
 
 
 def _key(node: Any) -> str:
     key = node.value if isinstance(node, ast.Constant) else node
     if not isinstance(key, str):
-        raise PresetRefusedError("rl-zoo's entry is no plain literal")
+        raise PresetRefusedError("rl-zoo's entry is not a plain literal")
     return key

@@ -189,8 +189,8 @@ def arm_warnings(arm: Arm, evaluation_frequency: int) -> Iterator[str]:
         yield f"{name}: learning_starts {starts} is beyond the end of training; nothing is learned"
     if planned > 2 * configuration.training_steps:
         yield (
-            f"{name}: {configuration.training_steps} steps were asked, and one rollout "
-            f"has {rollout}; {planned} are trained"
+            f"{name}: {configuration.training_steps} steps were asked for, but one rollout has "
+            f"{rollout}; {planned} are trained"
         )
     if evaluation_frequency > planned:
         yield (

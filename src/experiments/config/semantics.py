@@ -67,7 +67,7 @@ def _seed_problems(config: ExperimentConfig) -> Iterator[Problem]:
     seen: set[int] = set()
     for index, seed in enumerate(config.seeds if isinstance(config.seeds, tuple) else ()):
         if seed in seen:
-            yield Problem(at("seeds", index), "stands twice", shown(seed), "name each seed once")
+            yield Problem(at("seeds", index), "appears twice", shown(seed), "name each seed once")
         seen.add(seed)
 
 
@@ -109,7 +109,7 @@ def _storage_problems(config: ExperimentConfig) -> Iterator[Problem]:
     if config.storage == "tracker_only" and not KEEPERS & set(config.trackers):
         yield Problem(
             "/storage",
-            "keeps nothing here, and no tracker is told that would keep it",
+            "keeps nothing here, and no tracker is used that would keep it",
             shown(config.storage),
             'add "wandb" or "clearml" to trackers, or use "hybrid"',
         )
@@ -151,8 +151,8 @@ def _checkpoint_problems(
         if config.checkpoint.frequency % steps:
             yield Problem(
                 "/checkpoint/frequency",
-                f"must be a multiple of {steps}: so many optimiser steps learn from one batch of "
-                "completions, and a run goes on exactly only between two batches",
+                f"must be a multiple of {steps}: one batch of completions takes that many "
+                "optimiser steps, and a run resumes exactly only between two batches",
                 shown(config.checkpoint.frequency),
             )
             return

@@ -110,7 +110,7 @@ class CheckpointManager:
         return UnusableCheckpointsError(
             f"none of {len(self._steps())} checkpoints can be used",
             where=str(self.directory),
-            remedy="restore one from a copy; or remove the folder, and training starts anew",
+            remedy="restore one from a copy; or remove the folder, and training starts over",
         )
 
     def is_empty(self) -> bool:
@@ -143,7 +143,7 @@ class _PlainPickler(pickle.Pickler):
         Raises:
             TypeError: always.
         """
-        raise TypeError(f"a checkpoint holds plain data only, and no {type(value).__name__}")
+        raise TypeError(f"a checkpoint holds only plain data, not a {type(value).__name__}")
 
 
 def write(state: dict[str, Any], file: BinaryIO) -> None:
@@ -201,5 +201,5 @@ def _load_plain(file: BinaryIO, path: Path) -> dict[str, Any]:
     except Exception as error:
         raise StorageError(f"checkpoint is damaged ({error})", where=str(path)) from error
     if not isinstance(state, dict):
-        raise StorageError("checkpoint holds no mapping", where=str(path))
+        raise StorageError("checkpoint does not hold a mapping", where=str(path))
     return state

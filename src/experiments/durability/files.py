@@ -93,7 +93,7 @@ def publishing(directory: Path) -> Iterator[Path]:
     """Yield a scratch directory that appears as `directory`, whole, when the block succeeds.
 
     Raises:
-        FileExistsError: when `directory` exists already.
+        FileExistsError: when `directory` already exists.
         StorageError: when the disk refuses.
     """
     scratch = directory.parent
@@ -106,7 +106,7 @@ def publishing(directory: Path) -> Iterator[Path]:
         _sync(directory.parent)
     except OSError as error:
         if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
-            raise FileExistsError(error.errno, "exists already", str(directory)) from error
+            raise FileExistsError(error.errno, "already exists", str(directory)) from error
         raise _storage_error(directory, error) from error
     finally:
         if scratch != directory.parent:

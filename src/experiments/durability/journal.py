@@ -235,7 +235,7 @@ def cut_back(path: Path, size: int) -> None:
         there = None
     if (there or 0) < size:
         raise StorageError(
-            f"{size:,} bytes of it were on the disk once, {there or 0:,} are left", where=str(path)
+            f"{size:,} bytes of it were once on the disk, {there or 0:,} are left", where=str(path)
         )
     if there is not None:
         with replacing(path) as temporary, path.open("rb") as old, temporary.open("wb") as new:
@@ -276,7 +276,7 @@ def _parse(data: bytes, path: Path) -> Iterator[Record]:
             record = None
         if not isinstance(record, dict):
             raise StorageError(
-                f"a line in its middle is no record: {line[:80]!a}",
+                f"a line in the middle is not a record: {line[:80]!a}",
                 where=str(path),
                 remedy="restore the file from a copy; or delete it, and the run is trained again",
             )

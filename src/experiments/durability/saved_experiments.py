@@ -57,7 +57,7 @@ def check_saved(saved: Mapping[str, Any], experiment_id: str, file: Path) -> Non
     """
     if saved["format_version"] not in READABLE_VERSIONS:
         raise StorageError(
-            f"format {saved['format_version']!r} is none of {READABLE_VERSIONS}",
+            f"format {saved['format_version']!r} is not one of {READABLE_VERSIONS}",
             where=str(file),
             remedy="read it with the version that wrote it",
         )
@@ -73,17 +73,19 @@ def existing_error(paths: ExperimentPaths) -> ExperimentsError:
     """Why an experiment cannot begin whose place is taken."""
     if not paths.experiment.exists():
         return UsageError(
-            "something that is no experiment stands in its place",
+            "something that is not an experiment is in its place",
             where=str(paths.root),
             remedy="choose another experiment_id or --output-dir",
         )
     if is_locked(paths.lock):
         return locked_error(paths.lock)
     return UsageError(
-        f"experiment {paths.experiment_id} exists already",
+        f"experiment {paths.experiment_id} already exists",
         where=str(paths.root),
-        remedy=f"continue it with --experiment-id {paths.experiment_id}, or with --resume;"
-        " another experiment_id starts anew",
+        remedy=(
+            f"continue it with --experiment-id {paths.experiment_id}, or with --resume; another "
+            "experiment_id starts a new one"
+        ),
     )
 
 

@@ -86,7 +86,7 @@ class RunAttempts:
         for checkpoint in start.passed_over:
             logger.warning("%s: %s", self.run.name, checkpoint)
         if start.step:
-            logger.info("%s: goes on from step %d", self.run.name, start.step)
+            logger.info("%s: resumes from step %d", self.run.name, start.step)
 
     def note_checkpoints(self, folder: Path) -> None:
         """Tell of the checkpoints that the attempt has saved since it was last looked."""

@@ -58,9 +58,9 @@ class GpuPlacement:
         if candidates and number is not None and number >= len(candidates):
             known = ", ".join(f"cuda:{each}" for each in range(len(candidates)))
             raise UsageError(
-                f"device {device} is not here",
+                f"device {device} is not available",
                 where=None if self._visible is None else f"{VISIBLE_DEVICES}={self._visible}",
-                remedy=f"choose among {known}, or 'cuda' for the one with most memory left",
+                remedy=f"choose among {known}, or 'cuda' for the one with the most free memory",
             )
 
     def place(self, run: RunKey, device: str, memory_mb: float | None) -> Mapping[str, str]:

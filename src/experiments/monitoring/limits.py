@@ -102,8 +102,8 @@ class Pressure:
                 )
             case Resource.FREE_DISK:
                 return (
-                    f"only {used:,.0f} MiB are free on the results' disk,"
-                    f" and {limit:,.0f} MiB must stay so"
+                    f"only {used:,.0f} MiB are free on the results' disk, and {limit:,.0f} MiB "
+                    "must stay free"
                 )
 
 

@@ -119,4 +119,4 @@ class ResourceMonitor:
         text = f"{type(error).__name__}: {error}"
         if type(error).__name__ not in self._complaints:
             self._complaints.add(type(error).__name__)
-            logger.warning("resources are not fully watched (%s)", text, exc_info=error)
+            logger.warning("resources are not fully monitored (%s)", text, exc_info=error)

@@ -92,7 +92,7 @@ def compare_run(original: ExperimentPaths, again: ExperimentPaths, run: RunKey) 
 
 def _why_not_comparable(recorded: Mapping[str, Any], reproduced: Mapping[str, Any]) -> str | None:
     if reproduced.get("status") != RunStatus.COMPLETED:
-        return str(reproduced.get("error") or "it was not trained to its end")
+        return str(reproduced.get("error") or "it was not trained to the end")
     if not recorded.get("parameters_sha256"):
         return "no parameters_sha256 was recorded to compare with"
     return None

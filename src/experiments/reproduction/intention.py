@@ -143,7 +143,7 @@ def _results(plan: Plan) -> list[Mapping[str, Any]]:
     unknown = [str(seed) for seed in plan.seeds if seed not in planned]
     if unknown:
         raise UsageError(
-            f"--seed {', '.join(unknown)} is none of its seeds",
+            f"--seed {', '.join(unknown)} is not one of its seeds",
             remedy=f"use some of {', '.join(map(str, sorted(planned)))}",
         )
     return [each for each in runs if not plan.seeds or each["seed"] in plan.seeds]
@@ -159,11 +159,11 @@ def _caveats(
             yield f"{run.name} was not complete ({result.get('status')}): it is not compared"
             continue
         if result.get("resume") == "approximate":
-            yield f"{run.name} was resumed approximately: undisturbed, it may end in other bits"
+            yield f"{run.name} was resumed approximately: undisturbed, it may end in different bits"
         for deviation in result.get("deviations") or ():
             yield f"{run.name} deviates from its configuration: {deviation}"
         if not paths.run(run).journal.is_file():
-            yield f"{run.name} has no journal here: its final parameters alone are compared"
+            yield f"{run.name} has no journal here: only its final parameters are compared"
         device = _device(paths, run)
         if not device.startswith("cpu"):
             yield f"{run.name} was trained on {device}, where operations may differ in last bits"
@@ -177,7 +177,7 @@ def _of_sessions(recorded: Recorded) -> Iterator[str]:
         later = (session.get("commit"), session.get("program_sha256", first[1]))
         if later != first:
             commit = str(session.get("commit") or "no commit")[:_SHORT]
-            yield f"it was continued at {session.get('time')} by other code ({commit})"
+            yield f"it was continued at {session.get('time')} with other code ({commit})"
 
 
 def _device(paths: ExperimentPaths, run: RunKey) -> str:

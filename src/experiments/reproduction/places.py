@@ -90,7 +90,7 @@ def _remarks(recorded: Recorded, root: Path, program: _Program | None) -> Iterat
     folder = Path(__file__).parents[1] if program is None else program.folder
     if before is not None and source_sha256(folder) != before:
         which = "this program, as it is here," if program is None else "the recreated program"
-        yield f"{which} is not the one that trained: its source has another digest"
+        yield f"{which} is not the one that trained: its source has a different digest"
     if (root / ".gitmodules").is_file():
         yield "the repository has submodules, and these are not checked out"
 

@@ -77,9 +77,9 @@ def check_versions(intention: Intention) -> None:
     python = next((each.recorded for each in deciding if each.name == "Python"), None)
     environment = f"in an environment of {python}: " if python else ""
     raise UsageError(
-        "versions differ that decide the bits (recorded → here): " + ", ".join(map(str, deciding)),
+        "versions that decide the bits differ (recorded → here): " + ", ".join(map(str, deciding)),
         where=str(packages),
-        remedy=f"{environment}pip install -r {packages}; or reproduce with these: --anyway",
+        remedy=f"{environment}pip install -r {packages}; or go on with those here: --anyway",
     )
 
 

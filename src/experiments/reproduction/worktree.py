@@ -70,7 +70,8 @@ def _check(code: RecordedCode, git: Git) -> None:
         )
     if not _COMMIT.fullmatch(code.commit):
         raise UsageError(
-            f"{code.commit[:80]!a} is no commit", where=str(code.diff.with_name("provenance.json"))
+            f"{code.commit[:80]!a} is not a commit",
+            where=str(code.diff.with_name("provenance.json")),
         )
     try:
         git.text("rev-parse", "--git-dir")
@@ -79,7 +80,7 @@ def _check(code: RecordedCode, git: Git) -> None:
         raise UsageError(
             f"no git repository here ({_reason(error)})",
             where=str(git.directory),
-            remedy=f"call it inside the repository{home}, or name it with --repository PATH",
+            remedy=f"run it inside the repository{home}, or name it with --repository PATH",
         ) from error
     try:
         git.text("cat-file", "-e", f"{code.commit}^{{commit}}")
@@ -128,6 +129,6 @@ def _remove(git: Git, folder: Path) -> None:
 def _reason(error: Exception) -> str:
     """What git said, in one line."""
     if isinstance(error, subprocess.TimeoutExpired):
-        return f"git gave no answer in {error.timeout:.0f} s"
+        return f"git did not answer within {error.timeout:.0f} s"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return "; ".join(lines) or type(error).__name__

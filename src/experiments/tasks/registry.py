@@ -41,7 +41,7 @@ def find_task(name: str, modules: Sequence[str] = ()) -> type:
         )
     if module not in modules:
         raise RefusedError(
-            "names a module, and no module is imported for a file's sake",
+            "names a module, which an experiment file cannot import",
             f"allow it with --allow-env-module {module}" if _MODULE.fullmatch(module) else None,
         )
     try:
@@ -52,7 +52,7 @@ def find_task(name: str, modules: Sequence[str] = ()) -> type:
         ) from error
     if not isinstance(found, type) or not callable(getattr(found, "begin", None)):
         raise RefusedError(
-            "is no language task",
+            "is not a language task",
             "a class with begin, turns and instructions; for the tiny model alphabet and "
             "demonstrate too",
         )

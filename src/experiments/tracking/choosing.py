@@ -100,8 +100,8 @@ def _in_the_same_project(
     known = TellingOptions.from_dict(entry.options).project
     if _chosen_project(tracker, choice) not in (None, known or paths.experiment_id):
         raise UsageError(
-            f"{tracker} was told this experiment already, in project"
-            f" {known or paths.experiment_id!a}",
+            f"this experiment was already uploaded to {tracker}, in project "
+            f"{known or paths.experiment_id!a}",
             remedy="leave out the option that names another project",
         )
     return replace(options, project=known)

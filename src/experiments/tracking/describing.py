@@ -77,7 +77,7 @@ def describe_runs(
         described = [_describe(run, saved, provenance, options) for run in runs]
     except (KeyError, TypeError, AttributeError) as error:
         raise StorageError(
-            f"it is no saved experiment ({error!r})",
+            f"it is not a saved experiment ({error!r})",
             where=str(paths.experiment),
             remedy="restore the file from a copy",
         ) from error

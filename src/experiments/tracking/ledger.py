@@ -135,9 +135,9 @@ def read_ledger(path: Path) -> dict[str, TrackerEntry]:
         return _entries(content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StorageError(
-            f"it is no ledger ({error!r})",
+            f"it is not a ledger ({error!r})",
             where=str(path),
-            remedy="restore it from a copy; without it everything is told a second time",
+            remedy="restore it from a copy; without it everything is uploaded a second time",
         ) from error
 
 

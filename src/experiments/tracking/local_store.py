@@ -36,7 +36,7 @@ CONTENTS = {
     "metrics/": "every metric as JSON and CSV",
     "artifacts/": "what a tracker uploads",
     "report/": "the report; start at index.html",
-    "tracking/": "what trackers were told: ledger.json, and a log of each that printed something",
+    "tracking/": "what was uploaded to trackers (ledger.json), and what each printed",
     "provenance/": "code, command line, packages, hardware and commits of hubs' models",
     "manifest.json": "every file with its size and SHA-256",
 }

@@ -303,5 +303,5 @@ def _is_there(entry: RunEntry) -> bool:
 
 def _withheld_record(conclusion: RunConclusion, withheld: Sequence[Path]) -> Record:
     names = ", ".join(file.name for file in withheld)
-    text = f"not uploaded, because a secret is in it: {names}"
+    text = f"not uploaded, because it contains a secret: {names}"
     return {"kind": "text", "step": conclusion.step, "name": "withheld", "text": text}

@@ -108,7 +108,9 @@ class Heartbeat:
         except Exception as error:
             if not self._has_complained:
                 self._has_complained = True
-                logger.warning("whether training advances cannot be told", exc_info=error)
+                logger.warning(
+                    "whether training makes progress cannot be determined", exc_info=error
+                )
             return last
 
 

@@ -145,7 +145,7 @@ class RunCheckpoints:
         different = [name for name in ours if ours[name] != theirs.get(name)]
         if different:
             told = ", ".join(f"{name} {theirs.get(name)}, not {ours[name]}" for name in different)
-            raise StorageError(f"it is of another run: {told}"[:300])
+            raise StorageError(f"it belongs to another run: {told}"[:300])
         length = state["journal_bytes"]
         if _end_of_journal(self._config, length) != state["journal_end"]:
             raise StorageError(f"the journal's first {length:,} bytes are not those it goes with")

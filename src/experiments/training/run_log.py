@@ -56,13 +56,13 @@ class RunLog:
         """
         why = start.why_inexact
         how = "exactly" if why is None else f"approximately, because {why}"
-        logger.info("going on from the checkpoint of step %d, %s", start.step, how)
+        logger.info("resuming from the checkpoint of step %d, %s", start.step, how)
         return self._open_at(start, journal_bytes)
 
     def warn_of_inexact_checkpoints(self, why_inexact: str | None) -> None:
         """Say, once, that a resume of this run can only be approximate."""
         if why_inexact is not None and why_inexact != self._warned:
-            logger.warning("should this run be resumed, then only approximately: %s", why_inexact)
+            logger.warning("a resume of this run would only be approximate: %s", why_inexact)
         self._warned = why_inexact
 
     def synced_bytes(self) -> int:

@@ -116,7 +116,7 @@ class _Trial:
         steps, kills = self._pair.steps, self._plan.kills
         if self._plan.steps is not None:
             raise UsageError(
-                f"--steps {steps}: an arm has {fewest} checkpoints, needed are {needed}",
+                f"--steps {steps}: an arm has {fewest} checkpoints, and {needed} are needed",
                 remedy="give more --steps, or fewer --kills",
             )
         self._audience.tell(f"{steps:,} steps had too few checkpoints; twice as many are trained")
@@ -146,7 +146,9 @@ class _Trial:
             ]
             if not missed:
                 return paths
-            self._audience.tell(f"no kill fell inside the training of {', '.join(missed)}; again")
+            self._audience.tell(
+                f"no kill fell inside the training of {', '.join(missed)}; trying again"
+            )
         raise TrainingError(
             f"{MOST_ROUNDS} times no kill fell inside the training of {', '.join(missed)}",
             remedy="give more --steps",

@@ -40,7 +40,7 @@ def _training_does_not_notice(bench: Bench, tracker: str, fault: str, folder: Pa
         bench.saw("s added at the end", seconds)
         assert done.code == INCOMPLETE, done
         assert seconds <= MOST_SECONDS_ADDED
-        assert f"{tracker} was not told everything" in done.stderr
+        assert f"upload to {tracker} is incomplete" in done.stderr
         assert pair.shas() == undisturbed.shas
         for run, journal in undisturbed.journals.items():
             undisturbed.check_journal(pair, run, journal)

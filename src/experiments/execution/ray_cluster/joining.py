@@ -66,8 +66,10 @@ def _init(where: str, **settings: Any) -> None:
         raise ExperimentsError(
             f"Ray cannot be used: {described(error).strip().splitlines()[0]}",
             where=where,
-            remedy="`ray status` shows whether the cluster runs; a node of it must run on this "
-            "machine, and Python, Ray and Ray's token be the same everywhere",
+            remedy=(
+                "`ray status` shows whether the cluster is running; a node of it must run on this "
+                "machine, and Python, Ray and Ray's token must be the same everywhere"
+            ),
         ) from error
 
 

@@ -91,16 +91,16 @@ class Gateway:
             raise ExperimentsError(
                 f"Ray ended unexpectedly: {self._last_words()}",
                 where=where,
-                remedy="`ray status` shows whether the cluster runs",
+                remedy="`ray status` shows whether the cluster is running",
             ) from None
         match answer:
             case Refused(error):
                 raise error
             case None:
                 raise ExperimentsError(
-                    f"the Ray cluster is not there after {CONNECT_SECONDS:.0f} s",
+                    f"the Ray cluster did not appear within {CONNECT_SECONDS:.0f} s",
                     where=where,
-                    remedy="`ray status` shows whether it runs",
+                    remedy="`ray status` shows whether it is running",
                 )
 
     def _last_words(self) -> str:

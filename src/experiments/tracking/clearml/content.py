@@ -150,7 +150,7 @@ class EventMaker:
         self._not_finite[metric] += 1
         count = self._not_finite[metric]
         if count == 1:
-            where = f"more of it is counted under {NOT_FINITE}"
+            where = f"any more are counted under {NOT_FINITE}"
             yield self.line(f"{metric} is {value} at step {step}; {where}", "WARNING", moment)
         yield self._scalar(NOT_FINITE, metric, float(count), step, moment)
 

@@ -27,7 +27,7 @@ from .settings import (
     sdk_configuration,
 )
 
-LATER = "what is not told yet is kept, and `experiments sync` tells it later"
+LATER = "what is not uploaded yet is kept, and `experiments sync` uploads it later"
 EVENTS_A_REQUEST = 500
 _OWN_VARIABLES = ("CLEARML_", "TRAINS_", "AWS_PROFILE", "AWS_DEFAULT_PROFILE")
 _LOGGERS = ("clearml", "urllib3", "botocore", "boto3", "s3transfer", "py.warnings")
@@ -120,7 +120,7 @@ class ClearmlSdk:
             files = bucket.url
         if not files:
             raise TrackerError(
-                "nothing says where ClearML's files go",
+                "nothing says where files for ClearML go",
                 remedy="set CLEARML_FILES_HOST, or a bucket by CLEARML_S3_*, in .env",
             )
         return files, web
@@ -148,7 +148,7 @@ class ClearmlSdk:
             raise TrackerError(
                 f"ClearML's SDK was set up for {session.host} in this process before",
                 where=self.settings.api_host,
-                remedy="tell one server in one process",
+                remedy="use one server in one process",
             )
         return session
 

@@ -177,7 +177,7 @@ def _bucket(reading: _Reading) -> Bucket | None:
         if reading.text(variable) is None:
             reading.problems.append(f"{variable} is missing: a bucket needs {_listed(BUCKET)}")
     if name and not _BUCKET_NAME.fullmatch(name):
-        reading.problems.append(f"{BUCKET[1]} is {_shown(name)}, which no bucket can be called")
+        reading.problems.append(f"{BUCKET[1]} is {_shown(name)}, which is not a bucket's name")
     return Bucket(
         endpoint=_with_port(endpoint) if endpoint else "",
         name=name or "",
@@ -224,7 +224,7 @@ class _Reading:
         except ValueError:
             is_url = False
         if not is_url:
-            self.problems.append(f"{variable} is no URL such as http://clearml.example:8008")
+            self.problems.append(f"{variable} is not a URL such as http://clearml.example:8008")
         elif "@" in parts.netloc or parts.query or parts.fragment:
             self.problems.append(f"{variable} holds more than a host, a port and a path")
         elif parts.path.strip("/") and not with_path:

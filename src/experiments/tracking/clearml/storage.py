@@ -79,7 +79,7 @@ class ClearmlStorage:
         helper = import_module("clearml.storage.helper").StorageHelper.get(url, retries=_TRIES)
         try:
             if helper is None:
-                raise ValueError("it is no place that ClearML's SDK can write to")  # noqa: TRY301
+                raise ValueError("it is not a place that ClearML's SDK can write to")  # noqa: TRY301
             helper.upload(str(file), url, retries=_TRIES)
         except Exception as error:  # bare exceptions of many kinds
             raise TrackerError(

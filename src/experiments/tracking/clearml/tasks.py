@@ -46,10 +46,13 @@ class ClearmlTasks:
         answer = self._sdk.call_or_none("tasks.get_by_id", _NO_SUCH_TASK, task=task_id)
         if answer is None:
             raise TrackerError(
-                f"ClearML has no task {task_id} any more",
+                f"ClearML no longer has task {task_id}",
                 where=self._sdk.settings.api_host,
-                remedy="check host and keys in .env; where it was deleted on purpose, delete its "
-                "run under clearml in tracking/ledger.json, and all of it is told to a new task",
+                remedy=(
+                    "check host and keys in .env; if it was deleted on purpose, delete its run "
+                    "under clearml in tracking/ledger.json, and all of it is uploaded to a new "
+                    "task"
+                ),
             )
         task: Task = answer["task"]
         return task
@@ -83,10 +86,12 @@ class ClearmlTasks:
         """
         if task["status"] in _LOCKED:
             raise TrackerError(
-                f"the task {task['id']} is published, and can take nothing more",
+                f"the task {task['id']} is published, and nothing can be added to it",
                 where=self._sdk.settings.api_host,
-                remedy="delete its run under clearml in tracking/ledger.json, and all of it is "
-                "told to a new task",
+                remedy=(
+                    "delete its run under clearml in tracking/ledger.json, and all of it is "
+                    "uploaded to a new task"
+                ),
             )
         if task["status"] != RUNNING:
             self._sdk.call("tasks.started", task=task["id"], force=True)

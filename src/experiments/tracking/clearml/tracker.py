@@ -123,8 +123,8 @@ class ClearmlTracker:
     def _connect(self) -> ClearmlTasks:
         if self._settings.connection is Connection.OFFLINE:
             raise TrackerError(
-                "ClearML is told online only",
-                remedy="train without it; `experiments sync` tells it later from what lies there",
+                "ClearML works only online",
+                remedy="train without it; `experiments sync` uploads the results later",
             )
         own = self._settings
         sdk = ClearmlSdk(read_settings(own.environment), own.secrets, own.gets_on)
@@ -212,6 +212,6 @@ def _check_names(description: RunDescription) -> None:
     for what, name in (("project", description.project), ("run", description.name)):
         if len(name.strip()) < SHORTEST_NAME:
             raise TrackerError(
-                f"ClearML takes no {what} with so short a name as {name[:80]!a}",
+                f"ClearML accepts no {what} with a name as short as {name[:80]!a}",
                 remedy=f"give it at least {SHORTEST_NAME} characters",
             )

@@ -172,7 +172,7 @@ class WandbSession:
                 raise TrackerError(
                     f"after {STORED_SECONDS:g} s the server has {stored} of {rows} rows",
                     where=f"{WHERE}, run {run.id}",
-                    remedy="what it was not told stays here, to be told later",
+                    remedy="what was not uploaded stays here, to be uploaded later",
                 )
             time.sleep(pause)
             pause = min(2 * pause, 2.0)
@@ -260,7 +260,7 @@ class WandbSession:
             shutil.copyfile(settings_file.expanduser(), root / "config_dir" / "settings")
 
 
-_LATER = "what it was not told stays here, to be told later"
+_LATER = "what was not uploaded stays here, to be uploaded later"
 _REACH = "check the network and WANDB_BASE_URL, or use --wandb-offline"
 
 

@@ -89,7 +89,7 @@ class WandbTracker:
     def write_records(self, remote_id: str, records: Sequence[Record]) -> None:
         """Log a row for each record with metrics, and wait until the server has them."""
         telling = self._opened(remote_id)
-        with self._session.guarded("the run's records could not be told"):
+        with self._session.guarded("the run's records could not be uploaded"):
             for record in records:
                 self._write(telling, record)
             self._session.wait_for_rows(telling.run, telling.rows)
@@ -102,7 +102,7 @@ class WandbTracker:
         if former is not None and former.conclusion is not None and self._online:
             self.open_run(former.description, remote_id)
         telling = self._opened(remote_id)
-        with self._session.guarded("the run's end could not be told"):
+        with self._session.guarded("the run's end could not be reported"):
             staged = self._session.stage(telling.run)
             clean = cleaned_conclusion(conclusion, self._settings.secrets, staged)
             self._conclude(telling, clean)
@@ -118,7 +118,7 @@ class WandbTracker:
         """End the SDK's service; a run that is not finished can be gone on with."""
         if not self._session.is_started:
             return
-        with self._session.guarded("not everything could be told"):
+        with self._session.guarded("not everything could be uploaded"):
             for telling in self._tellings.values():
                 if telling.conclusion is None:
                     self._finish(telling, RunStatus.INTERRUPTED)
@@ -129,9 +129,9 @@ class WandbTracker:
     def _check_not_synced(self, run_id: str) -> None:
         if is_synced(self._settings.directory, run_id):
             raise TrackerError(
-                f"`wandb sync` has uploaded run {run_id} already",
+                f"`wandb sync` has already uploaded run {run_id}",
                 where=str(self._settings.directory / "wandb"),
-                remedy="nothing is left to tell; to tell anew, remove it there and here",
+                remedy="nothing is left to upload; to upload it again, remove it there and here",
             )
 
     def _open(self, description: RunDescription, remote_id: str, *, is_known: bool) -> _Telling:

@@ -215,6 +215,6 @@ def _check_device(device: str) -> None:
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if index >= found:
         raise TrainingError(
-            f"device {device} is not there: {found} CUDA devices are visible",
+            f"device {device} is not available: {found} CUDA devices are visible",
             remedy="train with --device auto or cpu; `experiments doctor` shows the devices",
         )

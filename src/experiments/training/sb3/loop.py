@@ -133,7 +133,7 @@ class WatchedTraining:
         if not exactness.is_exact:
             return exactness.how
         before, now = state["device"], str(self._model.device)
-        return None if before == now else f"it was saved on {before} and goes on on {now}"
+        return None if before == now else f"it was saved on {before} and continues on {now}"
 
     # ---- inside learn
 

@@ -120,12 +120,14 @@ class Speech:
             f"set max_completion_length to {positions - longest} at most "
             "(/hyperparameters/max_completion_length)"
             if longest < positions
-            else "take a task with shorter openings, or a model that can look at more tokens "
-            "(/hyperparameters/model_name)"
+            else (
+                "take a task with shorter openings, or a model with a longer context "
+                "(/hyperparameters/model_name)"
+            )
         )
         return TrainingError(
             f"a prompt of {longest} tokens and a completion of {budget} do not fit "
-            f"{self._model_name or 'the model'}, which can look at {positions} tokens",
+            f"{self._model_name or 'the model'}, whose context is {positions} tokens",
             remedy=remedy,
         )
 
@@ -148,7 +150,9 @@ class Speech:
         told = self._rendered(before, answering=False)
         after = self._rendered([*before, _user(text)], answering=True)
         if _SAID not in told or not after.startswith(told):
-            raise self._error("renders earlier turns of the model anew when something follows them")
+            raise self._error(
+                "renders earlier turns of the model differently when something follows them"
+            )
         return self._after_ending(told.rpartition(_SAID)[2]) + after.removeprefix(told)
 
     def _after_ending(self, closing: str) -> str:
@@ -172,7 +176,7 @@ class Speech:
         if ending is not None and ending not in self.endings:
             name, *stops = self._tokenizer.convert_ids_to_tokens([ending, *self.endings])
             raise self._error(
-                f"ends a turn with {name}, at which the model is not stopped, but at "
+                f"ends a turn with {name}, where the model does not stop; it stops at "
                 f"{' and '.join(stops)}",
                 f"save a copy of the model whose generation_config.json names {ending} too "
                 "(eos_token_id), and give its folder (/hyperparameters/model_name)",

@@ -55,7 +55,7 @@ def restore(
     recorder.restore(state["recorder"])
     restore_process_generators(state["generators"][rank])
     before = state["device"]
-    return None if before == device else f"it was saved on {before} and goes on on {device}"
+    return None if before == device else f"it was saved on {before} and continues on {device}"
 
 
 def write_progress(state: Mapping[str, Any], learning: Learning, folder: Path) -> str:

@@ -68,7 +68,7 @@ def device_named(name: str) -> torch.device:
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= found:
         raise TrainingError(
-            f"device {name} is not there: {found} CUDA devices are visible",
+            f"device {name} is not available: {found} CUDA devices are visible",
             remedy="train with --device auto or cpu; `experiments doctor` shows the devices",
         )
     if device.index is not None:

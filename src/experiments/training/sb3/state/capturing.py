@@ -76,7 +76,7 @@ class _Capture:
         kind = type(value)
         self._parts += 1
         if self._parts > MOST_PARTS:
-            raise OpaqueError(path, value, f", and part {MOST_PARTS:,} of what is told")
+            raise OpaqueError(path, value, f", and part {MOST_PARTS:,} of its state")
         if kind in SCALARS:
             is_much = kind is bytes and self._is_too_much(len(value))
             return self._refuse(value, path) if is_much else value
@@ -195,7 +195,7 @@ class _Capture:
 
     def _refuse(self, value: Any, path: str) -> Plain:
         if self._is_strict:
-            much = ", with which there is too much to tell" if self._bytes_left < 0 else ""
+            much = ", with which its state is too large" if self._bytes_left < 0 else ""
             raise OpaqueError(path, value, much)
         self.opaque[path] = value
         return (STATIC, "")

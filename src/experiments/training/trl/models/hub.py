@@ -154,7 +154,7 @@ def _is_nowhere(
     else:
         remedy = f"{fetch} --revision {commit}), or begin a new experiment"
     reason = in_a_line(described(error))
-    told = f"{lacking}, and the hub {constants.ENDPOINT} does not give it: {reason}"
+    told = f"{lacking}, and the hub {constants.ENDPOINT} does not provide it: {reason}"
     return unloadable(model_id, told, remedy, where=None if cached is None else str(cached))
 
 
