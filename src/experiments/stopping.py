@@ -103,7 +103,7 @@ class StoppingRules:
     def _seen(self, arm: str, fraction: float, running: Collection[RunKey]) -> Iterator[float]:
         """What each of the arm's first runs reached there; those that are not so far are absent.
 
-        NaN for a run that failed for its own sake before.
+        NaN for a run that failed through its own fault before.
         """
         experiment, abort = self._experiment, self._experiment.design.abort
         assert abort is not None  # noqa: S101 - asked by who has one

@@ -118,7 +118,7 @@ def test_everything_is_told_and_legible_in_any_light(browser, pages, width, sche
         "Sequential monitoring",
         "rejected: stopped",
         "not needed",
-        "Spent, and not analysed",
+        "Spent but not analysed",
         "1 completed and 1 cancelled",
         "Learning curves",
         "Over all steps together",

@@ -210,7 +210,7 @@ def test_checkpoints_of_the_file_go_on_to_lie_between_batches() -> None:
     assert not [each for each in told if each.startswith("checkpoint")]
 
 
-def test_a_file_with_numbers_that_are_none_is_refused_for_its_own_sake() -> None:
+def test_a_file_with_numbers_that_are_none_is_refused_on_its_own_account() -> None:
     file = document({**GROUP_4_OF_16, "num_generations": "four"})
 
     assert overrides_of(GrpoFlags(train_batch_size=8), file, is_ours=False) == []

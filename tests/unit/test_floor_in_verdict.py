@@ -1,4 +1,4 @@
-"""A run that failed for its own sake counts with the floor; the machine's failures leave gaps."""
+"""A run that failed through its own fault scores the floor; the machine's failures leave gaps."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def pair() -> dict[str, list[TrainingResult]]:
 
 
 @pytest.mark.parametrize("status", [RunStatus.FAILED, RunStatus.SKIPPED])
-def test_a_run_that_failed_for_its_own_sake_counts_with_its_arms_floor(status):
+def test_a_run_that_failed_through_its_own_fault_counts_with_its_arms_floor(status):
     runs = pair()
     runs["variant"][1] = ended(runs["variant"][1], status, "run")
 

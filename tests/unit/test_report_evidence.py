@@ -388,7 +388,7 @@ def test_outcomes_are_counted_by_arm():
     assert (found.attempts, found.retried, found.resumed, found.deviated) == (5, 2, 1, 1)
 
 
-def test_a_run_that_failed_for_its_own_sake_is_shown_with_the_floor_it_counts_with(told):
+def test_a_run_that_failed_through_its_own_fault_is_shown_with_the_floor_it_counts_with(told):
     runs = {
         arm: [result(arm, seed, value) for seed, value in enumerate(values)]
         for arm, values in FIVE.items()

@@ -36,12 +36,12 @@ def _told(look: AbortLook, complete: Mapping[str, int], planned: int) -> str:
     seeds = plural(look.n_variant, "seed")
     effect = number(look.effect, signed=True)
     return (
-        f"The {variant} was ended after {percent(look.fraction)} of training, for little promise: "
-        f"with {seeds} per arm the {variant}'s evaluations differ from the {baseline}'s by a mean "
-        f"of {effect} there ({_asked(look)}). Of {plural(planned, 'planned seed')} "
-        f"{complete[variant]} of the {variant} and {complete[baseline]} of the {baseline} are "
-        "complete, so this does not say what the others would have come to; without early_abort "
-        "all are trained whole."
+        f"The {variant} was stopped after {percent(look.fraction)} of training because it showed "
+        f"little promise: with {seeds} per arm the {variant}'s evaluations differ from the "
+        f"{baseline}'s there by {effect} on average ({_asked(look)}). Of "
+        f"{plural(planned, 'planned seed')} {complete[variant]} of the {variant} and "
+        f"{complete[baseline]} of the {baseline} are complete, so this does not say how the "
+        "others would have ended; without early_abort every run is trained to its end."
     )
 
 
@@ -49,6 +49,6 @@ def _asked(look: AbortLook) -> str:
     match look.rule:
         case AbortRule.WELCH:
             test = p_value_equation(look.p_value) if look.p_value is not None else "p unknown"
-            return f"one-sided Welch test {test}, asked < {ABORT_LEVEL:g}"
+            return f"one-sided Welch test {test}, required < {ABORT_LEVEL:g}"
         case AbortRule.WORSE_THAN_BASELINE:
-            return "the rule asks for no more than a worse mean"
+            return "the rule only requires a worse mean"

@@ -104,10 +104,10 @@ def _curve_caption(curves: CurveEvidence) -> str:
 def _band_caption(band: CurveBand) -> str:
     drawn = "" if band.is_exact else "random "
     return (
-        f"Below: the difference with a band that holds at all steps at once, in "
-        f"{percent(band.level)} of experiments (max-|t| over {band.relabellings:,} {drawn}"
-        "relabellings of whole curves). Where the band leaves zero it has the colour of the higher "
-        "arm and the point is filled."
+        "Below: the difference, with a band that holds at all steps at once in "
+        f"{percent(band.level)} of experiments (max-|t| over {band.relabellings:,} "
+        f"{drawn}relabellings of whole curves). Where the band excludes zero, it takes the colour "
+        "of the higher arm and the points are filled."
     )
 
 
@@ -133,7 +133,7 @@ def _looks_caption(points: list[LookPoint]) -> str:
     to_come = any(point.statistic is None for point in points)
     return (
         "The signed statistic after each look; beyond a dashed boundary the look rejects. "
-        "The boundaries together spend α, and were fixed before the first run."
+        "Together the boundaries spend α; they were fixed before the first run."
         + " Diamond: a look that could only stop for futility." * futility
         + " Hollow: a planned look that was not taken." * to_come
     )
@@ -146,13 +146,13 @@ def _final_returns(content: ReportContent) -> list[Chart]:
     label = metric_label(content.comparison.metric)
     several = any(len(by_seed) > 1 for by_seed in scores.values())
     bars = "; a bar is the mean of an arm" * several
-    floors = " A cross is a run that failed for its own sake and counts with the floor."
+    floors = " A cross is a run that failed through its own fault and counts with the floor."
     imputed = {arm: {key.seed for key in content.imputed if key.arm == arm} for arm in scores}
     return [
         Chart(
             name="final_returns",
             title=f"{label[0].upper()}{label[1:]} by seed",
-            caption=f"One dot a run{bars}.{floors * bool(content.imputed)}",
+            caption=f"One dot per run{bars}.{floors * bool(content.imputed)}",
             figure=figures.final_returns(scores, imputed, label),
             interactive=interactive.final_returns(scores, imputed, label),
             group=Group.SCORES,
@@ -164,7 +164,7 @@ def _resources(content: ReportContent, measure: Measure) -> list[Chart]:
     samples = measure.measured(content.resources)
     if not samples:
         return []
-    some = f" At most {MAX_LINES} runs of an arm are drawn." * _has_many_runs(content)
+    some = f" At most {MAX_LINES} runs per arm are drawn." * _has_many_runs(content)
     return [
         Chart(
             name=measure.name,

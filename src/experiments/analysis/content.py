@@ -14,7 +14,7 @@ from .curve_evidence import CurveEvidence, compared, curve_evidence
 from .curves import RunCurve, Source
 from .dialogues import RunExamples
 from .early_abort import AbortLook
-from .evidence import failed_for_its_own_sake, with_failure_worth, worth
+from .evidence import failed_through_its_own_fault, with_failure_worth, worth
 from .looks import LookPlan
 
 
@@ -98,12 +98,12 @@ class ReportContent:
 
     @cached_property
     def imputed(self) -> frozenset[RunKey]:
-        """The runs that failed for their own sake and count nevertheless."""
+        """The runs that failed through their own fault and count nevertheless."""
         metric = self.comparison.metric
         return frozenset(
             key
             for key, run in self.runs.items()
-            if key.seed in self.scores[key.arm] and failed_for_its_own_sake(run, metric)
+            if key.seed in self.scores[key.arm] and failed_through_its_own_fault(run, metric)
         )
 
     @cached_property

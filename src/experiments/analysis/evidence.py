@@ -43,7 +43,7 @@ class Evidence:
     variant: str
     baseline_scores: NDArray[np.float64]
     """Shape ``(n,)``, in the order of the seeds: one score for each run that completed, or failed
-    for its own sake where its arm's floor is known."""
+    through its own fault where its arm's floor is known."""
     variant_scores: NDArray[np.float64]
     n_per_arm: Mapping[str, int]
     """Runs that have a score, the floor included."""
@@ -145,17 +145,17 @@ def failure_worth(floor: float, scores: Sequence[float], direction: str) -> floa
 
 
 def worth(arm: str, run: TrainingResult, rule: DecisionRule) -> float | None:
-    """What a run of an arm counts with: its score, or the floor where it failed for its own sake.
+    """What a run counts as: its score, or the floor where it failed through its own fault.
 
     None for a run that leaves a gap: still to come, failed by the machine, or without a floor. The
     rule is that of `with_failure_worth`.
     """
-    if failed_for_its_own_sake(run, rule.metric):
+    if failed_through_its_own_fault(run, rule.metric):
         return floor_of(arm, rule)
     return score(run, rule.metric)
 
 
-def failed_for_its_own_sake(run: TrainingResult, metric: str) -> bool:
+def failed_through_its_own_fault(run: TrainingResult, metric: str) -> bool:
     """Whether nothing but the run is to blame that it has no score: its failure is a result."""
     if run.status in (RunStatus.FAILED, RunStatus.SKIPPED):
         return run.fault == RUN_FAULT
@@ -174,7 +174,7 @@ def imputed(arm: str, runs: Sequence[TrainingResult], rule: DecisionRule) -> int
     """How many of an arm's runs count with the floor."""
     if floor_of(arm, rule) is None:
         return 0
-    return sum(failed_for_its_own_sake(run, rule.metric) for run in runs)
+    return sum(failed_through_its_own_fault(run, rule.metric) for run in runs)
 
 
 def seed_order(result: TrainingResult) -> tuple[bool, int]:
@@ -232,7 +232,7 @@ def _gap(results: Results, rule: DecisionRule) -> str | None:
             names = listed([reason(run) for run in missing])
             has = "has" if len(missing) == 1 else "have"
             told = f"{len(missing)} of {plural(len(runs), f'{arm} run')} {has} no score ({names})"
-            lacks = any(failed_for_its_own_sake(run, rule.metric) for run in missing)
+            lacks = any(failed_through_its_own_fault(run, rule.metric) for run in missing)
             return f"{told}; {FLOOR_UNKNOWN}" if lacks else told
     seeds = [{run.seed for run in runs} for runs in results.values()]
     if rule.paired and seeds[0] != seeds[1]:

@@ -1,4 +1,4 @@
-"""What runs that failed for their own sake do to the verdict, and what they could do.
+"""What runs that failed through their own fault do to the verdict, and what they could do.
 
 They count with the floor, or with the poorest score where that is poorer. How far the verdict
 hangs on that is told by judging twice more: once with the worst that the failed runs could be worth
@@ -13,7 +13,7 @@ from typing import Any
 
 from ..domain.records import RunStatus, TrainingResult
 from ..domain.verdicts import Comparison, DecisionRule, Verdict
-from .evidence import Results, failed_for_its_own_sake, floor_of, score
+from .evidence import Results, failed_through_its_own_fault, floor_of, score
 from .imputation import extremes, failures_p
 from .text import number, p_value_equation, plural
 
@@ -26,7 +26,7 @@ class Sensitivity:
     """How far the verdict hangs on what the failed runs are worth."""
 
     failed_per_arm: Mapping[str, int]
-    """Runs that failed for their own sake."""
+    """Runs that failed through their own fault."""
     runs_per_arm: Mapping[str, int]
     """Those and the runs with a score; what the machine failed tells nothing of the arm."""
     p_value: float
@@ -54,11 +54,11 @@ def sensitivity_of(
 ) -> Sensitivity | None:
     """Judge with the worst and with the best imputation, beside the verdict with the floor.
 
-    None where no run failed for its own sake, or where there is neither a score nor a floor that an
-    extreme could be taken of.
+    None where no run failed through its own fault, or where there is neither a score nor a floor
+    to take an extreme of.
     """
     failed = {
-        arm: sum(failed_for_its_own_sake(run, rule.metric) for run in runs)
+        arm: sum(failed_through_its_own_fault(run, rule.metric) for run in runs)
         for arm, runs in results.items()
     }
     known = _known(results, rule)
@@ -98,7 +98,7 @@ def floor_note(
 
     Args:
         runs: of each arm.
-        imputed: those of them that failed for their own sake.
+        imputed: those of them that failed through their own fault.
         worth: the rule of `with_failure_worth`.
         rule: the one with the floors.
     """
@@ -123,10 +123,10 @@ def _known(results: Results, rule: DecisionRule) -> list[float]:
 
 
 def _as_scored(results: Results, rule: DecisionRule, worth: Mapping[str, float]) -> Results:
-    """The results as if the runs that failed for their own sake had completed with a score."""
+    """The results as if the runs that failed through their own fault had completed with a score."""
 
     def scored(arm: str, run: TrainingResult) -> TrainingResult:
-        if not failed_for_its_own_sake(run, rule.metric):
+        if not failed_through_its_own_fault(run, rule.metric):
             return run
         completed: dict[str, Any] = {"success": True, "status": RunStatus.COMPLETED, "fault": None}
         return replace(run, **{**completed, rule.metric: worth[arm]})

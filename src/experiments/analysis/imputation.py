@@ -1,4 +1,4 @@
-"""Scores for the runs that failed for their own sake: none is dropped.
+"""Scores for the runs that failed through their own fault: none is dropped.
 
 A failed run's score is NaN here, shape ``(n,)`` per arm in the planned order of seeds. Leaving it
 out would compare one arm's survivors with the other arm's runs.

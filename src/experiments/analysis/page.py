@@ -206,7 +206,7 @@ def _outcomes(content: ReportContent) -> dict[str, Any]:
 
 
 def _sensitivity(content: ReportContent) -> Sensitivity | None:
-    """How far the verdict hangs on failed runs; None where none failed for its own sake."""
+    """How far the verdict hangs on failed runs; None where none failed through its own fault."""
     if len(content.arms) != 2 or not (content.lost or content.imputed):
         # it judges anew before it looks for failures, which takes half a second for many runs
         return None

@@ -19,7 +19,7 @@ def sensitivity(
     """Counts of failed runs, Fisher's test on them, and the verdict with the worst and the best.
 
     `plan` is that of a group-sequential design, whose results stand in planned order; runs beyond
-    the look that ended it are no part of this. None where no run failed for its own sake.
+    the look that ended it are no part of this. None where no run failed through its own fault.
 
     Raises:
         UsageError: (a ValueError) as `verdict.compare`.

@@ -23,7 +23,7 @@ from .evidence import (
     PERMUTATION_SEED,
     SEEDS_DIFFER,
     Results,
-    failed_for_its_own_sake,
+    failed_through_its_own_fault,
     reason,
     scored,
     spread_of,
@@ -43,7 +43,7 @@ def compare_in_looks(results: Results, rule: DecisionRule, plan: LookPlan) -> Co
     """Answer whether the second arm beats the first; results of an arm stand in planned order.
 
     A look waits for the runs of all its seeds: one that leaves a gap keeps every later look back.
-    A run that failed for its own sake leaves none where its arm's floor is known.
+    A run that failed through its own fault leaves none where its arm's floor is known.
 
     Raises:
         UsageError: (a ValueError) as `verdict.compare`.
@@ -150,7 +150,7 @@ def _held_back(results: Results, rule: DecisionRule) -> str:
     if not tried:
         return ""
     names = " and ".join(f"a run of the {arm} ({reason(run)})" for arm, run in tried)
-    lacks = any(failed_for_its_own_sake(run, rule.metric) for _, run in tried)
+    lacks = any(failed_through_its_own_fault(run, rule.metric) for _, run in tried)
     told = f" The next look is held up by {names}"
     return f"{told}: {FLOOR_UNKNOWN}." if lacks else f"{told}."
 

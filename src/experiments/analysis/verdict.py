@@ -3,8 +3,8 @@
 The cases are taken in a fixed order: runs that are missing, a test that rejects, equivalence,
 evidence that could not have sufficed, and last no difference shown. A run without a score is never
 dropped: leaving out the failures of an arm that fails would make it look better. One that failed
-for its own sake counts with the floor, a random policy's return, or with the poorest score where
-that is poorer.
+through its own fault counts with the floor, a random policy's return, or with the poorest score
+where that is poorer.
 """
 
 from __future__ import annotations

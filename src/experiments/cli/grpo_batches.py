@@ -38,7 +38,7 @@ class BatchFlags:
 
 
 def are_counts(settings: Mapping[str, Any]) -> bool:
-    """Whether batches can be reckoned with at all; else the file is refused for its own sake."""
+    """Whether batches can be computed at all; if not, the file itself is refused."""
     needed = [settings[name] for name in COUNTS]
     given = [settings[name] for name in OPTIONAL_COUNTS if settings[name] is not None]
     return all(type(each) is int and each > 0 for each in (*needed, *given))

@@ -31,7 +31,7 @@ class DecisionRule:
     minimum_effect: float | None = None
     paired: bool = False
     floors: Mapping[str, float] = field(default_factory=dict)
-    """The random policy's mean return by arm: the score of a run that failed for its own sake."""
+    """The random policy's mean return by arm: the score of a run that is to blame for failing."""
 
 
 @dataclass(frozen=True)
