@@ -56,7 +56,7 @@ CONDITIONS = (
 )
 """Keys of the file that may change while an experiment exists: they change no bit of any run."""
 DESIGN = ("comparison", "early_abort", "seeds", "hypothesis", "comment", "tags")
-"""Keys that decide about the question; a change after the first run weakens the answer."""
+"""Keys that define the question; a change after the first run weakens the answer."""
 
 
 class Experiment(PlannedRuns):
@@ -64,10 +64,10 @@ class Experiment(PlannedRuns):
 
     Args:
         baseline_config: a `Configuration`, or a mapping of the same keys.
-        variant_config: likewise; a mapping may extend the baseline (``{"extends": "baseline"}``).
+        variant_config: the same; a mapping may extend the baseline (``{"extends": "baseline"}``).
         hypothesis: what is expected, in words.
-        experiment_id: a readable one is made from hypothesis, time and content by default.
-        output_dir: where experiments lie.
+        experiment_id: by default a readable one, made from hypothesis, time and content.
+        output_dir: the directory that holds the experiments.
         seeds: the seeds of both arms, or how many; by default the arms' own single seed.
         environment_modules: modules that may be imported because they register environments.
         settings: further keys of the experiment file, such as ``evaluation={"episodes": 20}``.
@@ -114,7 +114,7 @@ class Experiment(PlannedRuns):
 
         Args:
             config: the file.
-            output_dir: where experiments lie.
+            output_dir: the directory that holds the experiments.
             seed_offsets: what is added to the seeds of an arm; so that two equal arms share none.
         """
         experiment = cls.__new__(cls)
@@ -167,13 +167,13 @@ class Experiment(PlannedRuns):
         self.looks = LooksTaken(self.paths.events, self.design.fingerprint)
         self._changes = DesignChanges()
         self.is_altered = False
-        """Whether the design was changed and what follows from it is not saved yet."""
+        """Whether the design was changed and the consequences are not saved yet."""
         self.results = {}
         self.metrics: dict[RunKey, dict[str, Any]] = {}
         self._open = set()
         self._is_saved = False
         self._unsaved: set[RunKey] = set()
-        """Runs whose result is in no file of their own yet."""
+        """Runs whose result is not in a file of its own yet."""
         self._comparison = None
 
     def _design_for(self, config: ExperimentConfig) -> None:
@@ -187,12 +187,12 @@ class Experiment(PlannedRuns):
 
     @property
     def status(self) -> ExperimentStatus:
-        """Where the experiment stands."""
+        """The experiment's current status."""
         return self.life.status
 
     @property
     def error_message(self) -> str | None:
-        """Why it failed; None where it did not."""
+        """Why it failed; None if it did not."""
         return self.life.error_message
 
     @property
@@ -212,7 +212,7 @@ class Experiment(PlannedRuns):
 
     @property
     def experiment_dir(self) -> Path:
-        """Where the experiment's files lie."""
+        """The directory that holds the experiment's files."""
         return self.paths.root
 
     @property
@@ -221,7 +221,7 @@ class Experiment(PlannedRuns):
         return "recovery" in self.config.model_fields_set
 
     def choose_recovery(self, **settings: Any) -> None:
-        """Decide anew what happens when a run fails, which changes no bit of any run.
+        """Change what happens when a run fails; this changes no bit of any run.
 
         Args:
             settings: fields of the file's ``recovery`` that change.
@@ -230,11 +230,11 @@ class Experiment(PlannedRuns):
         self.config = self.config.model_copy(update={"recovery": recovery})
 
     def checkpoint_every(self, timesteps: int) -> None:
-        """Let runs save their state so often, unless the file names how often."""
+        """Set how often runs save their state, unless the experiment file says so."""
         self.config = checkpointed_every(self.config, timesteps)
 
     def choose_conditions(self, config: ExperimentConfig) -> None:
-        """Take over what another form of the file says of `CONDITIONS`."""
+        """Adopt the `CONDITIONS` of another version of the file."""
         chosen = {
             name: getattr(config, name)
             for name in CONDITIONS
@@ -245,14 +245,14 @@ class Experiment(PlannedRuns):
         self.is_altered |= before != (self.config.trackers, self.config.storage)
 
     def override_design(self, config: ExperimentConfig, changes: Sequence[str]) -> None:
-        """Take over another form's `DESIGN` and seeds that are added, and remember that for good.
+        """Adopt another version's `DESIGN` and added seeds, and keep a permanent record of it.
 
         Args:
-            config: the other form; its arms are the same.
+            config: the other version; its arms are the same.
             changes: what it changes, in words.
 
         Raises:
-            UsageError: when it leaves a seed out that is planned now.
+            UsageError: when it leaves out a seed that is planned now.
         """
         goes_by_order = self.design.goes_by_order or design_of(config, {}).goes_by_order
         check_seeds(self.config.seed_list, config.seed_list, goes_by_order=goes_by_order)
@@ -276,7 +276,7 @@ class Experiment(PlannedRuns):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a reader of the result must know.
+        """What a reader of the result needs to know.
 
         What the audit found, how the design was changed later, how runs deviate from their
         configuration or from an undisturbed run.
@@ -294,30 +294,30 @@ class Experiment(PlannedRuns):
         return replace(self.design.rule, floors=floors)
 
     def take_floors(self, floors: Mapping[str, Floor]) -> None:
-        """What the random policy gets, by arm: the score of a run that fails for its own sake."""
+        """Set the random policy's return by arm, which failing runs score."""
         self.design = replace(self.design, floors=dict(floors))
         self._comparison = None
 
     def begin(self) -> None:
-        """Start, or go on after a pause, a failure, or a kill, and save."""
+        """Start, or continue after a pause, a failure or a kill, and save."""
         if self.status is not ExperimentStatus.RUNNING:
             self.start()
         self.save()
 
     def start(self) -> None:
-        """Begin, or begin again after a failure."""
+        """Start, or start again after a failure."""
         self.life.start()
 
     def pause(self) -> None:
-        """Stop for now; `resume` goes on."""
+        """Stop for now; `resume` continues."""
         self.life.pause()
 
     def resume(self) -> None:
-        """Go on after `pause`."""
+        """Continue after `pause`."""
         self.life.start()
 
     def stop(self, failed: bool = False, error_message: str | None = None) -> None:
-        """End, completed or failed."""
+        """End the experiment, as completed or as failed."""
         self.life.stop(failed, error_message)
 
     def add_result(
@@ -326,7 +326,7 @@ class Experiment(PlannedRuns):
         results: TrainingResult | Mapping[str, Any],
         metrics: Mapping[str, Any] | None = None,
     ) -> None:
-        """Record what one run of an arm came to; a later result of the same seed replaces it.
+        """Record the result of one run of an arm; a later result of the same seed replaces it.
 
         `save_result` or `save` writes it.
 
@@ -413,7 +413,7 @@ class Experiment(PlannedRuns):
         return self.paths.experiment
 
     def save_result(self, run: RunKey) -> Path:
-        """Write one run's result alone: what it costs does not depend on the other runs.
+        """Write only one run's result: the cost does not depend on the other runs.
 
         Raises:
             KeyError: when the run has no result.
@@ -428,7 +428,7 @@ class Experiment(PlannedRuns):
         return path
 
     def _write_results(self, paths: ExperimentPaths) -> None:
-        """Write the results that are in no file yet."""
+        """Write the results that are not in a file yet."""
         for run in sorted(self._unsaved):
             write_result(paths.run(run).result, run, self._saved_result(run))
 
@@ -436,7 +436,7 @@ class Experiment(PlannedRuns):
         return SavedResult(self.results[run], self.metrics.get(run, {}))
 
     def publish(self) -> None:
-        """Make the directory of a new experiment appear; one that was saved or loaded is there.
+        """Create the directory of a new experiment; one that was saved or loaded has it already.
 
         Raises:
             UsageError: when another experiment of this id is there already.
@@ -459,7 +459,7 @@ class Experiment(PlannedRuns):
         self._is_saved = True
 
     def reload(self) -> None:
-        """Take over what another process saved since this experiment was loaded."""
+        """Adopt what another process saved since this experiment was loaded."""
         self._restore(read_json(self.paths.experiment))
 
     def saved_config(self) -> dict[str, Any]:

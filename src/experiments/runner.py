@@ -84,16 +84,16 @@ class ExperimentRunner(FailureHandling):
 
     Args:
         experiment: the question and its saved form.
-        execution_mode: one run at a time, several at once, or a rehearsal that leaves nothing.
-        max_workers: runs at the same time in parallel mode; 2 by default.
-        enable_monitoring: whether a thread samples what the runs use.
+        execution_mode: one run at a time, several at once, or a dry run that leaves nothing behind.
+        max_workers: how many runs go on at once in parallel mode; 2 by default.
+        enable_monitoring: whether a thread samples the runs' resource use.
         checkpoint_frequency: timesteps between the checkpoints of a run, unless the experiment
-            names its own; and of all runs together between the runner's records.
+            names its own; also those of all runs together between the runner's own checkpoints.
         resource_limits: as the experiment file's key of that name.
-        executor: ``process`` (a process of its own for each run), ``in_process``, or ``ray``.
-        ray_address: of the Ray cluster to connect to; None starts one on this machine.
-        command_line: recorded as provenance.
-        experiment_file: the file as the user wrote it, recorded likewise.
+        executor: ``process`` (one process per run), ``in_process``, or ``ray``.
+        ray_address: address of the Ray cluster to connect to; None starts one on this machine.
+        command_line: the command line, recorded as provenance.
+        experiment_file: the experiment file as the user wrote it, recorded likewise.
         tracking: how the trackers that the experiment names are reached.
 
     Raises:
@@ -169,7 +169,7 @@ class ExperimentRunner(FailureHandling):
         """Carry the experiment out; True when every planned run is complete.
 
         Raises:
-            ExperimentsError: when the experiment cannot begin or its files cannot be written.
+            ExperimentsError: when the experiment cannot start or its files cannot be written.
         """
         self._stopwatch.start()
         try:
@@ -194,11 +194,11 @@ class ExperimentRunner(FailureHandling):
             self._stopwatch.stop()
 
     def setup_environment(self) -> None:
-        """Warm the executor up, make the directory appear, lock it, open the logs.
+        """Warm up the executor, create and lock the experiment's directory, open the logs.
 
         Raises:
-            ExperimentsError: when the disk is nearly full, a device is not here, or another
-                process works on the experiment; when an arm's library is not installed.
+            ExperimentsError: when the disk is nearly full, a device is not available, another
+                process works on the experiment, or an arm's library is not installed.
         """
         if self._session is not None and self._session.is_open:
             return
@@ -236,7 +236,7 @@ class ExperimentRunner(FailureHandling):
             self._session.close()
 
     def _rehearse(self) -> bool:
-        """Validation mode: a handful of steps of each arm, and what the whole will take."""
+        """Validation mode: a handful of steps of each arm, and an estimate of the whole."""
         self.status = RunnerStatus.INITIALIZING
         self._check_extras()
         with self._make_executor() as executor, TemporaryDirectory() as scratch:
@@ -350,16 +350,16 @@ class ExperimentRunner(FailureHandling):
     # ---- watching
 
     def monitor_progress(self) -> ProgressInfo:
-        """How far the experiment is, with the time that is left; safe to call from any thread."""
+        """Progress of the experiment and the time left; safe to call from any thread."""
         self.progress = progress_info(self.run_progress(), self.status.value, slots=self.slots)
         return self.progress
 
     def run_progress(self) -> tuple[RunProgress, ...]:
-        """How far each planned run is, read from its journal; safe to call from any thread."""
+        """Progress of each planned run, read from its journal; safe to call from any thread."""
         return self._campaign.progress() if self._campaign else ()
 
     def get_status(self) -> dict[str, Any]:
-        """Everything about the moment, as plain data."""
+        """The current state of everything, as plain data."""
         progress = self.monitor_progress()
         self.resource_usage = ResourceUsage.current()
         return {
@@ -375,7 +375,7 @@ class ExperimentRunner(FailureHandling):
         }
 
     def _start_monitoring(self) -> None:
-        """Begin to sample the runs' processes; nothing starts where monitoring is off."""
+        """Start sampling the runs' processes; nothing starts if monitoring is off."""
         session, campaign = self._active()
         if self.enable_monitoring:
             root = self.experiment.paths.root
@@ -387,10 +387,10 @@ class ExperimentRunner(FailureHandling):
             )
 
     def _start_gpu_monitoring(self) -> None:
-        """A hook for subclasses: GPUs are part of the ordinary samples already."""
+        """A hook for subclasses: GPUs are already part of the ordinary samples."""
 
     def _start_network_monitoring(self) -> None:
-        """A hook for subclasses: the network is not watched."""
+        """A hook for subclasses: the network is not monitored."""
 
     def _record_sample(self, run: RunKey | None, sample: ResourceSample) -> None:
         if run is None:
@@ -424,7 +424,7 @@ class ExperimentRunner(FailureHandling):
 
     @property
     def slots(self) -> int:
-        """Runs at the same time just now: what was asked for, as far as it fits."""
+        """Runs that may go on at once right now: as many as were asked for, or as many as fit."""
         session = self._session
         if session is not None and session.guard is not None:
             return session.guard.slots
@@ -432,7 +432,7 @@ class ExperimentRunner(FailureHandling):
 
     @property
     def admission(self) -> Admission | None:
-        """How many runs fit at once, and why; None before that was found out."""
+        """How many runs fit at once, and why; None until that is known."""
         return self._session.admission if self._session else None
 
     @property

@@ -70,11 +70,11 @@ class Normalization(Section):
     gamma: Annotated[Number, Field(ge=0, le=1)] = 0.99
     """Discount of the return whose spread scales the rewards."""
     epsilon: Annotated[Number, Field(gt=0)] = 1e-8
-    """Added to the variance, against division by zero."""
+    """Added to the variance to avoid division by zero."""
 
 
 class AppliedPreset(Section):
-    """A preset whose values already stand in the configuration; nothing is looked up again."""
+    """A preset whose values are already in the configuration; nothing is looked up again."""
 
     name: Literal["rl-zoo"]
     """The table that the values came from."""
@@ -94,15 +94,15 @@ class Configuration(Section):
     training_steps: Annotated[Whole, Field(ge=1, le=10**12)]
     """Environment steps (GRPO: of the optimiser), rounded up to whole rollouts by the algorithm."""
     seed: Seed = 0
-    """Seed of the run where the experiment names no list of seeds."""
+    """Seed of the run if the experiment sets no seeds."""
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
     """Arguments of the algorithm's constructor; schedules, noise and classes as data."""
     environment_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Arguments of the environment."""
     n_envs: Annotated[Whole, Field(ge=1, le=1024)] = 1
-    """Number of environments that are stepped together."""
+    """Number of environments stepped together."""
     vec_env: Literal["dummy", "subproc"] = "dummy"
-    """Where several environments are: in the training process, or each in one of its own."""
+    """Where several environments run: in the training process, or each in its own process."""
     wrappers: tuple[
         Annotated[
             Annotated[Name, Tag("<name>")] | Annotated[Wrapper, Tag("<other>")],
@@ -110,7 +110,7 @@ class Configuration(Section):
         ],
         ...,
     ] = ()
-    """Wrappers from the inside out: a name, or a name with its arguments."""
+    """Wrappers from the inside out: names, or names with arguments."""
     normalize: Annotated[
         Annotated[Flag, Tag("<flag>")] | Annotated[Normalization, Tag("<other>")],
         Discriminator(lambda value: "<other>" if _is_object(value) else "<flag>"),
@@ -125,7 +125,7 @@ class Configuration(Section):
         ]
         | None
     ) = None
-    """A table of tuned values that this arm starts from; what the arm sets itself wins."""
+    """A table of tuned values that this arm starts from; the arm's own settings take precedence."""
     device: Device = "auto"
     """auto, cpu, cuda or cuda:N."""
     experiment_name: Name | None = None
@@ -138,11 +138,11 @@ class ExperimentConfig(Section):
     experiment_id: ExperimentId | None = None
     """Directory name; null makes one from hypothesis, time and content."""
     hypothesis: Text = ""
-    """What the experiment is to show."""
+    """What the experiment is meant to show."""
     comment: Text = ""
-    """Anything worth remembering."""
+    """Anything worth remembering about the experiment."""
     tags: Annotated[tuple[Name, ...], Field(max_length=100)] = ()
-    """Words to find the experiment by."""
+    """Tags to find the experiment by."""
     seeds: (
         Annotated[
             Annotated[Whole, Field(ge=1, le=10_000), Tag("<other>")]
@@ -157,11 +157,11 @@ class ExperimentConfig(Section):
     ) = None
     """Seeds of both arms, or their number; null takes the arms' own seed.
 
-    A sequential design with more seeds goes on with those that follow the largest."""
+    A sequential design that needs more seeds continues with those after the largest."""
     baseline_config: Configuration
-    """The arm that is known."""
+    """The known arm, which the variant is compared with."""
     variant_config: Configuration
-    """The arm that is asked about."""
+    """The arm in question."""
     evaluation: Evaluation = Evaluation()
     """When and how policies are evaluated."""
     comparison: ComparisonRule = ComparisonRule()
@@ -173,13 +173,13 @@ class ExperimentConfig(Section):
         ]
         | None
     ) = None
-    """When a hopeless variant is stopped in mid-training."""
+    """When a hopeless variant is stopped during training."""
     recovery: Recovery = Recovery()
     """What happens when a run fails."""
     resource_limits: ResourceLimits | None = None
     """What the experiment may use; null sets no limit."""
     hang_seconds: Annotated[Number, Field(ge=1, le=604_800)] = 600.0
-    """A run that shows no sign of life for so long has failed."""
+    """Seconds without a sign of life after which a run counts as failed."""
     torch_threads: Annotated[Whole, Field(ge=1, le=1024)] = 1
     """Threads of one training process; the parameters' bits depend on it."""
     accelerate: Annotated[
@@ -187,13 +187,13 @@ class ExperimentConfig(Section):
         | Annotated[tuple[PieceName, ...], Field(strict=False), Tag("<list>")],
         Discriminator(lambda value: "<list>" if isinstance(value, list | tuple) else "<flag>"),
     ] = True
-    """Whether training uses what makes it faster without changing a bit; a list chooses pieces."""
+    """Whether training is accelerated, which changes no bit of a result; a list chooses pieces."""
     checkpoint: CheckpointPlan = CheckpointPlan()
     """When a run saves its state."""
     storage: Literal["standard", "hybrid", "tracker_only"] = "standard"
     """How much stays on the local disk."""
     trackers: tuple[Literal["clearml", "wandb", "tensorboard"], ...] = ()
-    """Remote systems that are told."""
+    """Trackers that the experiment is reported to."""
     diagnostics: tuple[Literal["curvature"], ...] = ()
     """Further measurements during training, by name."""
     allow_different_environments: Flag = False

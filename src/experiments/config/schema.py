@@ -19,11 +19,11 @@ def experiment_schema() -> dict[str, Any]:
         definitions[name] = _loosened(definitions["Configuration"])
     variant = definitions["VariantConfiguration"]
     variant["title"] = "VariantConfiguration"
-    variant["description"] = "The baseline with the settings that are named here over it."
+    variant["description"] = "The baseline, overridden by the settings named here."
     variant["required"] = ["extends"]
     variant["properties"]["extends"] = {
         "const": "baseline",
-        "description": "Everything that is not named here is the baseline's.",
+        "description": "Everything not named here is taken from the baseline.",
     }
     schema["properties"]["variant_config"] = {
         "description": schema["properties"]["variant_config"].get("description", ""),

@@ -25,7 +25,7 @@ class Evaluation(Section):
     episodes: Annotated[Whole, Field(ge=1, le=10_000)] = 10
     """Episodes of a periodic evaluation."""
     deterministic: Flag = True
-    """Whether the policy's mode is played instead of a sample."""
+    """Whether the policy acts deterministically instead of sampling its actions."""
     final_episodes: Annotated[Whole, Field(ge=1, le=100_000)] = 100
     """Episodes of the evaluation after the last update."""
 
@@ -59,13 +59,13 @@ class ComparisonRule(Section):
     direction: Literal["maximize", "minimize"] = "maximize"
     """Whether more is better."""
     alpha: Annotated[Number, Field(gt=0, le=0.5)] = 0.05
-    """Share of false alarms that is accepted."""
+    """Accepted share of false alarms."""
     equivalence_margin: Annotated[Number, Field(gt=0)] | None = None
     """Effects smaller than this count as none."""
     minimum_effect: Annotated[Number, Field(gt=0)] | None = None
     """The smallest effect worth finding."""
     paired: Flag = False
-    """Whether runs of equal seed are compared with each other."""
+    """Whether runs with the same seed are compared in pairs."""
     sequential: SequentialDesign | None = None
     """Stop early when the answer is clear; null trains a fixed number of seeds."""
 
@@ -109,16 +109,16 @@ class Recovery(Section):
     """What happens when a run fails."""
 
     strategy: Literal["abort", "retry", "skip"] = "abort"
-    """Give up, try again from the last checkpoint, or go on without the run."""
+    """End the experiment, retry from the last checkpoint, or continue without the run."""
     max_retries: Annotated[Whole, Field(ge=0, le=100)] = 2
-    """Further attempts of one run under "retry"."""
+    """Maximum number of retries per run with "retry"."""
 
 
 class ResourceLimits(Section):
     """What the experiment may use; null sets no limit."""
 
     memory_mb: Annotated[Number, Field(ge=256)] | None = None
-    """Memory of all training processes together, shared memory once, in MiB; one takes some 400."""
+    """Memory of all training processes, shared memory counted once, in MiB; one takes about 400."""
     cpu_percent: Annotated[Number, Field(ge=1, le=100)] | None = None
     """Share of the whole machine's processor time, in percent."""
     disk_gb: Annotated[Number, Field(gt=0)] | None = None
@@ -128,9 +128,9 @@ class ResourceLimits(Section):
 
 
 class CheckpointPlan(Section):
-    """When a run saves everything that it needs to continue."""
+    """When a run saves everything that it needs to resume."""
 
     frequency: Annotated[Whole, Field(ge=1)] = 10_000
     """Training steps between two checkpoints."""
     keep: Annotated[Whole, Field(ge=1, le=1000)] = 3
-    """How many of the newest are kept."""
+    """How many of the newest checkpoints are kept."""

@@ -1,4 +1,4 @@
-"""The records that every room passes on: frozen, plain data, safe to send between processes."""
+"""The records that all packages share: frozen, plain data, safe to send between processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Self
 
 
 class ExperimentStatus(Enum):
-    """Where an experiment stands in its life."""
+    """The stage of an experiment's life."""
 
     CREATED = "created"
     RUNNING = "running"
@@ -42,7 +42,7 @@ class RunnerStatus(Enum):
 
 
 class RunStatus(StrEnum):
-    """Where one run stands."""
+    """The status of one run."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -51,7 +51,7 @@ class RunStatus(StrEnum):
     SKIPPED = "skipped"
     INTERRUPTED = "interrupted"
     CANCELLED = "cancelled"
-    """Not needed any more: a stopping rule ended the experiment before the run was complete."""
+    """No longer needed: a stopping rule ended the experiment before the run was complete."""
 
 
 ENDED_RUNS = frozenset(
@@ -63,7 +63,7 @@ ENDED_RUNS = frozenset(
         RunStatus.CANCELLED,
     }
 )
-"""Where a run stands of which nothing more is to come."""
+"""Statuses of runs that have ended."""
 
 
 @dataclass(frozen=True, order=True)
@@ -100,7 +100,7 @@ class EvaluationProtocol:
     episodes: int = 10
     """Episodes of a periodic evaluation."""
     deterministic: bool = True
-    """Whether the policy's mode is played instead of a sample."""
+    """Whether the policy acts deterministically instead of sampling its actions."""
     final_episodes: int = 100
     """Episodes of the evaluation after the last update."""
 
@@ -112,7 +112,7 @@ class CheckpointProtocol:
     frequency: int = 10_000
     """Training timesteps between two checkpoints."""
     keep: int = 3
-    """How many of the newest are kept."""
+    """How many of the newest checkpoints are kept."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class TrainerConfig:
 
     algorithm: str
     environment: str
-    """Gymnasium id of the environment that is really built."""
+    """Gymnasium id of the environment that is actually built."""
     total_timesteps: int
     seed: int
     experiment_name: str = "run"
@@ -134,7 +134,7 @@ class TrainerConfig:
     """Modules the user allowed to be imported because they register environments."""
     n_envs: int = 1
     vec_env: str = "dummy"
-    """``dummy``: the environments are in the training process; ``subproc``: each in its own."""
+    """``dummy``: environments run in the training process; ``subproc``: each in its own."""
     wrappers: tuple[Mapping[str, Any], ...] = ()
     """Wrappers from the inside out: ``{"name": "TimeLimit", "kwargs": {...}}``."""
     normalize: Mapping[str, Any] | None = None
@@ -142,17 +142,17 @@ class TrainerConfig:
     device: str = "auto"
     torch_threads: int = 1
     accelerate: bool | tuple[str, ...] = True
-    """Whether training does less work for the same bits; names choose pieces of that."""
+    """Whether training does less work for the same bits; names choose individual pieces."""
     evaluation: EvaluationProtocol = field(default_factory=EvaluationProtocol)
     run_dir: Path | None = None
     """The run's directory (`paths.RunPaths`); None trains without writing anything."""
     attempt: int = 1
     deviations: tuple[str, ...] = ()
-    """What earlier failures changed here, in words."""
+    """What earlier failures changed in this configuration, in words."""
     hang_seconds: float | None = None
-    """How long the run may give no sign of life before it is ended; None leaves that open."""
+    """How long the run may show no sign of life before it is stopped; None sets no limit."""
     checkpoints: Path | None = None
-    """Where the run's checkpoints lie; None saves none and goes on from none."""
+    """Directory of the run's checkpoints; None neither saves nor loads any."""
     checkpoint: CheckpointProtocol = field(default_factory=CheckpointProtocol)
     diagnostics: tuple[str, ...] = ()
     """Further measurements during training, by name."""
@@ -160,20 +160,20 @@ class TrainerConfig:
 
 @dataclass(frozen=True)
 class AttemptStart:
-    """Where an attempt at a run went on, as it told itself."""
+    """Where an attempt at a run resumed, as it reported itself."""
 
     step: int
     why_inexact: str | None = None
-    """Why it is not as if nothing had happened; None where it is."""
+    """Why the resume is not exact; None if it is."""
     deviations: tuple[str, ...] = ()
-    """What was changed of the configuration, here or before the checkpoint was saved."""
+    """What was changed in the configuration, here or before the checkpoint was saved."""
     passed_over: tuple[str, ...] = ()
     """The checkpoints that could not be used, and why."""
 
 
 @dataclass(frozen=True)
 class EvaluationPoint:
-    """One evaluation: the mean over episodes after so many training timesteps."""
+    """One evaluation: the mean over episodes after a number of training timesteps."""
 
     step: int
     return_mean: float
@@ -185,12 +185,12 @@ class EvaluationPoint:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What one run came to; with several seeds an arm's aggregate, its `runs` holding each."""
+    """The result of one run; with several seeds an arm's aggregate, with each run in `runs`."""
 
     success: bool
     total_timesteps: int
     training_time: float
-    """Seconds in training; evaluation and diagnostics excluded."""
+    """Seconds of training; evaluation and diagnostics excluded."""
     final_mean_reward: float | None
     """Mean return of the final evaluation."""
     final_std_reward: float | None
@@ -207,16 +207,16 @@ class TrainingResult:
     """Mean of the evaluation curve."""
     evaluation_time: float = 0.0
     diagnostics_time: float = 0.0
-    """Seconds in further measurements."""
+    """Seconds spent on diagnostics."""
     attempts: int = 1
     resumed_from_steps: tuple[int, ...] = ()
     resume: str = "exact"
     deviations: tuple[str, ...] = ()
     fault: str | None = None
-    """Of a failed run: ``machine`` or ``run``, whoever is to blame."""
+    """What is to blame for a failed run: ``machine`` or ``run``."""
     parameters_sha256: str | None = None
     learned: bool | None = None
-    """Whether training changed a parameter of the model; None where none has ended."""
+    """Whether training changed any parameter of the model; None if no run has ended."""
     evaluations: tuple[EvaluationPoint, ...] = ()
     model_path: str | None = None
     runs: tuple[TrainingResult, ...] = ()
@@ -231,7 +231,7 @@ class TrainingResult:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TrainingResult:
-        """The record from what `to_dict` made, also after a way through JSON.
+        """The record from the output of `to_dict`, also after a round trip through JSON.
 
         Raises:
             TypeError: for a field that is unknown or missing.
@@ -268,11 +268,11 @@ class ResourceSample:
     cpu_percent: float
     """100 is one core fully used."""
     memory_mb: float
-    """Resident memory (RSS) of the whole tree, in MiB; what processes share counts in each."""
+    """Resident memory (RSS) of the whole tree, in MiB; shared memory counts in each process."""
     pss_mb: float | None = None
-    """Proportional memory (PSS), in MiB: what processes share is divided among them."""
+    """Proportional memory (PSS), in MiB: shared memory is divided among the processes."""
     disk_usage_mb: float | None = None
-    """Bytes under the experiment's directory, in MiB."""
+    """Size of the experiment's directory, in MiB."""
     disk_free_mb: float | None = None
     gpu_percent: float | None = None
     gpu_memory_mb: float | None = None
@@ -281,7 +281,7 @@ class ResourceSample:
     def from_event(cls, record: Mapping[str, Any]) -> Self | None:
         """The sample that a ``resources`` event holds; None where it lacks time, CPU or memory.
 
-        Fields of other names are passed over, and those that are no numbers count as not measured.
+        Unknown fields are ignored, and those that are not numbers count as not measured.
         """
         names = {known.name for known in fields(cls)}
         figures = {
@@ -295,13 +295,13 @@ class ResourceSample:
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How far one run is, read from its journal."""
+    """The progress of one run, read from its journal."""
 
     run: RunKey
     status: RunStatus
     step: int
     total_steps: int
-    """Timesteps that will really be trained, after rounding to whole rollouts."""
+    """Timesteps that will actually be trained, after rounding to whole rollouts."""
     steps_per_second: float | None = None
     returns_mean: float | None = None
     """Mean return of the latest training episodes, else of the latest evaluation."""
@@ -317,7 +317,7 @@ class RunProgress:
 
 @dataclass(frozen=True)
 class RunEstimate:
-    """What a short rehearsal says a whole run will take."""
+    """What a whole run will take, estimated from a short dry run."""
 
     run: RunKey
     steps_per_second: float
@@ -329,6 +329,6 @@ class RunEstimate:
     parameters: int
     """Trainable parameters of the policy."""
     shared_mb: float = 0.0
-    """Of `memory_mb`, what runs of one machine have in common, such as the imported libraries."""
+    """The part of `memory_mb` that runs on one machine share, such as imported libraries."""
     gpu_memory_mb: float | None = None
-    """Memory on the GPU, in MiB; None where none is used or it cannot be told."""
+    """Memory on the GPU, in MiB; None if none is used or it is unknown."""

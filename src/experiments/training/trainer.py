@@ -25,9 +25,9 @@ class Trainer:
 
     Args:
         config: everything that training depends on.
-        backend: the learning library; None takes the one that has the algorithm.
-        asked_to_stop: looked at between rollouts; once it is true the run saves what it needs to
-            go on, and stops.
+        backend: the learning library; None takes the one that implements the algorithm.
+        asked_to_stop: checked between rollouts; once it is true, the run saves what it needs to
+            resume, and stops.
     """
 
     def __init__(
@@ -43,13 +43,13 @@ class Trainer:
         self._checkpoints = RunCheckpoints(config) if config.checkpoints else None
 
     def train(self) -> TrainingResult:
-        """Train, evaluate and save the run, from its newest checkpoint that is of use.
+        """Train, evaluate and save the run, starting from its newest usable checkpoint.
 
         Raises:
             TrainingError: when the run failed, as `NonFiniteError` with the step of a NaN;
                 an environment's or the library's own exception passes through.
             RunStoppedError: when it was asked to stop before it was complete.
-            StorageError: when the disk refuses, or there are checkpoints and none is of use.
+            StorageError: when the disk refuses, or there are checkpoints but none is usable.
         """
         attempt, checkpoints = self._attempt, self._checkpoints
         with Heartbeat(attempt.heartbeat if attempt else None) as heartbeat:
