@@ -110,7 +110,7 @@ def test_a_model_that_cannot_look_at_prompt_and_completion_is_told(folder: Path)
     told = refusal(str(folder))
     assert isinstance(told, TrainingError)
     assert "a prompt of 4 tokens and a completion of 6 do not fit" in str(told)
-    assert "can look at 9 tokens" in str(told)
+    assert "context is 9 tokens" in str(told)
     assert "set max_completion_length to 5 at most (/hyperparameters/max_com" in str(told.remedy)
 
 

@@ -219,7 +219,7 @@ def test_a_dialogue_that_the_model_cannot_look_at_is_refused_before_it_speaks(
     speech = Speech(tokenizer, "", positions=10)
     speak = Scripted(tokenizer, "42", end=speech.end)
     dialogue = Calculation(opening[:-1], 1)
-    with pytest.raises(TrainingError, match="can look at 10 tokens") as told:
+    with pytest.raises(TrainingError, match="context is 10 tokens") as told:
         lead([dialogue], speech, speak, turns=1, budget=5)
     assert remedy in str(told.value.remedy)
     assert speak.turns
@@ -272,9 +272,11 @@ def test_a_template_that_ends_turns_where_the_model_is_not_stopped_is_refused(
 ) -> None:
     from src.experiments.training.trl.speech import Speech
 
-    with pytest.raises(TrainingError, match="ends a turn with <end>, at which") as told:
+    with pytest.raises(
+        TrainingError, match="ends a turn with <end>, where the model does not stop"
+    ) as told:
         Speech(ends_otherwise, "calc", "some/model").check(turns)
-    assert "not stopped, but at <pad>" in str(told.value)
+    assert "it stops at <pad>" in str(told.value)
     assert f"generation_config.json names {ENDING} too" in str(told.value.remedy)
 
 
