@@ -9,6 +9,7 @@ import pytest
 
 from src.experiments.cli.app import main, runner_main
 from src.experiments.cli.schema import schema_text
+from tests.waiting import HANG_SECONDS
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "scipy", "matplotlib", "gymnasium", "numpy", "rich")
@@ -16,7 +17,7 @@ HEAVY = ("torch", "scipy", "matplotlib", "gymnasium", "numpy", "rich")
 
 def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=HANG_SECONDS
     )
 
 

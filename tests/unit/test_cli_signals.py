@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import HANG_SECONDS
+
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import sys, time
@@ -38,7 +40,7 @@ def test_the_first_signal_asks(number: signal.Signals) -> None:
     process = start()
     process.send_signal(number)
 
-    assert process.communicate(timeout=10) == ("stopped in good order\n", None)
+    assert process.communicate(timeout=HANG_SECONDS) == ("stopped in good order\n", None)
     assert process.returncode == 0
 
 
@@ -48,7 +50,7 @@ def test_the_second_signal_ends_the_process_at_once_by_that_signal() -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "asked\n"
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=10)
+    process.communicate(timeout=HANG_SECONDS)
 
     assert process.returncode == -signal.SIGTERM
 
@@ -63,4 +65,4 @@ def test_a_hang_up_under_nohup_stays_ignored() -> None:
         process.wait(timeout=0.5)
     process.send_signal(signal.SIGTERM)
 
-    assert process.communicate(timeout=10)[0] == "stopped in good order\n"
+    assert process.communicate(timeout=HANG_SECONDS)[0] == "stopped in good order\n"

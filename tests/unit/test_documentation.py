@@ -185,7 +185,7 @@ def run_program(program: str, folder: Path) -> str:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -201,7 +201,7 @@ def with_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, "-m", "src.experiments.runner", *words]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run(
-        command, cwd=folder, env=environment, check=True, capture_output=True, timeout=120
+        command, cwd=folder, env=environment, check=True, capture_output=True, timeout=300
     )
     return folder
 
