@@ -1,6 +1,8 @@
 """The report is written by other processes, and fails by its own error."""
 
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import pytest
@@ -11,6 +13,7 @@ from src.experiments.domain.paths import ExperimentPaths
 from src.experiments.domain.storage_policy import Storage, StoragePolicy
 from src.experiments.domain.verdicts import Comparison, Verdict
 from src.experiments.scribe import Scribe
+from tests.waiting import wait_until
 
 CONTENT = ReportContent(
     experiment_id="told",
@@ -49,18 +52,32 @@ def test_what_keeps_it_from_being_written_is_told(tmp_path):
             scribe.finish()
 
 
+class HeldPaths(ExperimentPaths):
+    """Paths of which the report's is not told while there is a file `hold`, and `held` says so."""
+
+    @property
+    def report(self) -> Path:
+        hold = self.root.with_name("hold")
+        while hold.exists():
+            self.root.with_name("held").touch()
+            time.sleep(0.01)
+        return super().report
+
+
 @pytest.mark.parametrize("victim", ["writers", "server"])
 def test_what_kills_its_processes_does_not_keep_it_from_being_written(tmp_path, victim):
-    paths = ExperimentPaths.under(tmp_path, "told")
+    paths = HeldPaths.under(tmp_path, "told")
+    (tmp_path / "hold").touch()
     with Scribe() as scribe:
         before = set(psutil.Process().children())
         scribe.get_ready()
         (server,) = set(psutil.Process().children()) - before
         scribe.begin(paths, CONTENT, POLICY)
-        while not (writers := server.children()):
-            time.sleep(0.002)
-        for process in writers if victim == "writers" else [server]:
-            process.kill()
+        wait_until((tmp_path / "held").exists, "a writer is at work")
+        for process in server.children() if victim == "writers" else [server]:
+            with suppress(psutil.NoSuchProcess):  # one that had nothing to write
+                process.kill()
+        (tmp_path / "hold").unlink()
         scribe.finish()
 
     assert "Nothing was trained." in paths.report_page.read_text()
