@@ -54,8 +54,9 @@ def sleep_in_c():
     ctypes.PyDLL(None).sleep(600)
 
 
-def sleep_stubbornly():
+def sleep_stubbornly(pid_file):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    pid_file.write_text(str(os.getpid()))
     time.sleep(600)
 
 
