@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from unittest.mock import Mock, patch
 
 import pytest
@@ -21,6 +20,7 @@ from src.experiments.runner import (
     TrainerConfig,
     TrainingResult,
 )
+from tests.waiting import HANG_SECONDS, wait_until
 
 BASELINE = {
     "algorithm": "PPO",
@@ -372,10 +372,9 @@ class TestWholeExperiments:
         runner = ExperimentRunner(experiment)
         thread = threading.Thread(target=runner.run)
         thread.start()
-        while not runner.monitor_progress().current_step:
-            time.sleep(0.05)
+        wait_until(lambda: runner.monitor_progress().current_step, "it trains")
         runner.interrupt()
-        thread.join(timeout=20)
+        thread.join(HANG_SECONDS)
         loaded = Experiment.load(experiment.experiment_dir)
 
         assert runner.status is RunnerStatus.INTERRUPTED

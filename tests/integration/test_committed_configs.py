@@ -10,6 +10,7 @@ import pytest
 
 from src.experiments.domain.redaction import SECRET_VALUE
 from src.experiments.durability.journal import read_journal
+from tests.waiting import HANG_SECONDS
 
 ROOT = Path(__file__).parents[2]
 SHORTER = {
@@ -45,7 +46,7 @@ def run(name, folder):
     command += ["--config", f"configs/{name}.json", "--output-dir", str(folder)]
     for setting in settings:
         command += ["--set", setting]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=HANG_SECONDS)
     assert (done.returncode, done.stderr) == (0, "")
     (root,) = folder.iterdir()
     return root

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.language import QUICK, needs_trl, newborn
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.integration
 
@@ -51,7 +52,7 @@ def run(folder: Path, arm: dict[str, Any], variant: dict[str, Any]) -> Path:
         env={**os.environ, "PYTHONPATH": str(folder)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANG_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     return folder / "out" / "own"

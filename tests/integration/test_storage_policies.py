@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import HANG_SECONDS
+
 from ..doubles.remotes import WandbRemote
 from ..doubles.wandb_files import read_offline_run
 
@@ -50,7 +52,7 @@ def quickstart(folder: Path, *options: str, environment: dict[str, str] | None =
         env={**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(folder), **(environment or {})},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=HANG_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -7,7 +7,9 @@ from copy import deepcopy
 from functools import partial
 from pathlib import Path
 
-from ..command import Command, wait_until
+from tests.waiting import wait_until
+
+from ..command import Command
 from ..figures import HALF_STEPS, Bench, Trial, generator
 from ..pair import Pair, document
 
@@ -31,7 +33,7 @@ def _one_is_refused(bench: Bench, number: int, folder: Path) -> None:
     time.sleep(generator("two at once", number).uniform(0.0, 0.3))
     commands.append(pair.start(words=words))
     try:
-        wait_until(lambda: pair.times_begun() > begun, 60.0, "one begins")
+        wait_until(lambda: pair.times_begun() > begun, "one begins")
         begun_at = time.monotonic()
         refused = _first_to_end(commands)
         ended_at = time.monotonic()

@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from tests.doubles.remotes import REMOTES, Remote, closed_port
+from tests.waiting import wait_until
 
-from ..command import Command, Done, wait_until
+from ..command import Command, Done
 from ..figures import Bench, Trial
 from ..pair import Pair, document
 from ..promises import Undisturbed
@@ -76,7 +77,7 @@ def _train(pair: Pair, remote: Remote, fault: str) -> tuple[Done, float]:
     """How the command ended, and how long after its report was complete."""
     command = pair.start("--tracker", remote.tracker)
     if fault in ("broken", "killed", "frozen"):
-        wait_until(lambda: any(each for _, each in remote.series(METRIC)), 60.0, "one is told")
+        wait_until(lambda: any(each for _, each in remote.series(METRIC)), "one is told")
         assert command.process.poll() is None, "it ended before the server failed"
         _fail(remote, fault)
     done = command.done()
