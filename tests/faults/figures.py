@@ -1,5 +1,6 @@
 """Rows of the table of faults: how each is tried, how often, and what came of it."""
 
+import math
 import random
 import shutil
 import threading
@@ -40,6 +41,7 @@ class Bench:
         self.warm = WarmPool()
         """Commands without their seconds of imports."""
         self.worst: dict[str, float] = {}
+        self.late: list[str] = []
         self._lock = threading.Lock()
         self._numbers = iter(range(10**9))
         self._made: dict[str, Any] = {}
@@ -93,10 +95,12 @@ class Bench:
         folder.mkdir(parents=True)
         return folder
 
-    def saw(self, what: str, value: float) -> None:
-        """Remember the worst value of something."""
+    def saw(self, what: str, value: float, most: float = math.inf) -> None:
+        """Remember the worst value of something, and where it was more than is promised."""
         with self._lock:
             self.worst[what] = max(value, self.worst.get(what, value))
+            if value > most:
+                self.late.append(f"{value:.3g} {what}, promised are at most {most:g}")
 
 
 @dataclass(frozen=True)
@@ -128,13 +132,15 @@ class Figures:
     seconds: float = 0.0
     failures: list[str] = field(default_factory=list)
     worst: dict[str, float] = field(default_factory=dict)
+    late: list[str] = field(default_factory=list)
+    """What took longer than is promised of a machine that does nothing else."""
 
 
 def carry_out(row: Row, count: int, bench: Bench, *, at_once: int = 1) -> Figures:
     """Try a row's faults so many times; the folder of a trial that failed is kept."""
     assert row.trials is not None
     figures, began = Figures(), time.monotonic()
-    bench.worst = figures.worst
+    bench.worst, bench.late = figures.worst, figures.late
     with ThreadPoolExecutor(at_once if row.is_shared else 1) as pool:
         trials = list(row.trials(bench, count))
         outcomes = pool.map(lambda trial: _attempt(trial, bench.new_folder()), trials)
