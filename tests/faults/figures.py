@@ -19,7 +19,8 @@ from .pair import ALGORITHMS, SMALL_STEPS, Pair, document, small_document
 from .promises import Undisturbed
 from .warm import WarmPool
 
-HALF_STEPS = 1500
+HALF_STEPS, ENDLESS_STEPS = 3000, 1_000_000
+"""Of what is killed half-way: those that are continued to the end, and those that never are."""
 
 
 @dataclass(frozen=True)
@@ -65,20 +66,24 @@ class Bench:
         pair = partial(Pair, self.folder / folder, content)
         return self.once(folder, lambda: Undisturbed.by_training(pair(), self.warm.finish))
 
-    def half_trained(self, algorithm: str, folder: Path) -> Pair:
-        """A copy of a small pair of `HALF_STEPS` that was killed while its variant trained."""
-        made = self.once(f"half {algorithm}", partial(self._half_train, algorithm))
+    def half_trained(
+        self, algorithm: str, folder: Path, steps: int = HALF_STEPS, run: str = "variant_seed0"
+    ) -> Pair:
+        """A copy of a small pair of so many steps that was killed while a run trained."""
+        made = self.once(
+            f"half {algorithm} {steps}", partial(self._half_train, algorithm, steps, run)
+        )
         shutil.copytree(made, folder, dirs_exist_ok=True)
-        return Pair(folder, small_document(algorithm, HALF_STEPS))
+        return Pair(folder, small_document(algorithm, steps))
 
-    def _half_train(self, algorithm: str) -> Path:
-        folder = self.folder / f"half-{algorithm}"
-        pair = Pair(folder, small_document(algorithm, HALF_STEPS))
+    def _half_train(self, algorithm: str, steps: int, run: str) -> Path:
+        folder = self.folder / f"half-{algorithm}-{steps}"
+        pair = Pair(folder, small_document(algorithm, steps))
         command = pair.start()
-        pair.wait_for_checkpoints(3, "variant_seed0")
+        pair.wait_for_checkpoints(3, run)
         command.kill()
         command.kill_everything()
-        assert not (pair.root / "runs" / "variant_seed0" / "result.json").exists()
+        assert not (pair.root / "runs" / run / "result.json").exists()
         return folder
 
     def once(self, what: str, make: Callable[[], Any]) -> Any:

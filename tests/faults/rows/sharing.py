@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.waiting import wait_until
 
 from ..command import Command
-from ..figures import HALF_STEPS, Bench, Trial, generator
+from ..figures import ENDLESS_STEPS, HALF_STEPS, Bench, Trial, generator
 from ..pair import Pair, document
 
 LOCKED, USAGE = 3, 2
@@ -25,10 +25,14 @@ def two_at_once(bench: Bench, count: int) -> Iterator[Trial]:
 
 def _one_is_refused(bench: Bench, number: int, folder: Path) -> None:
     is_new = number % 2 == 1
-    pair = Pair(folder, document()) if is_new else bench.half_trained("PPO", folder)
+    # neither is complete before the other one was refused
+    if is_new:
+        pair = Pair(folder, document(baseline={"training_steps": ENDLESS_STEPS}))
+    else:
+        pair = bench.half_trained("PPO", folder, ENDLESS_STEPS, "baseline_seed0")
     words = pair.start_words("--resume") if is_new else pair.words()
     begun = pair.times_begun()
-    attempts = len(list(pair.root.glob("runs/*/attempt-*"))) + (2 if is_new else 1)
+    attempts = len(list(pair.root.glob("runs/*/attempt-*"))) + 2
     commands = [pair.start(words=words)]
     time.sleep(generator("two at once", number).uniform(0.0, 0.3))
     commands.append(pair.start(words=words))
