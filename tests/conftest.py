@@ -4,6 +4,8 @@ import gc
 
 import pytest
 
+from .faults.command import heed_signals
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection():
@@ -14,6 +16,11 @@ def pytest_collection():
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _commands_heed_signals():
+    heed_signals()
 
 
 @pytest.fixture(autouse=True)

@@ -4,11 +4,13 @@ import json
 import threading
 from unittest.mock import Mock, patch
 
+import psutil
 import pytest
 
 from src.experiments.config import Configuration
 from src.experiments.domain.errors import ConfigurationError, ExperimentsError, UsageError
 from src.experiments.durability.journal import read_journal, without_wall_clock
+from src.experiments.durability.lock import FileLock
 from src.experiments.experiment import Experiment, ExperimentStatus
 from src.experiments.runner import (
     CheckpointManager,
@@ -403,6 +405,79 @@ class TestWholeExperiments:
 
         assert ExperimentRunner(experiment, executor="in_process").run()
         assert model.read_bytes() == before
+
+    def test_a_runner_that_was_interrupted_goes_on_when_it_is_run_again(self, tmp_path):
+        class Hasty(ExperimentRunner):
+            """Interrupts itself once, as the first arm trains."""
+
+            has_interrupted = False
+
+            def _look(self):
+                super()._look()
+                if not self.has_interrupted:
+                    self.has_interrupted = True
+                    self.interrupt()
+
+        runner = Hasty(make_experiment(tmp_path), executor="in_process")
+
+        assert not runner.run()
+        assert runner.status is RunnerStatus.INTERRUPTED
+        assert runner.run()
+        assert runner.status is RunnerStatus.COMPLETED
+        assert runner.experiment.paths.report_page.is_file()
+
+    @pytest.mark.slow
+    def test_a_runner_that_is_done_runs_again_and_writes_what_is_missing(self, experiment):
+        runner = ExperimentRunner(experiment)
+        report = experiment.paths.report_page
+
+        assert runner.run()
+        report.unlink()
+        assert runner.run()
+        assert report.is_file()
+
+    def test_the_result_of_an_arm_that_was_tried_alone_does_not_stay(self, experiment):
+        runner = ExperimentRunner(experiment, executor="in_process")
+        alone = runner.run_configuration("baseline", {**BASELINE, "training_steps": 64})
+
+        assert runner.baseline_result is alone
+        assert runner.run()
+        assert runner.baseline_result.total_timesteps == 256
+
+    def test_no_run_is_left_when_the_lock_is_given_back(self, tmp_path):
+        experiment = make_experiment(tmp_path, baseline={**BASELINE, "training_steps": 200_000})
+        lock, found = experiment.paths.lock, []
+
+        class Broken(ExperimentRunner):
+            def _look(self):
+                super()._look()
+                if self.run_progress()[0].step:
+                    found.append(self._session.campaign.pids())
+                    raise OSError("the disk is gone")
+
+        runner = Broken(experiment)
+        release = FileLock.__exit__
+
+        def looking(self, *error):
+            if self._path == lock and found:
+                found.append([psutil.pid_exists(pid) for pid in found[0].values()])
+            return release(self, *error)
+
+        with patch.object(FileLock, "__exit__", looking), pytest.raises(OSError, match="gone"):
+            runner.run()
+
+        assert found[1] == [False]
+
+    def test_its_frequency_of_checkpoints_is_that_of_runs_whose_file_names_none(self, tmp_path):
+        def frequency_of(experiment):
+            runner = ExperimentRunner(experiment, executor="in_process", checkpoint_frequency=128)
+            runner.setup_environment()
+            runner.cleanup()
+            return Experiment.load(experiment.experiment_dir).config.checkpoint.frequency
+
+        assert frequency_of(make_experiment(tmp_path / "silent")) == 128
+        telling = make_experiment(tmp_path / "telling", checkpoint={"frequency": 192})
+        assert frequency_of(telling) == 192
 
 
 class TestWhatIsRefused:

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
 from .analysis import aggregate, compare
 from .analysis.aborted import with_abort
-from .analysis.evidence import score
 from .analysis.sequential_verdict import compare_in_looks
-from .analysis.text import number, plural
-from .analysis.unlearned import unlearned_warning
 from .config import (
     Audit,
     Configuration,
     ExperimentConfig,
     audit,
+    checkpointed_every,
     new_experiment_id,
     parse_experiment,
 )
 from .design import design_of
+from .design_changes import DesignChanges, check_seeds
 from .domain.errors import ExperimentsError, StorageError, UsageError
 from .domain.life import Life
 from .domain.paths import DEFAULT_OUTPUT_DIR, ExperimentPaths, check_experiment_id
@@ -42,6 +41,7 @@ from .durability.saved_experiments import (
 )
 from .looks_taken import LooksTaken
 from .planned_runs import PlannedRuns
+from .run_warnings import run_warnings
 
 TAKING_SECONDS = 1.5
 """In which an orchestrator that has made the directory takes its lock, also on a busy machine."""
@@ -57,8 +57,6 @@ CONDITIONS = (
 """Keys of the file that may change while an experiment exists: they change no bit of any run."""
 DESIGN = ("comparison", "early_abort", "seeds", "hypothesis", "comment", "tags")
 """Keys that decide about the question; a change after the first run weakens the answer."""
-WORDS = ("/hypothesis", "/comment", "/tags")
-"""Where a change weakens nothing."""
 
 
 class Experiment(PlannedRuns):
@@ -167,10 +165,7 @@ class Experiment(PlannedRuns):
         self.seed_offsets = seed_offsets
         self._design_for(config)
         self.looks = LooksTaken(self.paths.events, self.design.fingerprint)
-        self.design_changes: tuple[str, ...] = ()
-        """Changes of the decision rule or the seeds since the experiment began, in words."""
-        self._unsaved_changes: tuple[str, ...] = ()
-        """Changes of the decision rule that no event tells of yet."""
+        self._changes = DesignChanges()
         self.is_altered = False
         """Whether the design was changed and what follows from it is not saved yet."""
         self.results = {}
@@ -234,6 +229,10 @@ class Experiment(PlannedRuns):
         recovery = self.config.recovery.model_copy(update=settings)
         self.config = self.config.model_copy(update={"recovery": recovery})
 
+    def checkpoint_every(self, timesteps: int) -> None:
+        """Let runs save their state so often, unless the file names how often."""
+        self.config = checkpointed_every(self.config, timesteps)
+
     def choose_conditions(self, config: ExperimentConfig) -> None:
         """Take over what another form of the file says of `CONDITIONS`."""
         chosen = {
@@ -255,31 +254,25 @@ class Experiment(PlannedRuns):
         Raises:
             UsageError: when it leaves a seed out that is planned now.
         """
-        planned = self.config.seed_list
-        left_out = [seed for seed in planned if seed not in config.seed_list]
         goes_by_order = self.design.goes_by_order or design_of(config, {}).goes_by_order
-        if not left_out and goes_by_order and config.seed_list[: len(planned)] != planned:
-            raise UsageError(
-                "the seeds that are planned would stand in another order",
-                remedy="looks go by their order: add seeds behind those that are planned",
-            )
-        if left_out:
-            raise UsageError(
-                f"seeds {left_out} are planned and would be left out",
-                remedy="seeds may be added to an experiment that exists, and none taken away",
-            )
+        check_seeds(self.config.seed_list, config.seed_list, goes_by_order=goes_by_order)
         self.config = self.config.model_copy(
             update={name: getattr(config, name) for name in DESIGN}
         )
         before = self.design
         self._design_for(self.config)
         self.take_floors(before.floors)
-        if before.fingerprint != self.design.fingerprint:
-            self._unsaved_changes += tuple(changes)
+        has_other_rule = before.fingerprint != self.design.fingerprint
+        self._changes.add(changes, of_the_rule=has_other_rule)
+        if has_other_rule:
             self.looks.follow(self.design.fingerprint)
         self._comparison = None
         self.is_altered = True
-        self.design_changes += tuple(f"{change} ({_now()})" for change in changes)
+
+    @property
+    def design_changes(self) -> tuple[str, ...]:
+        """Changes of the decision rule or the seeds since the experiment began, in words."""
+        return self._changes.told
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -292,27 +285,7 @@ class Experiment(PlannedRuns):
             f"the design was changed after the experiment began: {each}"
             for each in self.design_changes
         )
-        deviating = (
-            f"{run.name}: {each}"
-            for run, result in self.results.items()
-            for each in result.deviations
-        )
-        idle = (unlearned_warning(arm, self.results_of(arm)) for arm in self.config.arms)
-        known = (*changed, *deviating, *self._below_chance(), *filter(None, idle))
-        return (*self.audit.warnings, *known)
-
-    def _below_chance(self) -> Iterator[str]:
-        """Arms whose runs end with less than random actions get."""
-        if self.design.rule.direction != "maximize":
-            return
-        for arm, floor in self.design.floors.items():
-            scores = [score(run, self.design.rule.metric) for run in self.results_of(arm)]
-            low = sum(value is not None and value < floor.return_mean for value in scores)
-            if low:
-                yield (
-                    f"{arm}: {low} of {plural(len(scores), 'run')} ended below what random actions "
-                    f"get, a mean return of {number(floor.return_mean)}"
-                )
+        return (*self.audit.warnings, *changed, *run_warnings(self))
 
     @property
     def rule(self) -> DecisionRule:
@@ -402,7 +375,7 @@ class Experiment(PlannedRuns):
         aborted = self.looks.aborted_by
         if aborted is not None:
             found = with_abort(found, aborted, self._complete_per_arm(), self.design.seeds_per_arm)
-        if self._has_other_rule:
+        if self._changes.weaken_the_answer:
             sentence = f"{found.sentence} The design was changed after the experiment began."
             return replace(found, sentence=sentence)
         return found
@@ -410,11 +383,6 @@ class Experiment(PlannedRuns):
     def _complete_per_arm(self) -> dict[str, int]:
         complete = self.complete_runs()
         return {arm: sum(run.arm == arm for run in complete) for arm in self.config.arms}
-
-    @property
-    def _has_other_rule(self) -> bool:
-        """Whether more was changed than words, the number of seeds included."""
-        return any(not change.startswith(WORDS) for change in self.design_changes)
 
     def compare_results(self) -> dict[str, Any]:
         """The verdict on the results so far, as `results.json` holds it."""
@@ -439,9 +407,7 @@ class Experiment(PlannedRuns):
         self.publish()
         self._write_results(self.paths)
         self._unsaved.clear()
-        if self._unsaved_changes:
-            self.looks.tell_of_change(self._unsaved_changes)
-            self._unsaved_changes = ()
+        self._changes.tell(self.looks)
         write_json(self.paths.experiment, self._saved_form())
         self.is_altered = False
         return self.paths.experiment
@@ -523,9 +489,7 @@ class Experiment(PlannedRuns):
         self.take_floors({arm: Floor(**floor) for arm, floor in floors.items()})
         self._note_edited_design(saved)
         self.looks.read()
-        self.design_changes = tuple(
-            dict.fromkeys((*saved.get("design_changes", ()), *self.design_changes))
-        )
+        self._changes.restore(saved.get("design_changes", ()))
         inside = results_inside(saved)
         own = {
             run: found
@@ -542,10 +506,9 @@ class Experiment(PlannedRuns):
     def _note_edited_design(self, saved: Mapping[str, Any]) -> None:
         """Record that what was fixed before the first run is not what the file asks for now."""
         fixed = saved.get("design", {}).get("fingerprint", self.design.fingerprint)
-        if fixed != self.design.fingerprint and not self._unsaved_changes:
+        if fixed != self.design.fingerprint and not self._changes.are_to_be_told:
             change = "the file was edited, or another version plans its looks in another way"
-            self._unsaved_changes += (change,)
-            self.design_changes += (f"{change} ({_now()})",)
+            self._changes.add([change], of_the_rule=True)
             self.is_altered = True
 
     def _as_result(self, arm: str, results: TrainingResult | Mapping[str, Any]) -> TrainingResult:
@@ -556,10 +519,6 @@ class Experiment(PlannedRuns):
             return TrainingResult.from_dict({**blank.to_dict(), **results, "arm": arm})
         except TypeError as error:
             raise UsageError(f"results of {arm}: {error}") from error
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _as_mapping(config: Configuration | Mapping[str, Any]) -> Mapping[str, Any]:

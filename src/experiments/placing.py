@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .config import processes_of
-from .domain.records import RunEstimate
+from .domain.records import RunEstimate, RunKey
 from .execution import ExecutorKind, Needs
 from .execution.admission import Room
 from .experiment import Experiment
@@ -32,6 +32,15 @@ class Placing:
     """By arm."""
     gpus: GpuPlacement | None = None
     """Chooses among this machine's GPUs; None where there is none, or somebody else chooses."""
+
+    def gpu_of(self, run: RunKey) -> int | None:
+        """The number of the GPU that a run was given; None where none was."""
+        return None if self.gpus is None else self.gpus.device_of(run)
+
+    def release(self, run: RunKey) -> None:
+        """Take back what a run was given."""
+        if self.gpus is not None:
+            self.gpus.release(run)
 
 
 def gpus_for(experiment: Experiment, executor: ExecutorKind) -> GpuPlacement | None:

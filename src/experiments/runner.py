@@ -8,9 +8,7 @@ if __name__ == "__main__":  # before the imports, which the command line does on
     runner_main()
 
 import logging
-import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -19,18 +17,12 @@ from typing import Any
 
 from .admitting import Admitting, get_floors
 from .analysis.text import listed
+from .arms_here import ArmsHere
 from .campaign import Campaign
-from .config import check_configuration, check_resource_limits
-from .config import trainer_config as trainer_config_for
-from .derived import (
-    Conditions,
-    report_content,
-    storage_policy,
-    write_final_state,
-    write_results,
-    write_store,
-)
-from .domain.errors import UsageError, as_failure
+from .config import check_resource_limits
+from .derived import Conditions
+from .domain.errors import UsageError
+from .domain.paths import ExperimentPaths
 from .domain.records import (
     ExecutionMode,
     ExperimentStatus,
@@ -45,12 +37,10 @@ from .domain.records import (
 )
 from .domain.verdicts import Comparison
 from .durability.checkpoints import CheckpointManager
-from .durability.lock import FileLock
 from .estimates import longest_first, rehearse_arms
 from .execution import (
     Executor,
     ExecutorSettings,
-    FailedRun,
     Recovery,
     create_executor,
     executor_kind,
@@ -58,9 +48,7 @@ from .execution import (
 from .execution.admission import Admission
 from .experiment import Experiment
 from .guard import Guard, check_free_disk
-from .keeping import keep_what_is_kept
 from .monitoring import (
-    GpuPlacement,
     Limits,
     ProgressInfo,
     ResourceMonitor,
@@ -71,14 +59,10 @@ from .monitoring import (
 from .placing import Placing, gpus_for, needs_of
 from .provenance import Origin, collect_provenance, write_provenance
 from .recovering import FailureHandling
-from .scribe import Scribe
+from .session import Session
 from .tracking.choosing import TrackingChoice
-from .tracking.log_files import log_files
-from .tracking.manifest import write_manifest
-from .tracking.telling import Ending
 from .training import Trainer, rehearse_run, train_run, warm_ups
 from .training.backend import check_extra
-from .uploads import Uploads, tellings_of
 
 __all__ = [
     "CheckpointManager",
@@ -93,9 +77,6 @@ __all__ = [
 ]
 
 DEFAULT_WORKERS = 2
-MOST_RUNS_TOLD_AT_ONCE = 200
-"""With more runs an interruption leaves out metrics and logs, which would take it too long."""
-_PACKAGE = __name__.rpartition(".")[0]
 
 
 class ExperimentRunner(FailureHandling):
@@ -106,7 +87,8 @@ class ExperimentRunner(FailureHandling):
         execution_mode: one run at a time, several at once, or a rehearsal that leaves nothing.
         max_workers: runs at the same time in parallel mode; 2 by default.
         enable_monitoring: whether a thread samples what the runs use.
-        checkpoint_frequency: timesteps of all runs together between the runner's checkpoints.
+        checkpoint_frequency: timesteps between the checkpoints of a run, unless the experiment
+            names its own; and of all runs together between the runner's records.
         resource_limits: as the experiment file's key of that name.
         executor: ``process`` (a process of its own for each run), ``in_process``, or ``ray``.
         ray_address: of the Ray cluster to connect to; None starts one on this machine.
@@ -153,19 +135,12 @@ class ExperimentRunner(FailureHandling):
         self.status = RunnerStatus.IDLE
         self.progress = ProgressInfo()
         self.resource_usage = ResourceUsage()
-        self._trained_here: dict[str, TrainingResult] = {}
         self.comparison: Comparison | None = None
         self.estimates: tuple[RunEstimate, ...] = ()
-        self.admission: Admission | None = None
         self.failures: tuple[str, ...] = ()
-        self._open = ExitStack()
-        self._executor: Executor | None = None
-        self._campaign: Campaign | None = None
-        self._guard: Guard | None = None
-        self._gpus: GpuPlacement | None = None
-        self._scribe = Scribe()
-        self._uploads = Uploads(experiment.paths)
+        self._session: Session | None = None
         self._recovery = Recovery(experiment.config.recovery.max_retries)
+        self._here = ArmsHere(experiment, self._recovery, self._recover, _train_here)
         self._is_interrupted = False
         self._stopwatch = Stopwatch()
         self._checkpoints = CheckpointManager(
@@ -184,8 +159,8 @@ class ExperimentRunner(FailureHandling):
         return self._arm_result("variant")
 
     def _arm_result(self, arm: str) -> TrainingResult | None:
-        if arm in self._trained_here:
-            return self._trained_here[arm]
+        if arm in self._here.results:
+            return self._here.results[arm]
         return self.experiment.arm_result(arm) if self._campaign else None
 
     # ---- lifecycle
@@ -200,6 +175,7 @@ class ExperimentRunner(FailureHandling):
         try:
             if self.execution_mode is ExecutionMode.VALIDATION:
                 return self._rehearse()
+            self._here.results.clear()  # from now on the experiment's own are asked for
             self.setup_environment()
             self._get_ready()
             self._start_monitoring()
@@ -214,6 +190,7 @@ class ExperimentRunner(FailureHandling):
             raise
         finally:
             self.cleanup()
+            self._is_interrupted = False  # what was asked has been done: it may go on
             self._stopwatch.stop()
 
     def setup_environment(self) -> None:
@@ -223,31 +200,28 @@ class ExperimentRunner(FailureHandling):
             ExperimentsError: when the disk is nearly full, a device is not here, or another
                 process works on the experiment; when an arm's library is not installed.
         """
-        if self._executor is not None:
+        if self._session is not None and self._session.is_open:
             return
         self.status = RunnerStatus.INITIALIZING
         self._check_extras()
-        paths = self.experiment.paths
         check_free_disk(self.experiment.output_dir, self._limits)
-        self._gpus = gpus_for(self.experiment, self._kind)
-        # first, because its imports go on while the rest is set up
-        self._executor = self._open.enter_context(self._make_executor())
-        self._open.enter_context(self._scribe)
-        tellings = tellings_of(self.experiment, self.tracking)
-        if len(self.experiment.runs_to_train()) <= self._wanted_slots:
-            self._scribe.get_ready()  # all runs begin at once; now a processor has nothing to do
-        self.experiment.publish()
-        self._open.enter_context(FileLock(paths.lock))
-        self.experiment.reload()
-        self._open.enter_context(log_files(paths, logging.getLogger(_PACKAGE), self.logger))
-        write_provenance(paths, collect_provenance(self.command_line, origin=self._origin))
+        self.experiment.checkpoint_every(self.checkpoint_frequency)
+        gpus = gpus_for(self.experiment, self._kind)
+        session = Session(self.experiment, self._make_executor(), gpus, self.logger)
+        self._session, self._checkpointed_step = session, 0
+        at_once = len(self.experiment.runs_to_train()) <= self._wanted_slots
+        session.begin(self._make_campaign, self._describe, self.tracking, at_once=at_once)
+        root = self.experiment.paths.root
+        self.logger.info("experiment %s begins in %s", self.experiment.experiment_id, root)
+
+    def _make_campaign(self) -> Campaign:
         train = train_run
         if not self._kind.has_processes:  # nobody else can ask a run in this process to stop
             train = partial(train_run, asked_to_stop=self._asked_to_stop)
-        self._campaign = Campaign(self.experiment, train, self._recover, self._recovery.adjusted)
-        self.experiment.begin()
-        self._open.enter_context(self._uploads).begin(tellings)
-        self.logger.info("experiment %s begins in %s", self.experiment.experiment_id, paths.root)
+        return Campaign(self.experiment, train, self._recover, self._recovery.adjusted)
+
+    def _describe(self, paths: ExperimentPaths) -> None:
+        write_provenance(paths, collect_provenance(self.command_line, origin=self._origin))
 
     def interrupt(self) -> None:
         """Ask a running experiment to stop; safe in a signal handler and from any thread."""
@@ -258,8 +232,8 @@ class ExperimentRunner(FailureHandling):
 
     def cleanup(self) -> None:
         """End every process and thread of this runner, release the lock, close the logs."""
-        self._open.close()
-        self._executor = None
+        if self._session is not None:
+            self._session.close()
 
     def _rehearse(self) -> bool:
         """Validation mode: a handful of steps of each arm, and what the whole will take."""
@@ -275,39 +249,39 @@ class ExperimentRunner(FailureHandling):
 
     def _get_ready(self) -> None:
         """Find out what a run scores that fails, what one takes, and how many fit at once."""
-        executor, _ = self._active()
-        get_floors(self.experiment, executor, self._asked_to_stop)
-        admitting = Admitting(self.experiment, executor, self._kind, self._limits)
+        session, _ = self._active()
+        get_floors(self.experiment, session.executor, self._asked_to_stop)
+        admitting = Admitting(self.experiment, session.executor, self._kind, self._limits)
         wanted = min(self._wanted_slots, len(self.experiment.runs_to_train()))
         self.estimates = admitting.estimates(wanted, self._asked_to_stop)
         if not self._is_interrupted:
-            self.admission = admitting.admit(wanted, self.estimates)
+            session.admission = admitting.admit(wanted, self.estimates)
 
     def _train(self) -> None:
-        executor, campaign = self._active()
+        session, campaign = self._active()
         experiment = self.experiment
         parallel = self.execution_mode is ExecutionMode.PARALLEL
         batches = experiment.batches(interleaved=parallel)
         if experiment.design.abort is None:  # else both arms are to reach its looks together
             batches = [longest_first(batch, self.estimates) for batch in batches]
         order = [run for batch in batches for run in batch]
-        guard = self._guard = Guard(
+        guard = session.guard = Guard(
             self._limits if self._kind.is_here else self._limits.of_several_machines(),
             experiment.config.hang_seconds if self._kind.has_processes else None,
             experiment.paths.root,
             self.slots,
         )
-        placing = Placing(needs_of(experiment, self.estimates, self._kind), self._gpus)
-        campaign.carry_out(executor, guard, placing, order, self._asked_to_stop, self._look)
+        placing = Placing(needs_of(experiment, self.estimates, self._kind), session.gpus)
+        campaign.carry_out(session.executor, guard, placing, order, self._asked_to_stop, self._look)
         self._look()
 
     def _look(self) -> None:
         """Bring what others read up to date, about twice a second."""
-        _, campaign = self._active()
+        session, campaign = self._active()
         self.failures = campaign.failures
-        self._uploads.look()
+        session.uploads.look()
         if campaign.nobody_waits:
-            self._scribe.get_ready()
+            session.scribe.get_ready()
         self.status = _running_status(campaign.arms_running()) or self.status
         step = campaign.steps()
         if step // self.checkpoint_frequency > self._checkpointed_step // self.checkpoint_frequency:
@@ -333,28 +307,15 @@ class ExperimentRunner(FailureHandling):
         return not unfinished
 
     def _write_everything(self, status: RunnerStatus) -> None:
-        """Derive what is left behind; last of all the manifest, which lists the rest."""
-        _, campaign = self._active()
-        conditions = Conditions(self.execution_mode, self._stopwatch.seconds, self.command_line)
-        experiment, paths = self.experiment, self.experiment.paths
-        has_report = status is not RunnerStatus.INTERRUPTED
-        if has_report:
-            content = report_content(experiment, conditions)
-            self._scribe.begin(paths, content, storage_policy(experiment))
+        """Derive what is left behind from what the runs did."""
+        session, campaign = self._active()
         self._checkpoint(campaign.steps())
-        write_final_state(experiment, {**self.get_status(), "status": status.value})
-        if has_report or len(experiment.runs()) <= MOST_RUNS_TOLD_AT_ONCE:
-            write_store(experiment, conditions)
-        else:
-            write_results(experiment)
-        if has_report:
-            self._scribe.finish()
-        ending = Ending.FINISH if has_report else Ending.PAUSE
-        self._uploads.conclude(ending, self._asked_to_stop)
-        write_manifest(paths)
-        if not experiment.unfinished_runs():
-            policy = storage_policy(experiment)
-            keep_what_is_kept(paths, policy.storage, experiment.config.trackers)
+        session.closing.write(
+            Conditions(self.execution_mode, self._stopwatch.seconds, self.command_line),
+            {**self.get_status(), "status": status.value},
+            is_paused=status is RunnerStatus.INTERRUPTED,
+            asked_to_stop=self._asked_to_stop,
+        )
 
     def _leave_in_order(self) -> None:
         """What was interrupted is paused and told, so that it can be continued."""
@@ -384,34 +345,7 @@ class ExperimentRunner(FailureHandling):
         Raises:
             ValueError: for an unknown `config_type`.
         """
-        self.experiment.check_arm(config_type)
-        try:
-            result = self._train_here(config_type, config, trainer_config)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - it goes to recovery
-            error = as_failure(error)
-            failed = self._recovery.failed
-            failures = failed.failures + 1 if failed else 1
-            again = partial(self._train_again, config_type, config, trainer_config)
-            self._recover(FailedRun(config_type, config_type, error, failures, again))
-            return None
-        self._trained_here[config_type] = result
-        return result
-
-    def _train_here(
-        self, arm: str, config: Any, trainer_config: TrainerConfig | None
-    ) -> TrainingResult:
-        if trainer_config is None:
-            whole = self.experiment.config
-            checked = check_configuration(config, environment_modules=whole.environment_modules)
-            trainer_config = trainer_config_for(checked, seed=checked.seed, experiment=whole)
-        wanted, _ = self._recovery.adjusted(arm, trainer_config)
-        return Trainer(wanted).train()
-
-    def _train_again(
-        self, arm: str, config: Any, trainer_config: TrainerConfig | None, after_seconds: float
-    ) -> bool:
-        time.sleep(after_seconds)
-        return self.run_configuration(arm, config, trainer_config) is not None
+        return self._here.carry_out(config_type, config, trainer_config)
 
     # ---- watching
 
@@ -442,11 +376,10 @@ class ExperimentRunner(FailureHandling):
 
     def _start_monitoring(self) -> None:
         """Begin to sample the runs' processes; nothing starts where monitoring is off."""
-        _, campaign = self._active()
+        session, campaign = self._active()
         if self.enable_monitoring:
             root = self.experiment.paths.root
-            monitor = ResourceMonitor(campaign.pids, self._record_sample, disk_root=root)
-            self._open.enter_context(monitor)
+            session.keep(ResourceMonitor(campaign.pids, self._record_sample, disk_root=root))
         elif self.resource_limits:
             self.logger.warning(
                 "without monitoring no run is held to resource_limits; what is free on the disk "
@@ -460,10 +393,10 @@ class ExperimentRunner(FailureHandling):
         """A hook for subclasses: the network is not watched."""
 
     def _record_sample(self, run: RunKey | None, sample: ResourceSample) -> None:
-        _, campaign = self._active()
         if run is None:
             self.resource_usage = ResourceUsage.current()
         else:
+            _, campaign = self._active()
             campaign.sampled(run, sample)
 
     def _runs_state(self) -> dict[str, Any]:
@@ -492,18 +425,29 @@ class ExperimentRunner(FailureHandling):
     @property
     def slots(self) -> int:
         """Runs at the same time just now: what was asked for, as far as it fits."""
-        if self._guard is not None:
-            return self._guard.slots
+        session = self._session
+        if session is not None and session.guard is not None:
+            return session.guard.slots
         return self.admission.slots if self.admission else self._wanted_slots
+
+    @property
+    def admission(self) -> Admission | None:
+        """How many runs fit at once, and why; None before that was found out."""
+        return self._session.admission if self._session else None
 
     @property
     def _limits(self) -> Limits:
         return Limits.of(self.resource_limits)
 
-    def _active(self) -> tuple[Executor, Campaign]:
-        if self._executor is None or self._campaign is None:
+    def _active(self) -> tuple[Session, Campaign]:
+        session = self._session
+        if session is None or session.campaign is None:
             raise RuntimeError("call setup_environment() first")
-        return self._executor, self._campaign
+        return session, session.campaign
+
+    @property
+    def _campaign(self) -> Campaign | None:
+        return self._session.campaign if self._session else None
 
     def _check_extras(self) -> None:
         if self.ray_address is not None:
@@ -521,6 +465,10 @@ class ExperimentRunner(FailureHandling):
             shared_directory=self.experiment.output_dir,
         )
         return create_executor(self.executor, settings)
+
+
+def _train_here(config: TrainerConfig) -> TrainingResult:
+    return Trainer(config).train()
 
 
 def _running_status(arms: set[str]) -> RunnerStatus | None:

@@ -11,7 +11,7 @@ from typing import Self
 
 from .analysis.content import ReportContent
 from .analysis.report import write_bitmaps, write_page
-from .domain.errors import described
+from .domain.errors import ExperimentsError, described
 from .domain.paths import ExperimentPaths
 from .domain.storage_policy import StoragePolicy
 from .execution import ExecutorSettings, Job, Outcome, OutcomeKind, ProcessPoolExecutor
@@ -31,8 +31,11 @@ class Scribe:
     def __init__(self) -> None:
         self._open = ExitStack()
         self._executor: ProcessPoolExecutor | None = None
-        self._outcomes: list[Outcome] = []
-        self._again: dict[str, Callable[[], object]] = {}
+        self._is_alone = False
+        """Whether no process was to be had."""
+        self._left: dict[str, Callable[[], object]] = {}
+        """What is not written yet, by the name of its job."""
+        self._under_way: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -44,21 +47,27 @@ class Scribe:
         trace: TracebackType | None,
     ) -> None:
         self._open.close()
+        self._executor = None
 
     def get_ready(self) -> None:
         """Let a process import what a report needs, unless one does already."""
-        if self._executor is None:
-            pool = ProcessPoolExecutor(ExecutorSettings(len(WRITERS), PRELOAD))
+        if self._executor is not None or self._is_alone:
+            return
+        pool = ProcessPoolExecutor(ExecutorSettings(len(WRITERS), PRELOAD))
+        try:
             self._executor = self._open.enter_context(pool)
+        except OSError as error:
+            self._go_on_alone(error)
 
     def begin(self, paths: ExperimentPaths, content: ReportContent, policy: StoragePolicy) -> None:
         """Have a report written; `finish` waits for it."""
+        self._left = {each.__name__: partial(each, paths, content, policy) for each in WRITERS}
         self.get_ready()
-        for write in WRITERS:
-            target = partial(write, paths, content, policy)
-            self._again[write.__name__] = target
-            self._ready_executor.submit(Job(write.__name__, (), target))
-        self._look(0.0)
+        if self._executor is not None:
+            for name, target in self._left.items():
+                self._executor.submit(Job(name, (), target))
+            self._under_way = set(self._left)
+            self._look(self._executor, 0.0)
 
     def finish(self) -> None:
         """Wait until the report is written; what a process could not write is written here.
@@ -66,22 +75,28 @@ class Scribe:
         Raises:
             StorageError: when the disk refuses.
         """
-        while len(self._outcomes) < len(WRITERS):
-            self._look(LOOK_SECONDS)
-        for outcome in self._outcomes:
-            if outcome.kind is not OutcomeKind.FINISHED:
-                logger.warning(
-                    "the report is written once more: %s", described(outcome.as_exception())
-                )
-                self._again[outcome.job.name]()
+        while self._under_way and self._executor is not None:
+            self._look(self._executor, LOOK_SECONDS)
+        for target in self._left.values():
+            target()
+        self._left = {}
 
-    def _look(self, timeout_seconds: float) -> None:
-        event = self._ready_executor.next_event(timeout_seconds)
+    def _look(self, executor: ProcessPoolExecutor, timeout_seconds: float) -> None:
+        try:
+            event = executor.next_event(timeout_seconds)
+        except (OSError, ExperimentsError) as error:
+            self._go_on_alone(error)
+            return
         if isinstance(event, Outcome):
-            self._outcomes.append(event)
+            self._under_way.discard(event.job.name)
+            if event.kind is OutcomeKind.FINISHED:
+                del self._left[event.job.name]
+            else:
+                cause = described(event.as_exception())
+                logger.warning("the report is written once more: %s", cause)
 
-    @property
-    def _ready_executor(self) -> ProcessPoolExecutor:
-        if self._executor is None:
-            raise RuntimeError("call get_ready() first")
-        return self._executor
+    def _go_on_alone(self, error: Exception) -> None:
+        logger.warning("no process is to be had for the report: %s", described(error))
+        self._is_alone = True
+        self._open.close()
+        self._executor = None

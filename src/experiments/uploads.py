@@ -78,8 +78,7 @@ class Uploads:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._open.close()
-        self._pool = None
+        self._end()
 
     def begin(self, tellings: Sequence[Assignment]) -> None:
         """Start to tell; an experiment that no tracker is told of starts no process.
@@ -103,11 +102,7 @@ class Uploads:
 
     def look(self, timeout_seconds: float = 0.0) -> None:
         """Take in what became of the processes; try again what failed a while ago."""
-        if self._pool is None:
-            return
-        event = self._pool.next_event(timeout_seconds)
-        if isinstance(event, Outcome):
-            self._on_outcome(event)
+        self._take_in(timeout_seconds)
         now = time.monotonic()
         for telling in self._tellings.values():
             if telling.job is None and not telling.is_over and now >= telling.next_try:
@@ -128,8 +123,7 @@ class Uploads:
                 telling.next_try = 0.0  # one last try of what had failed
             self.look()
         self._wait(ending, interrupted)
-        self._open.close()
-        self._pool = None
+        self._end()
         for name, telling in self._tellings.items():
             _tidy_log(self._paths.tracker_log(name))
             if ending is Ending.FINISH and not telling.is_over:
@@ -139,7 +133,7 @@ class Uploads:
         """Wait for the processes, and end those that take too long."""
         begun, is_told = time.time(), False
         while waited_for := [name for name, each in self._tellings.items() if each.job]:
-            self._take_in_once()
+            self._take_in(LOOK_SECONDS)  # what fails now is not tried again
             waited = time.time() - begun
             if ending is Ending.PAUSE or interrupted():
                 if waited > PAUSE_SECONDS:
@@ -153,14 +147,33 @@ class Uploads:
                 names = " and ".join(waited_for)
                 logger.warning("telling %s the rest …; Ctrl-C leaves it for later", names)
 
-    def _take_in_once(self) -> None:
-        """As `look`, but what fails now is not tried again."""
-        event = self._pool.next_event(LOOK_SECONDS) if self._pool else None
+    def _take_in(self, timeout_seconds: float) -> None:
+        """Take in what became of a process; whatever goes wrong with it, training goes on."""
+        if self._pool is None:
+            return
+        try:
+            event = self._pool.next_event(timeout_seconds)
+        except (OSError, ExperimentsError) as error:
+            self._give_up(error)
+            return
         if isinstance(event, Outcome):
             self._on_outcome(event)
 
+    def _give_up(self, error: Exception) -> None:
+        """No process is to be had any more: what is not told waits for `sync`."""
+        logger.warning("trackers are told no more for now: %s", described(error))
+        self._end()
+        for name, telling in self._tellings.items():
+            if not telling.is_over:
+                _note_pending(self._paths, name, described(error))
+        self._tellings.clear()
+
+    def _end(self) -> None:
+        self._open.close()
+        self._pool = None
+
     def _submit(self, telling: _Telling) -> None:
-        assert self._pool is not None  # noqa: S101
+        assert self._pool is not None  # noqa: S101 - without it there are no tellings
         assignment = telling.assignment
         log = self._paths.tracker_log(assignment.tracker)
         telling.job = Job(assignment.tracker, (), partial(tell, assignment), log)

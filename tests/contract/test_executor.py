@@ -460,6 +460,19 @@ def test_cancelling_does_not_wait_for_the_grace_to_pass(create):
     assert seconds < count * GRACE_SECONDS  # which waiting for it would have taken
 
 
+@with_processes
+def test_what_comes_after_a_cancellation_is_carried_out(create):
+    with create() as executor:
+        executor.submit(job(jobs.answer))
+        executor.cancel()  # nothing has begun, and the imports have hardly
+        cancelled = outcomes_of(executor, 1)
+        executor.submit(job(jobs.answer))
+        (outcome,) = outcomes_of(executor, 1)
+
+    assert [each.kind for each in cancelled] == [OutcomeKind.CANCELLED]
+    assert outcome.value == 42
+
+
 @pytest.mark.slow
 @with_processes
 def test_a_job_that_does_not_want_to_end_is_killed_when_the_grace_has_passed(create, tmp_path):

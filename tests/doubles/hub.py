@@ -15,6 +15,7 @@ import pytest
 MODEL = "laboratory/model"
 KNOWN = f"GET /api/models/{MODEL}"
 FIRST, SECOND = "a" * 40, "b" * 40
+PATIENCE_SECONDS = 5.0
 WEIGHTS = (2).to_bytes(8, "little") + b"{}"
 """A safetensors file without any tensor."""
 INDEX = json.dumps({"weight_map": {"layer": "model-1-of-1.safetensors"}}).encode()
@@ -40,6 +41,11 @@ class Hub:
         self.files: dict[str, bytes] = {**TEXTS, "model.safetensors": WEIGHTS, **UNUSED}
         self._former: dict[str, dict[str, bytes]] = {}
         self.asked: list[str] = []
+        self.questions_at_once = 1
+        """So many questions after the newest commit are open before one is answered."""
+        self._wavers = False
+        self._turn = threading.Condition()
+        self._open = 0
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.address = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=[0.01])
@@ -50,9 +56,40 @@ class Hub:
         self._former[self.commit] = self.files
         self.commit, self.files = SECOND, {**self.files, **files}
 
+    def waver(self, **files: bytes) -> None:
+        """Have a second commit, with other files; each question after the newest is told the other
+        one of both than the last."""
+        self.move_on(**files)
+        self._wavers = True
+
+    def told(self, path: str) -> tuple[str, bytes | None]:
+        """The commit and the content of a path; None where there is none."""
+        if path != KNOWN.partition(" ")[2]:
+            return self.commit_of(path), self.content_of(path)
+        with self._turn:
+            self._open += 1
+            self._turn.notify_all()
+            self._turn.wait_for(lambda: self._open >= self.questions_at_once, PATIENCE_SECONDS)
+            found = self.commit, self.content_of(path)
+            if self._wavers:
+                former = next(each for each in self._former if each != self.commit)
+                self._former[self.commit] = self.files
+                self.commit, self.files = former, self._former[former]
+            return found
+
     def forget(self) -> None:
         """Have the newest commit alone."""
         self._former.clear()
+
+    def environment(self, folder: Path) -> dict[str, str]:
+        """Variables of programs that are to ask it, and to keep what they get in a folder."""
+        return {
+            "HF_ENDPOINT": self.address,
+            "HF_HOME": str(folder),
+            "HF_HUB_CACHE": str(folder / "hub"),
+            "HF_HUB_OFFLINE": "0",
+            "NO_PROXY": "127.0.0.1",
+        }
 
     def close(self) -> None:
         self._server.shutdown()
@@ -71,9 +108,9 @@ class Hub:
 
             def do_GET(self) -> None:
                 hub.asked.append(f"{self.command} {self.path}")
-                content = hub.content_of(self.path)
+                commit, content = hub.told(self.path)
                 self.send_response(404 if content is None else 200)
-                self.send_header("X-Repo-Commit", hub.commit_of(self.path))
+                self.send_header("X-Repo-Commit", commit)
                 self.send_header("ETag", f'"{hash(content) & 0xFFFFFFFF:x}"')
                 self.send_header("Content-Length", str(len(content or b"")))
                 self.end_headers()

@@ -104,9 +104,16 @@ class Command:
 _begun: list[Command] = []
 
 
-def heed_interrupts() -> None:
-    """Undo what a shell does to a job in the background: its children would ignore SIGINT too."""
+def heed_signals() -> None:
+    """Let commands heed SIGINT and SIGHUP, whatever was done to the process that starts them.
+
+    A shell in the background makes its jobs ignore the one, nohup the other, and their children
+    would ignore them too.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        # this process still ignores it, and what it starts does not: a handler ends with exec
+        signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 def end_commands(folder: Path) -> None:

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from .command import heed_interrupts
+from .command import heed_signals
 from .figures import Bench, Figures, Row, carry_out
 from .table import ROWS
 
@@ -22,7 +22,7 @@ FAULT_WIDTH = 68
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    heed_interrupts()
+    heed_signals()
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
     print(f"{'fault':{FAULT_WIDTH}} {'tried':>6} {'passed':>6} {'seconds':>8}")
     failures = 0

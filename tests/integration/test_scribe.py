@@ -1,5 +1,6 @@
 """The report is written by other processes, and fails by its own error."""
 
+import errno
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ from src.experiments.domain.errors import StorageError
 from src.experiments.domain.paths import ExperimentPaths
 from src.experiments.domain.storage_policy import Storage, StoragePolicy
 from src.experiments.domain.verdicts import Comparison, Verdict
+from src.experiments.execution import ProcessPoolExecutor
 from src.experiments.scribe import Scribe
 from tests.waiting import wait_until
 
@@ -82,6 +84,20 @@ def test_what_kills_its_processes_does_not_keep_it_from_being_written(tmp_path, 
 
     assert "Nothing was trained." in paths.report_page.read_text()
     assert (paths.report / "report.md").is_file()
+
+
+def test_where_no_process_is_to_be_had_this_one_writes_it(tmp_path, monkeypatch):
+    def refuse(self):
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(ProcessPoolExecutor, "__enter__", refuse)
+    paths = ExperimentPaths.under(tmp_path, "told")
+    with Scribe() as scribe:
+        scribe.get_ready()
+        scribe.begin(paths, CONTENT, POLICY)
+        scribe.finish()
+
+    assert "Nothing was trained." in paths.report_page.read_text()
 
 
 def test_getting_ready_twice_starts_one_process():

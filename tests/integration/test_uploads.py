@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from src.experiments.config import parse_experiment
 from src.experiments.domain.paths import ExperimentPaths
 from src.experiments.durability.journal import read_journal
+from src.experiments.experiment import Experiment
+from src.experiments.runner import ExperimentRunner
 from src.experiments.tracking.ledger import TellingState, read_ledger
 from tests.waiting import HANG_SECONDS, wait_until
 
@@ -34,8 +39,14 @@ def begin(folder: Path, *words: str, module: str = "src.experiments.runner") -> 
 
 def experiment(folder: Path, steps: int) -> list[str]:
     """The words that start a pair of so many steps an arm."""
-    document = {
+    (folder / "pair.json").write_text(json.dumps(pair(steps)))
+    return ["--config", str(folder / "pair.json"), "--output-dir", str(folder), "--resume"]
+
+
+def pair(steps: int) -> dict[str, Any]:
+    return {
         "experiment_id": "pair",
+        "hypothesis": "a shorter horizon is enough",
         "baseline_config": {
             "algorithm": "A2C",
             "environment": "CartPole-v1",
@@ -46,8 +57,6 @@ def experiment(folder: Path, steps: int) -> list[str]:
         "evaluation": {"frequency": 10**6, "episodes": 1, "final_episodes": 1},
         "checkpoint": {"frequency": 1000},
     }
-    (folder / "pair.json").write_text(json.dumps(document))
-    return ["--config", str(folder / "pair.json"), "--output-dir", str(folder), "--resume"]
 
 
 def told(folder: Path, paths: ExperimentPaths, run: str) -> list[int]:
@@ -83,6 +92,26 @@ def test_what_could_not_be_told_is_named_and_told_later(tmp_path: Path) -> None:
     assert later.returncode == 0
     for run in ("baseline_seed0", "variant_seed0"):
         assert told(tmp_path, paths, run) == recorded(paths, run)
+
+
+def test_training_goes_on_where_no_process_is_to_be_had_for_the_trackers(tmp_path: Path) -> None:
+    def refuse(timeout_seconds: float) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    class Unlucky(ExperimentRunner):
+        def _look(self) -> None:
+            session, _ = self._active()
+            if session.uploads._pool is not None:
+                session.uploads._pool.next_event = refuse
+            super()._look()
+
+    document = pair(200) | {"trackers": ["tensorboard"]}
+    experiment = Experiment.from_config(parse_experiment(document), tmp_path)
+
+    assert Unlucky(experiment).run()
+    entry = read_ledger(experiment.paths.ledger)["tensorboard"]
+    assert entry.state is TellingState.PENDING
+    assert "Resource temporarily unavailable" in str(entry.error)
 
 
 @pytest.mark.slow

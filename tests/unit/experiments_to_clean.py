@@ -39,6 +39,7 @@ FILES = (
     "report/curves.svg",
     "report/report.md",
     "provenance/provenance.json",
+    "provenance/models/laboratory--model/commit.json",
     "tracking/ledger.json",
 )
 FILES_OF_A_RUN = (

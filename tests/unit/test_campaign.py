@@ -153,7 +153,7 @@ def test_a_sample_that_comes_late_is_dropped(experiment):
     campaign = Campaign(experiment, print, pytest.fail, lambda arm, config: (config, []))
 
     def look():
-        if len(campaign._running) == 2:
+        if len(campaign._running.watched) == 2:
             campaign.sampled(BASELINE, late)
             campaign.sampled(BASELINE, fresh)
             for run in list(script.running):

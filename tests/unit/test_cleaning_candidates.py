@@ -98,6 +98,7 @@ def test_source_data_and_configuration_are_records(written: Written) -> None:
         "runs/variant_seed1/result.json",
         "runs/variant_seed1/attempt-1/predictions.json",
         "provenance/provenance.json",
+        "provenance/models/laboratory--model/commit.json",
         "tracking/ledger.json",
         "manifest.json",
     } <= records
@@ -118,6 +119,7 @@ def test_source_data_and_configuration_are_records(written: Written) -> None:
         ("metrics/.scalar_metrics.json.4711-140234567890.tmp", Kind.CACHES),
         (".results.json.4711-140234567890.tmp", Kind.CACHES),
         ("runs/variant_seed1/attempt-2/heartbeat", Kind.CACHES),
+        ("provenance/models/laboratory--model/commit.json", Kind.RECORDS),
         ("provenance/__pycache__/x.cpython-311.pyc", Kind.CACHES),
     ],
 )

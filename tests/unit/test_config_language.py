@@ -298,6 +298,18 @@ def test_checkpoints_between_batches_alone_are_accepted() -> None:
     assert parse_experiment(document).checkpoint.frequency == 10_000
 
 
+def test_where_none_is_named_checkpoints_lie_between_batches_and_what_is_saved_is_read_again(
+    tmp_path: Path,
+) -> None:
+    arm = {**ARM, **with_settings(num_iterations=3)}
+    experiment = Experiment(arm, VARIANT, "it goes on", output_dir=tmp_path)
+    experiment.save()
+
+    assert Experiment.load(experiment.experiment_dir).config.checkpoint.frequency == 10_002
+    experiment.checkpoint_every(64)
+    assert experiment.config.checkpoint.frequency == 66
+
+
 def test_arms_on_different_tasks_are_refused() -> None:
     variant = {**VARIANT, "environment": "multiturn_qa"}
     with pytest.raises(ConfigurationError, match="the baseline trains on arithmetic"):

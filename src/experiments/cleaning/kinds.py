@@ -108,6 +108,7 @@ _EXACT: Mapping[Kind, tuple[str, ...]] = {
         rf"{_ATTEMPT}/(?:normalization|predictions|start)\.json",
         r"provenance/(?:provenance|hardware|experiment_file)\.json",
         r"provenance/(?:(?:command|git_commit|packages)\.txt|(?:uncommitted|untracked)\.diff)",
+        r"provenance/models/[^/]+/commit\.json",
         r"tracking/(?:ledger\.json|\.ends|\.[^/]+\.lock)",
     ),
 }
@@ -128,7 +129,7 @@ _LISTED: Mapping[Kind, tuple[str, ...]] = {
 
 _FOLDERS = re.compile(
     r"|config|logs|runs|checkpoints|models|metrics|artifacts|report|provenance|tracking|wandb"
-    rf"|runs/{_ARM}_seed\d+(?:/attempt-\d+)?|checkpoints/{_ARM}_seed\d+"
+    rf"|runs/{_ARM}_seed\d+(?:/attempt-\d+)?|checkpoints/{_ARM}_seed\d+|provenance/models(?:/[^/]+)?"
     rf"|{WANDB_RUN}(?:/(?s:.+))?|(?:tensorboard|clearml)(?:/(?s:.+))?|(?s:.+/)?__pycache__"
 )
 

@@ -81,28 +81,17 @@ def grpo(
     ] = True,
     wandb_project: options.WandbProject = None,
     wandb_offline: options.WandbOffline = False,
-    run_name: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Name of the runs in results.")
-    ] = None,
+    run_name: options.RunName = None,
     log_dir: options.LogDir = None,
     tracker: options.Trackers = None,
     env_file: options.EnvFile = None,
-    device: Annotated[
-        str | None,
-        typer.Option(metavar="auto|cpu|cuda[:N]", help="Where both arms train."),
-    ] = None,
-    mode: Annotated[
-        ExecutionMode,
-        typer.Option(help="One run at a time, several, or a rehearsal that leaves nothing."),
-    ] = ExecutionMode.SEQUENTIAL,
+    device: options.Device = None,
+    mode: options.Mode = ExecutionMode.SEQUENTIAL,
     max_workers: options.MaxWorkers = options.DEFAULT_MAX_WORKERS,
     overrides: options.Overrides = None,
     allow_env_module: options.EnvironmentModules = None,
     output_dir: options.OutputDir = options.DEFAULT_OUTPUT_DIR,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Start, or continue if the id exists already."),
-    ] = False,
+    resume: options.Resume = False,
     json: options.Json = False,
     verbose: options.Verbose = 0,
 ) -> int:

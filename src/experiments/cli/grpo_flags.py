@@ -8,7 +8,7 @@ from math import lcm
 from typing import Any
 
 from ..config.algorithms import algorithms
-from ..config.generations import generation_of
+from ..config.generations import generation_of, whole_batches
 from ..config.language import TINY
 from ..config.models import BASELINE
 from ..config.preparing import ARMS, prepare
@@ -181,17 +181,12 @@ def _frequency(
             )
         return typed
     if is_ours:
-        return _whole_batches(CHECKPOINT_EVERY, between)
+        return whole_batches(CHECKPOINT_EVERY, between)
     checkpoint = document.get("checkpoint")
     given = checkpoint.get("frequency") if isinstance(checkpoint, Mapping) else None
     if not str(flags.batches) or type(given) is not int or given % between == 0:
         return None
-    return _whole_batches(given, between)
-
-
-def _whole_batches(steps: int, between: int) -> int:
-    """Optimiser steps, rounded up to whole batches of completions."""
-    return -(-steps // between) * between
+    return whole_batches(given, between)
 
 
 def _hyperparameters_of(arm: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..domain.paths import DEFAULT_OUTPUT_DIR as DEFAULT_OUTPUT_DIR  # for the commands' defaults
+from ..domain.records import ExecutionMode
 
 DEFAULT_MAX_WORKERS = 2
 
@@ -109,6 +110,22 @@ LogDir = Annotated[
 EnvFile = Annotated[
     Path | None,
     typer.Option("--env-file", metavar="FILE", help="Settings of trackers instead of .env."),
+]
+RunName = Annotated[
+    str | None,
+    typer.Option("--run-name", metavar="TEXT", help="Name of the runs in results."),
+]
+Device = Annotated[
+    str | None,
+    typer.Option("--device", metavar="auto|cpu|cuda[:N]", help="Where both arms train."),
+]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", help="Start, or continue if the id exists already."),
+]
+Mode = Annotated[
+    ExecutionMode,
+    typer.Option("--mode", help="One run at a time, several, or a rehearsal that leaves nothing."),
 ]
 MaxWorkers = Annotated[
     int,

@@ -40,10 +40,7 @@ def run(
         str | None,
         typer.Option(metavar="ID", help="Continue an experiment that exists under --output-dir."),
     ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Start, or continue if the id exists already."),
-    ] = False,
+    resume: options.Resume = False,
     override_design: Annotated[
         bool,
         typer.Option(
@@ -61,14 +58,8 @@ def run(
         list[str] | None,
         typer.Option(metavar="TEXT", help="Add a word to find it by. Repeatable."),
     ] = None,
-    run_name: Annotated[
-        str | None,
-        typer.Option(metavar="TEXT", help="Name of the runs in results."),
-    ] = None,
-    mode: Annotated[
-        ExecutionMode,
-        typer.Option(help="One run at a time, several, or a rehearsal that leaves nothing."),
-    ] = ExecutionMode.SEQUENTIAL,
+    run_name: options.RunName = None,
+    mode: options.Mode = ExecutionMode.SEQUENTIAL,
     max_workers: options.MaxWorkers = options.DEFAULT_MAX_WORKERS,
     executor: Annotated[
         str,
@@ -84,10 +75,7 @@ def run(
             help="Connect to this Ray cluster, instead of starting one; implies --executor ray.",
         ),
     ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(metavar="auto|cpu|cuda[:N]", help="Where both arms train."),
-    ] = None,
+    device: options.Device = None,
     no_monitoring: Annotated[
         bool,
         typer.Option("--no-monitoring", help="Do not sample what the runs use."),

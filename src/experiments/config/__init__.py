@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     )
     from .models import Configuration, ExperimentConfig
     from .naming import new_experiment_id
-    from .resolve import planned_timesteps, processes_of, trainer_config
+    from .resolve import checkpointed_every, planned_timesteps, processes_of, trainer_config
     from .schema import experiment_schema
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "audit",
     "check_configuration",
     "check_resource_limits",
+    "checkpointed_every",
     "experiment_schema",
     "load_experiment_file",
     "new_experiment_id",
@@ -49,6 +50,7 @@ _MODULES = {
     "audit": "auditing",
     "check_configuration": "loading",
     "check_resource_limits": "loading",
+    "checkpointed_every": "resolve",
     "experiment_schema": "schema",
     "load_experiment_file": "loading",
     "new_experiment_id": "naming",

@@ -44,6 +44,11 @@ def generation_of(settings: Mapping[str, Any]) -> Generation:
     )
 
 
+def whole_batches(steps: int, between: int) -> int:
+    """Optimiser steps, rounded up to whole batches of completions of `between` steps each."""
+    return -(-steps // between) * between
+
+
 def generation_problems(settings: Mapping[str, Any], here: Pointer) -> Iterator[Problem]:
     """Batches that cannot be divided as they would have to be."""
     minibatch = settings["per_device_train_batch_size"] * settings["processes"]

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from ..domain.errors import ConfigurationError, Problem
 from .algorithms import all_hyperparameters
 from .arms import UNKNOWN, Judgement, judge
+from .checkpoint_frequency import with_checkpoints_every
 from .environments import import_environment_modules
 from .models import Configuration, ExperimentConfig
 from .overrides import apply_overrides
@@ -155,7 +156,9 @@ def _experiment(
     config = config.with_environment_modules(tuple(environment_modules))
     problems += experiment_problems(config, *judged, arms_may_be_equal=arms_may_be_equal)
     _raise_if_any(_without_repeats(problems, document), source)
-    return _with_judged_arms(config, judged)
+    config = _with_judged_arms(config, judged)
+    whole = [each.arm for each in judged if each.arm is not None]
+    return with_checkpoints_every(config, config.checkpoint.frequency, whole)
 
 
 def _arm(

@@ -10,6 +10,7 @@ from ..domain.records import CheckpointProtocol, TrainerConfig
 from .algorithms import Family, algorithms, canonical_name
 from .allowed import DIAGNOSTICS
 from .arms import wrapper_mappings
+from .checkpoint_frequency import with_checkpoints_every
 from .difference import resolved_id
 from .environments import wrapper_arguments
 from .loading import checked
@@ -30,6 +31,15 @@ def planned_timesteps(
     """
     arm = checked(configuration, environment_modules)
     return planned_steps(arm.algorithm, arm.settings, arm.configuration)
+
+
+def checkpointed_every(config: ExperimentConfig, timesteps: int) -> ExperimentConfig:
+    """Let runs save their state so often, unless the file names how often.
+
+    Of a language model the steps are rounded up to whole batches of completions.
+    """
+    arms = [checked(arm, config.environment_modules) for arm in config.arms.values()]
+    return with_checkpoints_every(config, timesteps, arms)
 
 
 def trainer_config(

@@ -67,6 +67,12 @@ class RunPaths:
         """Held by the attempt that trains."""
         return self.root / ".lock"
 
+    @property
+    def experiment(self) -> ExperimentPaths:
+        """The files of the experiment whose run it is."""
+        root = self.root.parent.parent
+        return ExperimentPaths(root, root.name)
+
     def attempt(self, number: int) -> AttemptPaths:
         """The files of one attempt, counted from 1."""
         return AttemptPaths(self.root / f"attempt-{number}")
@@ -242,6 +248,18 @@ class ExperimentPaths:
     def provenance(self) -> Path:
         """Folder of what is needed to reproduce the experiment."""
         return self.root / "provenance"
+
+    @property
+    def model_commits(self) -> Path:
+        """Folder of the commits of hubs' models from which all runs train."""
+        return self.provenance / "models"
+
+    def model_commit(self, model_id: str) -> Path:
+        """The commit of one of them, made by the first run; it has a folder of its own.
+
+        `model_id` is the hub's, in which ``--`` does not occur.
+        """
+        return self.model_commits / model_id.replace("/", "--") / "commit.json"
 
     @property
     def tracking(self) -> Path:

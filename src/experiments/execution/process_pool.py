@@ -57,13 +57,16 @@ class ProcessPoolExecutor:
     def __init__(self, settings: ExecutorSettings) -> None:
         self._preload = settings.preload
         self._threads = settings.threads
+        self._is_open = False
         self._server: ForkServer | None = None
+        """None also after a cancellation during its imports: the next job starts another one."""
         self._queue = JobQueue(settings.slots)
         self._running: dict[int, _Running] = {}
         self._ready: deque[Event] = deque()
         self._tickets = 0
 
     def __enter__(self) -> Self:
+        self._is_open = True
         self._server = self._new_server()
         return self
 
@@ -73,6 +76,7 @@ class ProcessPoolExecutor:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._is_open = False
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -111,8 +115,8 @@ class ProcessPoolExecutor:
     def cancel(self) -> None:
         """Drop the queue and end the running jobs, by force after `GRACE_SECONDS`."""
         self._ready.extend(self._queue.cancel())
-        if not self._connected().is_serving:  # it still imports: nothing has begun
-            self._abandon_jobs()
+        if self._server is not None and not self._server.is_serving:
+            self._abandon_jobs(self._server)  # it still imports: nothing has begun
         kill_at = time.monotonic() + GRACE_SECONDS
         for ticket, running in self._running.items():
             if running.stop is None:
@@ -125,6 +129,9 @@ class ProcessPoolExecutor:
                 self._ready.append(event)
 
     def _poll(self, timeout_seconds: float) -> Event | None:
+        if self._server is None and self._is_open:
+            time.sleep(timeout_seconds)  # nothing runs that could tell of anything
+            return None
         try:
             event = self._connected().receive(timeout_seconds)
         except EOFError:
@@ -144,8 +151,10 @@ class ProcessPoolExecutor:
                 return None
 
     def _connected(self) -> ForkServer:
-        if self._server is None:
+        if not self._is_open:
             raise RuntimeError("use the executor in a with block")
+        if self._server is None:
+            self._server = self._new_server()
         return self._server
 
     def _fill_slots(self) -> None:
@@ -191,12 +200,14 @@ class ProcessPoolExecutor:
                     os.killpg(running.pid, signal.SIGKILL)  # what the runs had started lives on
         self._end_all(OutcomeKind.LOST, error)
         self._connected().close()
+        self._server = None
         self._server = self._new_server()
         return self._ready.popleft() if self._ready else None
 
-    def _abandon_jobs(self) -> None:
+    def _abandon_jobs(self, server: ForkServer) -> None:
         self._end_all(OutcomeKind.CANCELLED)
-        self._connected().close()
+        server.close()
+        self._server = None
 
     def _end_all(self, kind: OutcomeKind, error: ErrorRecord | None = None) -> None:
         for running in self._running.values():

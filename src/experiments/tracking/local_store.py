@@ -37,7 +37,7 @@ CONTENTS = {
     "artifacts/": "what a tracker uploads",
     "report/": "the report; start at index.html",
     "tracking/": "what trackers were told: ledger.json, and a log of each that printed something",
-    "provenance/": "code, command line, packages and hardware",
+    "provenance/": "code, command line, packages, hardware and commits of hubs' models",
     "manifest.json": "every file with its size and SHA-256",
 }
 

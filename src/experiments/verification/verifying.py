@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from shutil import copytree
 from time import monotonic, sleep
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..domain.errors import TrainingError, UsageError
 from ..domain.paths import ExperimentPaths
 from ..domain.records import RunKey, RunStatus
 from ..durability.files import make_directory, read_json, write_json
+from ..experiment import Experiment
 from .audience import Audience
 from .comparing import ArmCheck, compare, result_of
 from .kills import CheckpointWatch, Kill, drawn, newest_step
@@ -82,7 +84,7 @@ class _Trial:
 
     def verification(self) -> Verification:
         undisturbed, moments = self._train_undisturbed()
-        continued = self._train_under_kills(moments)
+        continued = self._train_under_kills(undisturbed, moments)
         self._audience.doing("comparing")
         checks = tuple(compare(undisturbed, continued, run) for run in self._pair.runs)
         return Verification(self._pair, checks)
@@ -95,7 +97,7 @@ class _Trial:
         for number in range(1, MOST_LENGTHENINGS + 1):
             self._audience.prepared(self._pair)
             self._audience.doing("training undisturbed")
-            paths = self._publish(f"undisturbed-{number}")
+            paths = self._paths(f"undisturbed-{number}")
             began = monotonic()
             moments = self._watched(paths)
             fewest = min(map(len, moments.values()))
@@ -122,7 +124,7 @@ class _Trial:
 
     def _watched(self, paths: ExperimentPaths) -> Moments:
         watches = {run: CheckpointWatch(paths.run_checkpoints(run)) for run in self._pair.runs}
-        with self._runner(paths, is_new=True) as runner:
+        with self._runner(paths) as runner:
             while runner.exit_code is None:
                 self._pause()
                 for watch in watches.values():
@@ -132,10 +134,10 @@ class _Trial:
 
     # ---- under kills
 
-    def _train_under_kills(self, moments: Moments) -> ExperimentPaths:
+    def _train_under_kills(self, undisturbed: ExperimentPaths, moments: Moments) -> ExperimentPaths:
         """Where a pair lies of which each run has really gone on from a checkpoint."""
         for number in range(1, MOST_ROUNDS + 1):
-            paths = self._publish(f"killed-{number}")
+            paths = self._begun_like(undisturbed, f"killed-{number}")
             self._kill_and_continue(paths, drawn(moments, self._plan.kills, self._rng))
             missed = [
                 run.name
@@ -163,7 +165,7 @@ class _Trial:
         begun = {run: _begun(paths, run) for run in self._pair.runs}
         doing = "training the same again" if is_new else "continuing"
         self._audience.doing(f"{doing}; {len(left)} kills are to come")
-        with self._runner(paths, is_new=is_new) as runner:
+        with self._runner(paths) as runner:
             while left:
                 kill = left.pop(0)
                 if self._comes_to(kill, runner, paths, begun[kill.run]):
@@ -198,13 +200,26 @@ class _Trial:
 
     # ---- the command line
 
-    def _publish(self, name: str) -> ExperimentPaths:
-        """The pair's file, and a folder for its results."""
-        write_json(self._file, self._pair.document)
+    def _paths(self, name: str) -> ExperimentPaths:
+        """A folder for the pair's results."""
         return ExperimentPaths.under(make_directory(self._plan.folder / name), EXPERIMENT_ID)
 
-    def _runner(self, paths: ExperimentPaths, *, is_new: bool) -> RunnerProcess:
-        which = ["--config", str(self._file)] if is_new else ["--experiment-id", EXPERIMENT_ID]
+    def _begun_like(self, undisturbed: ExperimentPaths, name: str) -> ExperimentPaths:
+        """The pair as an experiment in which nothing has happened yet, from the same models.
+
+        A hub's may have moved on meanwhile, and what is told is to be about kills alone.
+        """
+        paths = self._paths(name)
+        Experiment.from_config(self._pair.config, paths.root.parent).publish()
+        if undisturbed.model_commits.is_dir():
+            copytree(undisturbed.model_commits, paths.model_commits)
+        return paths
+
+    def _runner(self, paths: ExperimentPaths) -> RunnerProcess:
+        which = ["--experiment-id", EXPERIMENT_ID]
+        if not paths.experiment.is_file():
+            write_json(self._file, self._pair.document)
+            which = ["--config", str(self._file)]
         modules = (("--allow-env-module", each) for each in self._pair.config.environment_modules)
         where = ["--output-dir", str(paths.root.parent)]
         self._commands += 1

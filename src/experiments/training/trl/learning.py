@@ -22,6 +22,7 @@ from ..heartbeat import Tally
 from ..shortening import settings_of
 from .dialogues import Rollout, lead
 from .divergence import divergence_in_loss
+from .models.commits import begin_with, commit_begun_with
 from .models.loading import Source, model_found, source_of, speech_of
 from .problems import training_problems
 from .recorder import MetricsRecorder
@@ -57,11 +58,23 @@ def lesson_of(config: TrainerConfig, prompts: int, tally: Tally) -> Lesson:
 
     Raises:
         TrainingError: when there is no such model, or it is of no use for the task.
+        StorageError: when a model, or which one it is, cannot be kept.
     """
+    name = settings_of(config)["model_name"]
+    commit = commit_begun_with(name, config.run_dir)
+    lesson = _lesson(config, prompts, tally, commit)
+    if commit is None:  # and only now: a model that is of no use may be mended on its hub
+        commit = begin_with(lesson.source.commit, name, config.run_dir)
+    is_agreed = commit == lesson.source.commit
+    return lesson if is_agreed else _lesson(config, prompts, tally, commit)
+
+
+def _lesson(config: TrainerConfig, prompts: int, tally: Tally, commit: str | None) -> Lesson:
+    """As `lesson_of`, of this commit of a hub's model; None for the newest."""
     settings, modules = settings_of(config), config.environment_modules
     task = make_task(config.environment, config.environment_kwargs, modules)
     name = settings["model_name"]
-    folder = model_found(name, task, config.environment, tally, run_dir=config.run_dir)
+    folder = model_found(name, task, config.environment, tally, commit=commit)
     source = source_of(name, folder)
     problems = training_problems(task, config.seed, settings["max_prompts"], prompts)
     lesson = Lesson(task, source, speech_of(source, task), problems, settings)

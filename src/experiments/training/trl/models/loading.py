@@ -21,7 +21,7 @@ from ....domain.errors import TrainingError, described
 from ....tasks import Task
 from ...heartbeat import Tally
 from ..speech import Speech
-from .commits import commit_begun_with, commit_of
+from .commits import commit_of
 from .hub import GIVE_ANOTHER, in_a_line, snapshot_of, unloadable
 from .tiny_model import tiny_model
 
@@ -57,7 +57,7 @@ def model_found(
     tally: Tally,
     *,
     with_weights: bool = True,
-    run_dir: Path | None = None,
+    commit: str | None = None,
 ) -> Path:
     """The folder with a model: made here, the user's own, or of the hub's cache.
 
@@ -67,7 +67,7 @@ def model_found(
         task_name: the task's name.
         tally: counts what is done.
         with_weights: whether those of a hub's model are needed, too.
-        run_dir: of the run; a hub's model is of the commit with which its experiment began.
+        commit: of a hub's model; None for the newest.
 
     Raises:
         TrainingError: when there is none, or the hub cannot be reached.
@@ -76,7 +76,6 @@ def model_found(
     if model_name == TINY:
         return tiny_model(task, task_name, tally)
     if not is_local(model_name):
-        commit = commit_begun_with(model_name, run_dir)
         return snapshot_of(model_name, tally, commit, with_weights=with_weights)
     folder = model_folder(model_name)
     with _telling(model_name):
