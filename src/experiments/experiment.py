@@ -20,8 +20,6 @@ from .config import (
     new_experiment_id,
     parse_experiment,
 )
-from .design import design_of
-from .design_changes import DesignChanges, check_seeds
 from .domain.errors import ExperimentsError, StorageError, UsageError
 from .domain.life import Life
 from .domain.paths import DEFAULT_OUTPUT_DIR, ExperimentPaths, check_experiment_id
@@ -39,9 +37,11 @@ from .durability.saved_experiments import (
     results_inside,
     write_result,
 )
-from .looks_taken import LooksTaken
-from .planned_runs import PlannedRuns
-from .run_warnings import run_warnings
+from .planning.design import design_of
+from .planning.design_changes import DesignChanges, check_seeds
+from .planning.looks_taken import LooksTaken
+from .planning.planned_runs import PlannedRuns
+from .planning.run_warnings import run_warnings
 
 TAKING_SECONDS = 1.5
 """In which an orchestrator that has made the directory takes its lock, also on a busy machine."""

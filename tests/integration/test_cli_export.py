@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-from src.experiments.derived import write_results
 from src.experiments.domain.records import RunKey, RunStatus
 from src.experiments.experiment import Experiment
+from src.experiments.outputs.derived import write_results
 from tests.integration.verdict_commands import Terminal
 from tests.unit.compared_experiments import LATE, RISING, finished, new, train, write_journal
 from tests.waiting import HANG_SECONDS

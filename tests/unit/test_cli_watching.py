@@ -107,7 +107,7 @@ def test_log_lines_become_notices_from_their_level_on() -> None:
 
 
 def test_the_package_s_log_is_collected_while_the_block_lasts() -> None:
-    notices, logger = Notices(), logging.getLogger("src.experiments.campaign")
+    notices, logger = Notices(), logging.getLogger("src.experiments.orchestration.campaign")
 
     with logged_to(notices):
         logger.warning("inside")

@@ -12,7 +12,7 @@ from src.experiments.execution.admission import admit
 from src.experiments.execution.registry import executor_kind
 from src.experiments.experiment import Experiment
 from src.experiments.monitoring import Limits
-from src.experiments.placing import needs_of, room_for
+from src.experiments.orchestration.placing import needs_of, room_for
 
 
 def pair(folder: Path, **settings: Any) -> Experiment:

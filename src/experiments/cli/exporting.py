@@ -88,8 +88,8 @@ def results_of(paths: ExperimentPaths, modules: Sequence[str] = ()) -> Mapping[s
     if experiment.results.get("status") == experiment.status:
         document = experiment.results
     else:
-        from ..derived import results_document
         from ..experiment import Experiment
+        from ..outputs.derived import results_document
 
         document = results_document(Experiment.load(paths.root, environment_modules=modules))
     if experiment.status != ExperimentStatus.COMPLETED.value:

@@ -71,9 +71,9 @@ def write_report(paths: ExperimentPaths, modules: Sequence[str] = ()) -> Path:
         UsageError: when no run has come to anything yet.
     """
     from ..analysis.report import write_bitmaps, write_page
-    from ..derived import Conditions, report_content, storage_policy
     from ..durability.lock import FileLock
     from ..experiment import Experiment
+    from ..outputs.derived import Conditions, report_content, storage_policy
     from ..tracking.manifest import write_manifest
 
     with FileLock(paths.lock):

@@ -16,13 +16,13 @@ from ..domain.paths import ExperimentPaths
 from ..domain.storage_policy import Storage
 from ..durability.lock import FileLock
 from ..durability.saved_experiments import find_experiment_file
-from ..keeping import keep_what_is_kept
+from ..outputs.retention import keep_what_is_kept
+from ..outputs.uploads import tell_now
 from ..tracking.choosing import TrackingChoice, assignments
 from ..tracking.ledger import TellingState, TrackerEntry, read_ledger
 from ..tracking.manifest import write_manifest
 from ..tracking.registry import check_tracker
 from ..tracking.telling import Assignment, Told
-from ..uploads import tell_now
 from . import screen, stored
 from .displays import warn
 from .failures import ExitCode

@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
-from .analysis.early_abort import LEAST_SEEDS, AbortRule, cost_of
-from .analysis.looks import LookPlan, fewest_max_seeds, plan_looks
-from .analysis.text import listed, percent, plural
-from .config import ExperimentConfig
-from .config.sections import HabitAbort, SequentialDesign
-from .domain.verdicts import DecisionRule, Floor
+from ..analysis.early_abort import LEAST_SEEDS, AbortRule, cost_of
+from ..analysis.looks import LookPlan, fewest_max_seeds, plan_looks
+from ..analysis.text import listed, percent, plural
+from ..config import ExperimentConfig
+from ..config.sections import HabitAbort, SequentialDesign
+from ..domain.verdicts import DecisionRule, Floor
 
 MOST_LOOKS_TOLD = 8
 

@@ -13,21 +13,21 @@ from typing import Any
 
 import yaml
 
-from .analysis import aggregate, over_seeds
-from .analysis.content import ReportContent
-from .analysis.evidence import with_failure_worth, worth
-from .analysis.streams import StreamFacts
-from .domain.paths import AttemptPaths, RunPaths
-from .domain.records import ExecutionMode, RunKey, RunStatus, TrainingResult
-from .domain.redaction import redact_data, scrub, secrets_of
-from .domain.storage_policy import Storage, StoragePolicy
-from .domain.verdicts import DecisionRule
-from .durability.files import read_json, replacing, write_atomically, write_json
-from .durability.journal import Records
-from .experiment import Experiment
-from .monitoring import JournalProgress
-from .tracking.ledger import ensure_ledger
-from .tracking.local_store import StoreInput, write_store_files
+from ..analysis import aggregate, over_seeds
+from ..analysis.content import ReportContent
+from ..analysis.evidence import with_failure_worth, worth
+from ..analysis.streams import StreamFacts
+from ..domain.paths import AttemptPaths, RunPaths
+from ..domain.records import ExecutionMode, RunKey, RunStatus, TrainingResult
+from ..domain.redaction import redact_data, scrub, secrets_of
+from ..domain.storage_policy import Storage, StoragePolicy
+from ..domain.verdicts import DecisionRule
+from ..durability.files import read_json, replacing, write_atomically, write_json
+from ..durability.journal import Records
+from ..experiment import Experiment
+from ..monitoring import JournalProgress
+from ..tracking.ledger import ensure_ledger
+from ..tracking.local_store import StoreInput, write_store_files
 
 _RUN_FIELDS = (
     "arm",

@@ -9,23 +9,23 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from .analysis.content import ReportContent
-from .analysis.report import write_bitmaps, write_page
-from .domain.errors import ExperimentsError, described
-from .domain.paths import ExperimentPaths
-from .domain.storage_policy import StoragePolicy
-from .execution import ExecutorSettings, Job, Outcome, OutcomeKind, ProcessPoolExecutor
+from ..analysis.content import ReportContent
+from ..analysis.report import write_bitmaps, write_page
+from ..domain.errors import ExperimentsError, described
+from ..domain.paths import ExperimentPaths
+from ..domain.storage_policy import StoragePolicy
+from ..execution import ExecutorSettings, Job, Outcome, OutcomeKind, ProcessPoolExecutor
 
 logger = logging.getLogger(__name__)
 
-_ANALYSIS = f"{__package__}.analysis"
+_ANALYSIS = f"{__package__.rpartition('.')[0]}.analysis"
 PRELOAD = (f"{_ANALYSIS}.charts", f"{_ANALYSIS}.page")
 """What takes a second to import, and is needed at the end alone."""
 WRITERS = (write_bitmaps, write_page)
 LOOK_SECONDS = 0.5
 
 
-class Scribe:
+class ReportWriter:
     """Writes a report beside whatever else is done at the end of an experiment."""
 
     def __init__(self) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from .cleaning import has_model
-from .derived import adopt_run
-from .domain.records import RunKey, RunStatus, TrainingResult
-from .execution import Fault, OutcomeKind, RunAttempts
-from .experiment import Experiment
+from ..cleaning import has_model
+from ..domain.records import RunKey, RunStatus, TrainingResult
+from ..execution import Fault, OutcomeKind, RunAttempts
+from ..experiment import Experiment
+from ..outputs.derived import adopt_run
 from .run_progress import ProgressOfRuns
 
 logger = logging.getLogger(__name__)

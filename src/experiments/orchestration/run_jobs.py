@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
-from .config import trainer_config
-from .domain.paths import AttemptPaths
-from .domain.records import RunKey, TrainerConfig, TrainingResult
-from .execution import Job, Needs, RunAttempts
-from .experiment import Experiment
-from .monitoring import MachineMeter, device_inside
+from ..config import trainer_config
+from ..domain.paths import AttemptPaths
+from ..domain.records import RunKey, TrainerConfig, TrainingResult
+from ..execution import Job, Needs, RunAttempts
+from ..experiment import Experiment
+from ..monitoring import MachineMeter, device_inside
 from .placing import Placing
 
 Train = Callable[[TrainerConfig], TrainingResult]

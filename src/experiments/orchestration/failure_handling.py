@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 
-from .domain.errors import described
-from .execution import FailedRun, Recovery, RecoveryStrategy, parse_strategy
-from .execution.adjustments import less_memory, longer_timeout, smaller_batch
-from .experiment import Experiment
+from ..domain.errors import described
+from ..execution import FailedRun, Recovery, RecoveryStrategy, parse_strategy
+from ..execution.adjustments import less_memory, longer_timeout, smaller_batch
+from ..experiment import Experiment
 
 
 class FailureHandling:

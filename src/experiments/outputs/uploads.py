@@ -13,20 +13,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from .config.environment_file import tracker_variables
+from ..config.environment_file import tracker_variables
 from .derived import scrubbed_log, storage_policy
-from .domain.errors import ExperimentsError, StorageError, TrackerError, described
-from .domain.paths import ExperimentPaths
-from .domain.redaction import secrets_of
-from .execution import ExecutorSettings, Job, Outcome, OutcomeKind, ProcessPoolExecutor
-from .experiment import Experiment
-from .tracking.choosing import TrackingChoice, assignments
-from .tracking.ledger import TellingState, TrackerEntry, read_ledger, write_entry
-from .tracking.telling import Assignment, Ending, Told, ask_to_end, forget_ending, tell
+from ..domain.errors import ExperimentsError, StorageError, TrackerError, described
+from ..domain.paths import ExperimentPaths
+from ..domain.redaction import secrets_of
+from ..execution import ExecutorSettings, Job, Outcome, OutcomeKind, ProcessPoolExecutor
+from ..experiment import Experiment
+from ..tracking.choosing import TrackingChoice, assignments
+from ..tracking.ledger import TellingState, TrackerEntry, read_ledger, write_entry
+from ..tracking.telling import Assignment, Ending, Told, ask_to_end, forget_ending, tell
 
 logger = logging.getLogger(__name__)
 
-PRELOAD = (f"{__package__}.tracking.telling",)
+PRELOAD = (f"{__package__.rpartition('.')[0]}.tracking.telling",)
 QUIET_SECONDS = 20.0
 """How long a tracker may get nothing done at the end before its process is ended."""
 MOST_SECONDS = 300.0

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from .cleaning import cleaned_files
-from .domain.errors import ExperimentsError, ProcessDiedError, RunStoppedError, cause_of, described
-from .domain.records import ResourceSample, RunKey, RunProgress, RunStatus
-from .execution import (
+from ..cleaning import cleaned_files
+from ..domain.errors import ExperimentsError, ProcessDiedError, RunStoppedError, cause_of, described
+from ..domain.records import ResourceSample, RunKey, RunProgress, RunStatus
+from ..execution import (
     Event,
     Executor,
     FailedRun,
@@ -23,7 +23,7 @@ from .execution import (
     Sampled,
     fault_of,
 )
-from .experiment import Experiment
+from ..experiment import Experiment
 from .guard import Guard, Watched
 from .placing import Placing
 from .run_ends import RunEnds

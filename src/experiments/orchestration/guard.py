@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .domain.errors import HangError, OutOfMemoryError, ResourceLimitError, StorageError
-from .domain.records import ResourceSample, RunKey
-from .execution import Executor, Job, OutcomeKind
-from .monitoring import (
+from ..domain.errors import HangError, OutOfMemoryError, ResourceLimitError, StorageError
+from ..domain.records import ResourceSample, RunKey
+from ..execution import Executor, Job, OutcomeKind
+from ..monitoring import (
     Heartbeats,
     Level,
     Limits,

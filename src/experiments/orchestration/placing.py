@@ -6,12 +6,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .config import processes_of
-from .domain.records import RunEstimate, RunKey
-from .execution import ExecutorKind, Needs
-from .execution.admission import Room
-from .experiment import Experiment
-from .monitoring import (
+from ..config import processes_of
+from ..domain.records import RunEstimate, RunKey
+from ..execution import ExecutorKind, Needs
+from ..execution.admission import Room
+from ..experiment import Experiment
+from ..monitoring import (
     VISIBLE_DEVICES,
     GpuPlacement,
     Limits,

@@ -6,19 +6,19 @@ import logging
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 
-from .analysis.early_abort import AbortLook, look_for_abort
-from .analysis.evidence import failure_worth
-from .analysis.imputation import impute
-from .analysis.sequential import Decision, LookTaken
-from .analysis.statistics import Scores
-from .analysis.text import number, percent
-from .domain.log_levels import NOTICE
-from .domain.metric_names import EVAL_RETURN_MEAN
-from .domain.paths import RunPaths
-from .domain.records import RunKey, RunProgress, RunStatus, TrainingResult
-from .execution import Fault
-from .experiment import Experiment
-from .monitoring import RecordStream
+from ..analysis.early_abort import AbortLook, look_for_abort
+from ..analysis.evidence import failure_worth
+from ..analysis.imputation import impute
+from ..analysis.sequential import Decision, LookTaken
+from ..analysis.statistics import Scores
+from ..analysis.text import number, percent
+from ..domain.log_levels import NOTICE
+from ..domain.metric_names import EVAL_RETURN_MEAN
+from ..domain.paths import RunPaths
+from ..domain.records import RunKey, RunProgress, RunStatus, TrainingResult
+from ..execution import Fault
+from ..experiment import Experiment
+from ..monitoring import RecordStream
 
 logger = logging.getLogger(__name__)
 

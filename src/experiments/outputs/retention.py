@@ -7,18 +7,18 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .cleaning import (
+from ..cleaning import (
     EVERYTHING,
     Selection,
     Tree,
     find_in_experiment,
     remove_what_is_not_kept,
 )
-from .domain.life import now
-from .domain.paths import ExperimentPaths
-from .domain.storage_policy import KEEPERS, Storage
-from .durability.files import write_json
-from .tracking.ledger import TrackerEntry, read_ledger
+from ..domain.life import now
+from ..domain.paths import ExperimentPaths
+from ..domain.storage_policy import KEEPERS, Storage
+from ..durability.files import write_json
+from ..tracking.ledger import TrackerEntry, read_ledger
 from .uploads import untold
 
 logger = logging.getLogger(__name__)

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from .domain.records import RunEstimate
+from ..domain.records import RunEstimate
+from ..execution import Executor, ExecutorKind
+from ..execution.admission import Admission, admit
+from ..experiment import Experiment
+from ..monitoring import Limits
+from ..training import floor_run, probe_run
 from .estimates import estimate_arms, measure_floors
-from .execution import Executor, ExecutorKind
-from .execution.admission import Admission, admit
-from .experiment import Experiment
-from .monitoring import Limits
 from .placing import room_for
-from .training import floor_run, probe_run
 
 logger = logging.getLogger(__name__)
 

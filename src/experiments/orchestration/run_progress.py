@@ -6,10 +6,10 @@ import logging
 import threading
 from collections.abc import Iterable, Mapping
 
-from .domain.errors import StorageError
-from .domain.records import ENDED_RUNS, RunKey, RunProgress, RunStatus
-from .execution import RunAttempts
-from .monitoring import JournalProgress
+from ..domain.errors import StorageError
+from ..domain.records import ENDED_RUNS, RunKey, RunProgress, RunStatus
+from ..execution import RunAttempts
+from ..monitoring import JournalProgress
 
 logger = logging.getLogger(__name__)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .config import ExperimentConfig, planned_timesteps
+from ..config import ExperimentConfig, planned_timesteps
+from ..domain.records import RunKey, RunStatus, TrainingResult
+from ..domain.verdicts import Comparison
 from .design import Design
-from .domain.records import RunKey, RunStatus, TrainingResult
-from .domain.verdicts import Comparison
 from .looks_taken import LooksTaken
 
 

@@ -13,11 +13,11 @@ from .derived import (
     write_results,
     write_store,
 )
-from .experiment import Experiment
-from .keeping import keep_what_is_kept
-from .scribe import Scribe
-from .tracking.manifest import write_manifest
-from .tracking.telling import Ending
+from ..experiment import Experiment
+from .retention import keep_what_is_kept
+from .report_writer import ReportWriter
+from ..tracking.manifest import write_manifest
+from ..tracking.telling import Ending
 from .uploads import Uploads
 
 MOST_RUNS_TOLD_AT_ONCE = 200
@@ -29,13 +29,13 @@ class Closing:
 
     Args:
         experiment: its directory exists and is locked by this process; it is saved.
-        scribe: writes the report meanwhile.
+        report_writer: writes the report meanwhile.
         uploads: tell the trackers.
     """
 
-    def __init__(self, experiment: Experiment, scribe: Scribe, uploads: Uploads) -> None:
+    def __init__(self, experiment: Experiment, report_writer: ReportWriter, uploads: Uploads) -> None:
         self._experiment = experiment
-        self._scribe = scribe
+        self._report_writer = report_writer
         self._uploads = uploads
 
     def write(
@@ -54,11 +54,11 @@ class Closing:
         experiment, paths = self._experiment, self._experiment.paths
         policy = storage_policy(experiment)
         if not is_paused:
-            self._scribe.begin(paths, report_content(experiment, conditions), policy)
+            self._report_writer.begin(paths, report_content(experiment, conditions), policy)
         write_final_state(experiment, state)
         self._write_results(conditions, is_paused=is_paused)
         if not is_paused:
-            self._scribe.finish()
+            self._report_writer.finish()
         self._uploads.conclude(Ending.PAUSE if is_paused else Ending.FINISH, asked_to_stop)
         write_manifest(paths)
         if not experiment.unfinished_runs():

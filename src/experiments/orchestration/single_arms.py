@@ -7,14 +7,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from .config import check_configuration, trainer_config
-from .domain.errors import as_failure
-from .domain.records import TrainerConfig, TrainingResult
-from .execution import FailedRun, Recovery
-from .experiment import Experiment
+from ..config import check_configuration, trainer_config
+from ..domain.errors import as_failure
+from ..domain.records import TrainerConfig, TrainingResult
+from ..execution import FailedRun, Recovery
+from ..experiment import Experiment
 
 
-class ArmsHere:
+class SingleArms:
     """Trains one arm at a time; a failure goes to recovery, which may ask for another attempt.
 
     Args:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from enum import StrEnum
 from pathlib import Path
 
-from .analysis.early_abort import AbortLook
-from .analysis.sequential import LookTaken
-from .domain.errors import StorageError
-from .durability.journal import JournalWriter, Record, read_journal
+from ..analysis.early_abort import AbortLook
+from ..analysis.sequential import LookTaken
+from ..domain.errors import StorageError
+from ..durability.journal import JournalWriter, Record, read_journal
 
 
 class Kind(StrEnum):

@@ -9,14 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .config import Configuration, processes_of, trainer_config
-from .domain.errors import HangError, described
-from .domain.records import RunEstimate, RunKey, TrainerConfig
-from .domain.verdicts import Floor
-from .durability.journal import Record, Records
-from .execution import Executor, Job, JobStarted, Outcome, OutcomeKind
-from .experiment import Experiment
-from .monitoring import directory_size_mb
+from ..config import Configuration, processes_of, trainer_config
+from ..domain.errors import HangError, described
+from ..domain.records import RunEstimate, RunKey, TrainerConfig
+from ..domain.verdicts import Floor
+from ..durability.journal import Record, Records
+from ..execution import Executor, Job, JobStarted, Outcome, OutcomeKind
+from ..experiment import Experiment
+from ..monitoring import directory_size_mb
 
 Estimate = Callable[[RunKey, TrainerConfig], RunEstimate]
 Measure = Callable[[RunKey, TrainerConfig], Any]

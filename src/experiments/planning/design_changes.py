@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from .domain.errors import UsageError
+from ..domain.errors import UsageError
 from .looks_taken import LooksTaken
 
 WORDS = ("/hypothesis", "/comment", "/tags")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from .domain.records import ResourceSample, RunKey
+from ..domain.records import ResourceSample, RunKey
 from .guard import Watched
 
 

@@ -6,21 +6,21 @@ import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 
+from ..domain.paths import ExperimentPaths
+from ..durability.lock import FileLock
+from ..execution import Executor
+from ..execution.admission import Admission
+from ..experiment import Experiment
+from ..monitoring import GpuPlacement
+from ..outputs.closing import Closing
+from ..outputs.report_writer import ReportWriter
+from ..outputs.uploads import Uploads, tellings_of
+from ..tracking.choosing import TrackingChoice
+from ..tracking.log_files import log_files
 from .campaign import Campaign
-from .closing import Closing
-from .domain.paths import ExperimentPaths
-from .durability.lock import FileLock
-from .execution import Executor
-from .execution.admission import Admission
-from .experiment import Experiment
 from .guard import Guard
-from .monitoring import GpuPlacement
-from .scribe import Scribe
-from .tracking.choosing import TrackingChoice
-from .tracking.log_files import log_files
-from .uploads import Uploads, tellings_of
 
-_PACKAGE = __name__.rpartition(".")[0]
+_PACKAGE = __package__.rpartition(".")[0]
 
 
 class Session:
@@ -45,9 +45,9 @@ class Session:
         self._open = ExitStack()
         self.executor = executor
         self.gpus = gpus
-        self.scribe = Scribe()
+        self.report_writer = ReportWriter()
         self.uploads = Uploads(experiment.paths)
-        self.closing = Closing(experiment, self.scribe, self.uploads)
+        self.closing = Closing(experiment, self.report_writer, self.uploads)
         self.admission: Admission | None = None
         """How many runs fit at once; None before that was found out."""
         self.guard: Guard | None = None
@@ -79,10 +79,10 @@ class Session:
         with ExitStack() as processes:
             # first, because its imports go on while the rest is set up
             processes.enter_context(self.executor)
-            processes.enter_context(self.scribe)
+            processes.enter_context(self.report_writer)
             tellings = tellings_of(self._experiment, tracking)
             if at_once:
-                self.scribe.get_ready()
+                self.report_writer.get_ready()
             self._experiment.publish()
             self._open.enter_context(FileLock(paths.lock))
             self._experiment.reload()

@@ -14,7 +14,7 @@ from src.experiments.domain.paths import ExperimentPaths
 from src.experiments.domain.storage_policy import Storage, StoragePolicy
 from src.experiments.domain.verdicts import Comparison, Verdict
 from src.experiments.execution import ProcessPoolExecutor
-from src.experiments.scribe import Scribe
+from src.experiments.outputs.report_writer import ReportWriter
 from tests.waiting import wait_until
 
 CONTENT = ReportContent(
@@ -36,9 +36,9 @@ POLICY = StoragePolicy(Storage.STANDARD, False)
 
 def test_a_report_is_written_while_this_process_goes_on(tmp_path):
     paths = ExperimentPaths.under(tmp_path, "told")
-    with Scribe() as scribe:
-        scribe.begin(paths, CONTENT, POLICY)
-        scribe.finish()
+    with ReportWriter() as writer:
+        writer.begin(paths, CONTENT, POLICY)
+        writer.finish()
 
     assert "Nothing was trained." in paths.report_page.read_text()
     assert (paths.report / "report.md").is_file()
@@ -48,10 +48,10 @@ def test_what_keeps_it_from_being_written_is_told(tmp_path):
     paths = ExperimentPaths.under(tmp_path, "told")
     paths.root.mkdir()
     paths.report.write_text("a file where the folder should be")
-    with Scribe() as scribe:
-        scribe.begin(paths, CONTENT, POLICY)
+    with ReportWriter() as writer:
+        writer.begin(paths, CONTENT, POLICY)
         with pytest.raises(StorageError, match=str(paths.report)):
-            scribe.finish()
+            writer.finish()
 
 
 class HeldPaths(ExperimentPaths):
@@ -70,17 +70,17 @@ class HeldPaths(ExperimentPaths):
 def test_what_kills_its_processes_does_not_keep_it_from_being_written(tmp_path, victim):
     paths = HeldPaths.under(tmp_path, "told")
     (tmp_path / "hold").touch()
-    with Scribe() as scribe:
+    with ReportWriter() as writer:
         before = set(psutil.Process().children())
-        scribe.get_ready()
+        writer.get_ready()
         (server,) = set(psutil.Process().children()) - before
-        scribe.begin(paths, CONTENT, POLICY)
+        writer.begin(paths, CONTENT, POLICY)
         wait_until((tmp_path / "held").exists, "a writer is at work")
         for process in server.children() if victim == "writers" else [server]:
             with suppress(psutil.NoSuchProcess):  # one that had nothing to write
                 process.kill()
         (tmp_path / "hold").unlink()
-        scribe.finish()
+        writer.finish()
 
     assert "Nothing was trained." in paths.report_page.read_text()
     assert (paths.report / "report.md").is_file()
@@ -92,20 +92,20 @@ def test_where_no_process_is_to_be_had_this_one_writes_it(tmp_path, monkeypatch)
 
     monkeypatch.setattr(ProcessPoolExecutor, "__enter__", refuse)
     paths = ExperimentPaths.under(tmp_path, "told")
-    with Scribe() as scribe:
-        scribe.get_ready()
-        scribe.begin(paths, CONTENT, POLICY)
-        scribe.finish()
+    with ReportWriter() as writer:
+        writer.get_ready()
+        writer.begin(paths, CONTENT, POLICY)
+        writer.finish()
 
     assert "Nothing was trained." in paths.report_page.read_text()
 
 
 def test_getting_ready_twice_starts_one_process():
     before = set(psutil.Process().children())
-    with Scribe() as scribe:
-        scribe.get_ready()
+    with ReportWriter() as writer:
+        writer.get_ready()
         started = set(psutil.Process().children()) - before
-        scribe.get_ready()
+        writer.get_ready()
 
         assert len(started) == 1
         assert set(psutil.Process().children()) - before == started

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .analysis.evidence import score
-from .analysis.text import number, plural
-from .analysis.unlearned import unlearned_warning
+from ..analysis.evidence import score
+from ..analysis.text import number, plural
+from ..analysis.unlearned import unlearned_warning
 from .planned_runs import PlannedRuns
 
 
