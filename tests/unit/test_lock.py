@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -121,7 +122,7 @@ def without_locks(monkeypatch, number=errno.ENOLCK):
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS])
 def test_a_file_system_without_locks_is_told_with_its_remedy(tmp_path, monkeypatch, number):
     without_locks(monkeypatch, number)
-    before = os.listdir("/dev/fd")
+    before = list(Path("/dev/fd").iterdir())
 
     with pytest.raises(StorageError) as told, FileLock(tmp_path / ".lock"):
         pass
@@ -130,7 +131,7 @@ def test_a_file_system_without_locks_is_told_with_its_remedy(tmp_path, monkeypat
     assert told.value.where == str(tmp_path / ".lock")
     assert "-o flock" in told.value.remedy
     assert "--output-dir" in told.value.remedy
-    assert len(os.listdir("/dev/fd")) == len(before)
+    assert len(list(Path("/dev/fd").iterdir())) == len(before)
 
 
 def test_where_there_are_no_locks_nobody_holds_one(tmp_path, monkeypatch):

@@ -85,7 +85,7 @@ def results_of(paths: ExperimentPaths, modules: Sequence[str] = ()) -> Mapping[s
         StorageError: when the experiment cannot be read.
     """
     experiment = stored.read(paths)
-    if experiment.results.get("status") == experiment.status:
+    if experiment.is_final:
         document = experiment.results
     else:
         from ..derived import results_document
