@@ -59,7 +59,7 @@ def carry_out(request: SyncRequest) -> int:
     paths = ExperimentPaths(file.parent, file.stem.removeprefix("experiment_"))
     people = screen.human_console(json=request.json)
     variables = request.choice.variables or tracker_variables()
-    variables.export()  # so that whatever is written leaves its keys out
+    variables.keep_secret()
     choice = replace(request.choice, variables=variables)
     tellings = assignments(paths, request.trackers, choice, follows=False)
     for assignment in tellings:
