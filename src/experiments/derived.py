@@ -222,8 +222,9 @@ def run_document(result: TrainingResult) -> dict[str, Any]:
 
 def storage_policy(experiment: Experiment) -> StoragePolicy:
     """What of the experiment is kept here."""
-    trackers = experiment.config.trackers
-    return StoragePolicy(Storage(experiment.config.storage), "wandb" in trackers, bool(trackers))
+    trackers = set(experiment.config.trackers)
+    others = bool(trackers - {"wandb"})
+    return StoragePolicy(Storage(experiment.config.storage), "wandb" in trackers, others)
 
 
 def _attempt_logs(paths: RunPaths) -> list[Path]:
