@@ -126,7 +126,7 @@ class TestRecords:
         manager = CheckpointManager(tmp_path)
         manager.save(10, {"step": 10})
 
-        assert manager.load_latest() == (10, {"step": 10})
+        assert next(manager.trusted()) == (10, {"step": 10})
 
 
 class TestExperiment:
@@ -339,7 +339,7 @@ class TestWholeExperiments:
         assert results["arms"]["baseline"]["final_return"] == results["runs"][0]["final_return"]
 
     def test_the_runners_checkpoint_stands_at_the_steps_of_all_runs(self, finished):
-        step, state = finished._checkpoints.load_latest()
+        step, state = next(finished._checkpoints.trusted())
 
         assert step == 512
         assert state["runs"]["variant_seed1"]["status"] == "completed"

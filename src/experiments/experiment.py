@@ -26,7 +26,7 @@ from .domain.paths import DEFAULT_OUTPUT_DIR, ExperimentPaths, check_experiment_
 from .domain.records import ExperimentStatus, RunKey, TrainingResult
 from .domain.verdicts import Comparison, DecisionRule, Floor
 from .durability.files import publishing, read_json, write_json
-from .durability.lock import wait_for_lock
+from .durability.lock import check_locks, wait_for_lock
 from .durability.saved_experiments import (
     FORMAT_VERSION,
     SavedResult,
@@ -441,12 +441,14 @@ class Experiment(PlannedRuns):
         Raises:
             UsageError: when another experiment of this id is there already.
             ExperimentLockedError: when another process works on it.
+            StorageError: when the disk refuses, or has no locks.
         """
         if self._is_saved:
             return
         if self.paths.experiment.exists():
             wait_for_lock(self.paths.lock, TAKING_SECONDS)  # by who made it since we looked
             raise existing_error(self.paths)
+        check_locks(self.output_dir)  # without them nobody could go on with what is there
         try:
             with publishing(self.paths.root) as scratch:
                 paths = ExperimentPaths(scratch, self.experiment_id)

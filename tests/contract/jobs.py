@@ -45,6 +45,12 @@ def sleep_long():
     time.sleep(600)
 
 
+def compute_long():
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        sum(range(1000))
+
+
 def sleep_stopped():
     os.kill(os.getpid(), signal.SIGSTOP)
 

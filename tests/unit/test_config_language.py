@@ -172,7 +172,7 @@ def test_several_processes_train_on_the_processor(
 def test_more_processes_than_cores_are_told_once(
     cores: int, is_told: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
     arm = {**ARM, **with_settings(processes=2)}
     notices = audit(parse_experiment({"baseline_config": arm, "variant_config": VARIANT})).notices
 

@@ -1,13 +1,18 @@
+import errno
+import fcntl
+import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import psutil
 import pytest
 
-from src.experiments.domain.errors import ExperimentLockedError
+from src.experiments.domain.errors import ExperimentLockedError, StorageError
 from src.experiments.durability import lock
 from src.experiments.durability.lock import FileLock
+from src.experiments.experiment import Experiment
 from tests.waiting import HANG_SECONDS, wait_until
 
 HOLDER = """
@@ -112,3 +117,57 @@ def test_a_link_is_not_followed(tmp_path):
 
 def test_holders_are_found_by_their_open_file(tmp_path, holder):
     assert lock.holders_of(tmp_path / ".lock") == [holder.pid]
+
+
+def without_locks(monkeypatch, number=errno.ENOLCK):
+    def flock(descriptor, operation):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(lock.fcntl, "flock", flock)
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS])
+def test_a_file_system_without_locks_is_told_with_its_remedy(tmp_path, monkeypatch, number):
+    without_locks(monkeypatch, number)
+    before = list(Path("/dev/fd").iterdir())
+
+    with pytest.raises(StorageError) as told, FileLock(tmp_path / ".lock"):
+        pass
+
+    assert os.strerror(number) in told.value.what
+    assert told.value.where == str(tmp_path / ".lock")
+    assert "-o flock" in told.value.remedy
+    assert "--output-dir" in told.value.remedy
+    assert len(list(Path("/dev/fd").iterdir())) == len(before)
+
+
+def test_where_there_are_no_locks_nobody_holds_one(tmp_path, monkeypatch):
+    (tmp_path / ".lock").touch()
+    without_locks(monkeypatch)
+
+    assert not lock.is_locked(tmp_path / ".lock")
+
+
+def test_two_that_look_at_a_lock_do_not_take_each_other_for_its_holder(tmp_path):
+    (tmp_path / ".lock").touch()
+    with (tmp_path / ".lock").open() as other:
+        fcntl.flock(other, fcntl.LOCK_SH)
+
+        assert not lock.is_locked(tmp_path / ".lock")
+
+
+def test_an_experiment_does_not_appear_where_there_are_no_locks(tmp_path, monkeypatch):
+    without_locks(monkeypatch)
+    arm = {"algorithm": "PPO", "environment": "CartPole-v1", "training_steps": 1, "seed": 1}
+    variant = {"extends": "baseline", "hyperparameters": {"gamma": 0.9}}
+    experiment = Experiment(arm, variant, "it is better", output_dir=tmp_path / "a" / "b")
+
+    with pytest.raises(StorageError, match="takes no locks") as told:
+        experiment.publish()
+
+    assert told.value.where == str(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+    monkeypatch.undo()
+    experiment.publish()
+    assert experiment.paths.experiment.is_file()

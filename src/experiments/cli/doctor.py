@@ -92,7 +92,7 @@ def _threads(machine: Machine) -> list[tuple[str, str]]:
     threads = machine.threads
     variables = ", ".join(f"{name}={value}" for name, value in threads.variables.items())
     return [
-        ("cores", f"{threads.cores_usable} usable of {threads.cores_logical}"),
+        ("cores", f"{threads.cores_usable:g} usable of {threads.cores_logical}"),
         ("variables", variables or "none set"),
         ("training", "one thread a process, unless the file's torch_threads says otherwise"),
     ]

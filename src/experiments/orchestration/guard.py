@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..domain.cores import usable_cores
 from ..domain.errors import HangError, OutOfMemoryError, ResourceLimitError, StorageError
 from ..domain.records import ResourceSample, RunKey
 from ..execution import Executor, Job, OutcomeKind
@@ -61,7 +61,7 @@ class Guard:
         hang_seconds: how long a run may be silent; None where nobody could end it.
         folder: the experiment's directory; what is free on its volume is looked at here.
         slots: runs at the same time.
-        cores: of the machine, of which `cpu_percent` is a share; None counts them.
+        cores: of which `cpu_percent` is a share; None counts those that may be used here.
     """
 
     def __init__(
@@ -71,13 +71,13 @@ class Guard:
         folder: Path,
         slots: int,
         *,
-        cores: int | None = None,
+        cores: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limits = limits
         self._hang_seconds = hang_seconds
         self._folder = folder
-        self._cores = cores or os.cpu_count() or 1
+        self._cores = cores or usable_cores()
         self._clock = clock
         self._heartbeats = Heartbeats(clock)
         self._lock = threading.Lock()

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..config import processes_of
+from ..domain.cores import usable_cores
 from ..domain.records import RunEstimate, RunKey
 from ..execution import ExecutorKind, Needs
 from ..execution.admission import Room
@@ -84,7 +85,7 @@ def room_for(experiment: Experiment, limits: Limits, executor: ExecutorKind) -> 
         gpu_memory_mb=limits.gpu_memory_mb,
         gpus_free_mb=_free_on_gpus(experiment) if executor.is_here else (),
         cpu_percent=limits.cpu_percent,
-        cores=os.cpu_count() or 1,
+        cores=usable_cores(),
         processes=max(map(processes_of, experiment.config.arms.values()))
         if executor.is_here
         else 1,

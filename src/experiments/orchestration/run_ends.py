@@ -103,7 +103,7 @@ class RunEnds:
         return replace(
             result,
             arm=run.arm,
-            attempts=attempts.number,
+            attempts=attempts.prepared,
             deviations=tuple(dict.fromkeys((*changed, *attempts.deviations, *inexact))),
             resumed_from_steps=tuple(start.step for start in starts if start.step),
             resume="approximate" if inexact else "exact",

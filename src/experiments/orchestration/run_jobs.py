@@ -59,7 +59,7 @@ class RunJobs:
             seed=run.seed,
             experiment=self._experiment.config,
             run_dir=attempts.paths.root,
-            attempt=attempts.number,
+            attempt=attempts.prepared,
             checkpoints=self._experiment.paths.run_checkpoints(run),
             experiment_name=self._experiment.name_of(run),
         )

@@ -42,9 +42,9 @@ class ProgressOfRuns:
             if run in self._ended:
                 return self._ended[run]
             attempts = self._attempts[run]
-            if attempts.status is RunStatus.QUEUED and attempts.number <= 1:
+            if attempts.status is RunStatus.QUEUED and attempts.prepared <= 1:
                 steps = self._planned[run.arm]
-                return RunProgress(run, RunStatus.QUEUED, 0, steps, attempt=max(1, attempts.number))
+                return RunProgress(run, RunStatus.QUEUED, 0, steps)
             progress = self._read(run)
             if progress.status in ENDED_RUNS and attempts.status in ENDED_RUNS:
                 self._ended[run] = progress

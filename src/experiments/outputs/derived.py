@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
 from collections.abc import Collection, Mapping, Sequence
@@ -19,7 +18,7 @@ from ..analysis.evidence import with_failure_worth, worth
 from ..analysis.streams import StreamFacts
 from ..domain.paths import AttemptPaths, RunPaths
 from ..domain.records import ExecutionMode, RunKey, RunStatus, TrainingResult
-from ..domain.redaction import redact_data, scrub, secrets_of
+from ..domain.redaction import known_secrets, redact_data, scrub
 from ..domain.storage_policy import Storage, StoragePolicy
 from ..domain.verdicts import DecisionRule
 from ..durability.files import read_json, replacing, write_atomically, write_json
@@ -102,13 +101,13 @@ def report_content(experiment: Experiment, conditions: Conditions) -> ReportCont
         remedies=facts.remedies,
         provenance=_provenance(experiment),
         command=shlex.join(conditions.command_line) or None,
-        secrets=frozenset(secrets_of(os.environ)),
+        secrets=frozenset(known_secrets()),
     )
 
 
 def write_results(experiment: Experiment) -> None:
     """Write `results.json` alone."""
-    document = redact_data(results_document(experiment), frozenset(secrets_of(os.environ)))
+    document = redact_data(results_document(experiment), frozenset(known_secrets()))
     write_json(experiment.paths.results, document)
 
 
@@ -137,7 +136,7 @@ def write_store(experiment: Experiment, conditions: Conditions) -> None:
             adopted_attempts={
                 run: experiment.results[run].attempts for run in experiment.complete_runs()
             },
-            secrets=frozenset(secrets_of(os.environ)),
+            secrets=frozenset(known_secrets()),
         )
     )
 
@@ -148,7 +147,7 @@ def write_training_logs(experiment: Experiment) -> None:
     Raises:
         StorageError: when the disk refuses.
     """
-    secrets = secrets_of(os.environ)
+    secrets = known_secrets()
     for arm in experiment.config.arms:
         with (
             replacing(experiment.paths.training_log(arm)) as temporary,
@@ -223,8 +222,9 @@ def run_document(result: TrainingResult) -> dict[str, Any]:
 
 def storage_policy(experiment: Experiment) -> StoragePolicy:
     """What of the experiment is kept here."""
-    trackers = experiment.config.trackers
-    return StoragePolicy(Storage(experiment.config.storage), "wandb" in trackers, bool(trackers))
+    trackers = set(experiment.config.trackers)
+    others = bool(trackers - {"wandb"})
+    return StoragePolicy(Storage(experiment.config.storage), "wandb" in trackers, others)
 
 
 def _attempt_logs(paths: RunPaths) -> list[Path]:

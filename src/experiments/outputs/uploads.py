@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -17,7 +16,7 @@ from ..config.environment_file import tracker_variables
 from .derived import scrubbed_log, storage_policy
 from ..domain.errors import ExperimentsError, StorageError, TrackerError, described
 from ..domain.paths import ExperimentPaths
-from ..domain.redaction import secrets_of
+from ..domain.redaction import known_secrets
 from ..execution import ExecutorSettings, Job, Outcome, OutcomeKind, ProcessPoolExecutor
 from ..experiment import Experiment
 from ..tracking.choosing import TrackingChoice, assignments
@@ -259,7 +258,7 @@ def tellings_of(experiment: Experiment, tracking: TrackingChoice) -> list[Assign
     if not experiment.config.trackers:
         return []
     variables = tracking.variables or tracker_variables()
-    variables.export()  # so that whatever writes knows the keys that it must leave out
+    variables.keep_secret()
     try:
         return assignments(
             experiment.paths,
@@ -277,7 +276,7 @@ def _tidy_log(log: Path) -> None:
     """Leave no secret in a log, and no log that says nothing."""
     with suppress(OSError):
         if log.stat().st_size:
-            scrubbed_log(log, secrets_of(os.environ))
+            scrubbed_log(log, known_secrets())
         else:
             log.unlink()
 

@@ -140,8 +140,9 @@ class PlannedRuns:
         return replace(failed, status=RunStatus.QUEUED, attempts=0)
 
     def results_of(self, arm: str) -> list[TrainingResult]:
-        """The results of an arm's runs so far, in the planned order."""
-        found = (self.results.get(RunKey(arm, seed)) for seed in self.design.seeds[arm])
+        """The results so far of an arm's runs on which the answer rests, in the planned order."""
+        runs = (RunKey(arm, seed) for seed in self.design.seeds[arm])
+        found = (self.results.get(run) for run in runs if self.is_needed(run))
         return [result for result in found if result is not None]
 
     def planned_results_of(self, arm: str) -> list[TrainingResult]:
