@@ -17,7 +17,9 @@ from src.experiments.config import parse_experiment
 from src.experiments.domain.paths import ExperimentPaths
 from src.experiments.durability.journal import read_journal
 from src.experiments.experiment import Experiment
+from src.experiments.outputs.uploads import tellings_of
 from src.experiments.runner import ExperimentRunner
+from src.experiments.tracking.choosing import TrackingChoice
 from src.experiments.tracking.ledger import TellingState, read_ledger
 from tests.waiting import HANG_SECONDS, wait_until
 
@@ -69,6 +71,17 @@ def told(folder: Path, paths: ExperimentPaths, run: str) -> list[int]:
 def recorded(paths: ExperimentPaths, run: str) -> list[int]:
     records = read_journal(paths.root / "runs" / run / "journal.jsonl")
     return [each["step"] for each in records if METRIC in each.get("metrics", {})]
+
+
+def test_who_disables_weights_and_biases_by_a_variable_is_heeded_in_a_program_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = pair(200) | {"trackers": ["wandb", "tensorboard"]}
+    experiment = Experiment.from_config(parse_experiment(document), tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+
+    assert [each.tracker for each in tellings_of(experiment, TrackingChoice())] == ["tensorboard"]
 
 
 @pytest.mark.slow

@@ -255,14 +255,17 @@ def _is_the_trackers(error: Exception) -> bool:
 
 def tellings_of(experiment: Experiment, tracking: TrackingChoice) -> list[Assignment]:
     """What each tracker that an experiment names is to be told; nothing where none can be."""
-    if not experiment.config.trackers:
+    trackers = experiment.config.trackers
+    if not trackers:
         return []
     variables = tracking.variables or tracker_variables()
     variables.keep_secret()
+    if tracking.variables is None and variables.wandb_mode == "disabled":  # else it was weighed
+        trackers = [each for each in trackers if each != "wandb"]
     try:
         return assignments(
             experiment.paths,
-            experiment.config.trackers,
+            trackers,
             replace(tracking, variables=variables),
             follows=True,
             keeps_files=storage_policy(experiment).should_save_locally(),
