@@ -261,7 +261,7 @@ def tellings_of(experiment: Experiment, tracking: TrackingChoice) -> list[Assign
     variables = tracking.variables or tracker_variables()
     variables.keep_secret()
     if tracking.variables is None and variables.wandb_mode == "disabled":  # else it was weighed
-        trackers = [each for each in trackers if each != "wandb"]
+        trackers = tuple(each for each in trackers if each != "wandb")
     try:
         return assignments(
             experiment.paths,
