@@ -6,18 +6,25 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 import typer
 
 from src.experiments.cli import app, options
+from src.experiments.cli.failures import ExitCode
 from src.experiments.cli.run import run as run_command
 from src.experiments.config import experiment_schema, parse_experiment
+from src.experiments.domain.errors import install_extra
+from src.experiments.domain.verdicts import Verdict
+from src.experiments.experiment import CONDITIONS, DESIGN
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "docs" / "README.md", *sorted(ROOT.glob("docs/guides/*.md"))]
 ALL_PAGES = [*PAGES, ROOT / "CHANGELOG.md"]
+EVERY_PAGE = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md"))]
+"""Decisions and what was measured among them."""
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 ROW = re.compile(r"^\| `([^`]+)` \| (?:`([^`]*)`)? ?\|", re.MULTILINE)
@@ -150,14 +157,62 @@ def test_the_guide_explains_every_key_of_the_file_with_its_default() -> None:
         assert_explained(rows, properties)
 
 
-def test_the_readme_names_the_exit_codes_of_the_program() -> None:
-    from src.experiments.cli.failures import ExitCode
+def section(page: Path, heading: str) -> str:
+    """What stands under a heading of the second level."""
+    _, found, rest = page.read_text(encoding="utf-8").partition(f"\n## {heading}\n")
+    assert found, heading
+    return rest.partition("\n## ")[0]
 
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    _, _, section = readme.partition("\n## Exit codes\n")
-    codes = re.findall(r"^\| ([\d, ]+) \|", section.partition("\n## ")[0], re.MULTILINE)
+
+@pytest.mark.parametrize("page", ["README.md", "docs/guides/when-a-run-fails.md"])
+def test_a_table_of_exit_codes_names_all_of_the_program(page: str) -> None:
+    codes = re.findall(r"^\| ([\d, ]+) \|", section(ROOT / page, "Exit codes"), re.MULTILINE)
     named = {int(code) for cell in codes for code in cell.split(",")}
     assert named == {code.value for code in ExitCode} | {129, 130, 143}
+
+
+def test_the_table_of_verdicts_names_all_in_the_order_in_which_they_are_asked() -> None:
+    table = section(ROOT / "docs" / "guides" / "reading-the-report.md", "The verdicts")
+    cells = re.findall(r"^\| (`[^|]+`) \|", table, re.MULTILINE)
+    named = [word.strip("` ") for cell in cells for word in cell.split(",")]
+    assert named == [verdict.value for verdict in Verdict]
+
+
+def test_what_may_change_later_is_what_the_program_lets_change() -> None:
+    page = ROOT / "docs" / "guides" / "experiment-file.md"
+    free, priced = section(page, "What may change later").split("`--override-design`")
+    assert tuple(re.findall(r"`(\w+)`", free)) == CONDITIONS
+    assert set(re.findall(r"`(\w+)`", priced)) == {*DESIGN, "experiment_id"} - {"seeds"}
+
+
+@pytest.mark.parametrize("page", EVERY_PAGE, ids=lambda page: page.name)
+def test_a_table_is_in_one_piece(page: Path) -> None:
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        rows = table.splitlines()
+        columns = {len(re.findall(r"(?<!\\)\|", row)) for row in rows}
+        assert len(rows) > 2, table
+        assert re.fullmatch(r"\|(:?-+:?\|)+", rows[1]), table
+        assert len(columns) == 1, table
+
+
+EXTRA = re.compile(r"pip install ([^`\n]*\[\w+\][^`\n]*)")
+
+
+def test_an_extra_is_installed_in_one_way() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    known = {
+        install_extra(name).removeprefix("pip install ")
+        for name in extras["project"]["optional-dependencies"]
+    }
+    told = [words for page in EVERY_PAGE for words in EXTRA.findall(page.read_text("utf-8"))]
+    assert told
+    assert set(told) <= known
+    sources = [*ROOT.glob("src/**/*.py")]
+    assert [path for path in sources if "pip install -e '.[" in path.read_text("utf-8")] == [
+        ROOT / "src" / "experiments" / "domain" / "errors.py"
+    ]
+    assert not any("rl-experiments[" in path.read_text("utf-8") for path in sources)
 
 
 def test_the_guides_defaults_of_the_command_line_are_the_programs() -> None:
