@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .config import processes_of
+from .config import check_registrations, processes_of
 from .domain.records import RunEstimate, RunKey
 from .execution import ExecutorKind, Needs
 from .execution.admission import Room
@@ -47,8 +47,11 @@ def gpus_for(experiment: Experiment, executor: ExecutorKind) -> GpuPlacement | N
     """What spreads the runs over this machine's GPUs; None where there is none to choose from.
 
     Raises:
+        ConfigurationError: when the runs' processes lack an arm's environment.
         UsageError: when an arm's device is not here.
     """
+    if executor.has_processes:
+        check_registrations(experiment.config)
     if not (executor.has_processes and executor.is_here and gpu_devices()):
         return None
     gpus = GpuPlacement(gpu_devices, _visible())
