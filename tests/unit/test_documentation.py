@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -227,6 +228,28 @@ def test_no_page_names_a_place_of_one_machine() -> None:
         assert not re.search(r"(/home/|/root/|/tmp/|/work/)", page.read_text(encoding="utf-8"))
 
 
+def test_the_readmes_figures_are_those_that_were_measured() -> None:
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    measured = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    ratios = {
+        name: float(ratio)
+        for name, ratio in re.findall(r"^(\w+) +runner .*?\) +.*?\) +(\S+) \(", measured, re.M)
+    }
+    fastest, slowest = min(ratios, key=ratios.__getitem__), max(ratios, key=ratios.__getitem__)
+    assert f"{ratios[fastest]} ({fastest}) to {ratios[slowest]:.2f} ({slowest})" in readme
+    seconds = [
+        re.search(rf"^{name}.*? ([\d.]+) \(", measured, re.M).group(1)
+        for name in ("ours, parallel", "bare SB3, one", "rl_zoo3, one", "Ray Tune")
+    ]
+    ours, bare, zoo, tune = seconds
+    assert f"takes {ours} s from command to end" in readme
+    assert f"takes {bare} s, with rl_zoo3 {zoo} s, with Ray Tune {tune} s" in readme
+    survived = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    for row in ("SIGKILL of all processes", "kill at the N-th rename, fsync, write"):
+        tried, passed = re.search(rf"^\| {row}[^|]*\| (\d+) \| (\d+) \|", survived, re.M).groups()
+        assert f"{passed} of {tried}" in readme
+
+
 # ---- the programs
 
 
@@ -246,27 +269,106 @@ def run_program(program: str, folder: Path) -> str:
     return done.stdout
 
 
+def clone_with_environment(folder: Path) -> Path:
+    """What `make` needs of the project, and a virtual environment that is this one."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / "configs", folder / "configs")
+    python = folder / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n', encoding="utf-8")
+    python.chmod(0o755)
+    (folder / ".venv" / ".installed").touch()
+    return folder
+
+
+def carry_out(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """One command line of a page."""
+    if words[0] == "python":
+        words = [sys.executable, *words[1:]]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "BROWSER": "true", "MAKEFLAGS": ""}
+    return subprocess.run(
+        words, cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+    )
+
+
 @pytest.fixture(scope="module")
 def with_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the quickstart pair has been run."""
-    folder = tmp_path_factory.mktemp("with_results")
-    words = ["--config", ROOT / "configs" / "quickstart.json"]
-    words += ["--set", f"baseline_config.training_steps={FEWEST_STEPS}"]
-    words += ["--set", "evaluation.final_episodes=3"]
-    command = [sys.executable, "-m", "src.experiments.runner", *words]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run(
-        command, cwd=folder, env=environment, check=True, capture_output=True, timeout=120
-    )
+    """A folder in which what the README begins with was carried out, line by line."""
+    folder = clone_with_environment(tmp_path_factory.mktemp("with_results"))
+    start = section(ROOT / "README.md", "Start")
+    blocks_of_start = [text for info, text in FENCE.findall(start) if info == "bash"]
+    commands = [
+        words
+        for line in "".join(blocks_of_start[:2]).splitlines()
+        if (words := shlex.split(line, comments=True)) and words != ["make", "test"]  # as here
+    ]
+    assert commands[0] == ["make", "run"]
+    for words in commands:
+        done = carry_out(words, folder)
+        assert done.returncode == 0, (words, done.stdout, done.stderr)
     return folder
+
+
+@pytest.mark.integration
+@pytest.mark.slow
+def test_what_the_readme_begins_with_ends_in_a_verdict(with_results: Path) -> None:
+    results = with_results / "results" / "experiments" / "quickstart" / "results.json"
+    comparison = json.loads(results.read_text(encoding="utf-8"))["comparison"]
+    assert comparison["verdict"] == "variant_better"
+    assert comparison["n_per_arm"] == {"baseline": 8, "variant": 8}
+    guide = (ROOT / "docs" / "guides" / "first-experiment.md").read_text(encoding="utf-8")
+    numbers = re.findall(r"\d+\.\d+", comparison["sentence"])
+    assert all(number in guide for number in numbers), comparison["sentence"]
+
+
+@pytest.mark.integration
+@pytest.mark.slow
+def test_the_readmes_trackers_are_told(with_results: Path) -> None:
+    (block,) = (
+        text
+        for info, text in FENCE.findall(section(ROOT / "README.md", "Trackers"))
+        if info == "bash"
+    )
+    lines = [shlex.split(line) for line in block.splitlines()]
+    offline = [words for words in lines if "clearml" not in words]  # which wants a server
+    assert len(offline) == 2
+    for words in offline:
+        done = carry_out(words, with_results)
+        assert done.returncode == 0, (words, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("python", ["too_old", "none"])
+def test_without_a_python_that_will_do_make_says_which_is_needed(
+    python: str, tmp_path: Path
+) -> None:
+    folder = clone_with_environment(tmp_path)
+    shutil.rmtree(folder / ".venv")
+    old = tmp_path / "too_old"
+    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.2\nexit 1\n')
+    old.chmod(0o755)
+
+    done = carry_out(["make", "run", f"PYTHON=./{python}"], folder)
+
+    assert done.returncode != 0
+    assert "and 3.11 or newer is needed\n  remedy: name another one" in done.stderr
+    assert ("Python 3.9.2" in done.stderr) == (python == "too_old")
+    assert not (folder / ".venv").exists()
 
 
 @pytest.mark.integration
 def test_the_readmes_program_runs(tmp_path: Path) -> None:
     (program,) = blocks(ROOT / "README.md", "python")
-    printed = run_program(program, tmp_path)
+    printed = run_program(program.replace("seeds=8", "seeds=1"), tmp_path)
     assert "Baseline: " in printed
     assert "One run per arm says nothing about the algorithms" in printed
+
+
+@pytest.mark.integration
+@pytest.mark.slow
+def test_the_readmes_program_ends_in_a_verdict(tmp_path: Path) -> None:
+    (program,) = blocks(ROOT / "README.md", "python")
+    assert "The variant is better: " in run_program(program, tmp_path)
 
 
 @pytest.mark.integration
@@ -274,7 +376,7 @@ def test_the_readmes_program_runs(tmp_path: Path) -> None:
 def test_the_programs_on_results_run(with_results: Path) -> None:
     guides = ROOT / "docs" / "guides"
     printed = run_program("".join(blocks(guides / "results-directory.md", "python")), with_results)
-    assert "insufficient_evidence" in printed
+    assert "variant_better" in printed
     (equality,) = blocks(guides / "several-seeds-and-parallel.md", "python")
     assert run_program(equality, with_results) == "True\n"
 

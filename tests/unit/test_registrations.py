@@ -14,11 +14,12 @@ from gymnasium.envs.classic_control import CartPoleEnv
 from gymnasium.envs.registration import registry
 
 from src.experiments.config import check_registrations
-from src.experiments.domain.errors import ConfigurationError, UsageError
+from src.experiments.domain.errors import ConfigurationError, RefusedError, UsageError
 from src.experiments.execution.registry import executor_kind
 from src.experiments.experiment import Experiment
 from src.experiments.placing import gpus_for
 from src.experiments.runner import ExperimentRunner
+from src.experiments.tasks.registry import find_task
 
 REGISTERS = "import gymnasium\ngymnasium.register({id!r}, {entry!r}, max_episode_steps=50)\n"
 POLE = "gymnasium.envs.classic_control:CartPoleEnv"
@@ -67,14 +68,11 @@ def test_what_a_script_registers_is_refused_before_anything_is_written(tmp_path:
     with pytest.raises(ConfigurationError) as caught:
         ExperimentRunner(question).run()
 
-    assert str(caught.value).splitlines() == [
-        "1 problem",
-        (
-            "  /baseline_config/environment: is registered in this process alone, and the processes "
-            'that train lack it; got "Script-v0"; put it into a module of your own, such as '
-            "my_lab.py, and name that: environment_modules=['my_lab'], or --allow-env-module my_lab"
-        ),
-    ]
+    message, got, remedy = str(caught.value).splitlines()[1].strip().split("; ")
+    assert message.startswith("/baseline_config/environment: is registered in this process alone")
+    assert got == 'got "Script-v0"'
+    assert remedy.startswith("put it into a module of your own, such as my_lab.py, and name that")
+    assert remedy.endswith("environment_modules=['my_lab'], or --allow-env-module my_lab")
     assert not (tmp_path / "results").exists()
 
 
@@ -134,3 +132,10 @@ def test_where_no_process_answers_nothing_is_refused(
 def test_the_program_itself_cannot_be_named(tmp_path: Path, modules: tuple[Any, ...]) -> None:
     with pytest.raises((ConfigurationError, UsageError), match="into a module of your own"):
         experiment("__main__:Script-v0", tmp_path, *modules)
+
+
+def test_a_task_of_the_program_is_to_be_put_into_a_module_too() -> None:
+    with pytest.raises(RefusedError) as caught:
+        find_task("__main__:Riddles")
+
+    assert "such as my_lab.py" in str(caught.value.allowed)
