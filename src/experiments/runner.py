@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from .analysis.text import listed
-from .config import check_resource_limits
+from .config import check_registrations, check_resource_limits
 from .domain.errors import UsageError
 from .domain.paths import ExperimentPaths
 from .domain.records import (
@@ -198,12 +198,13 @@ class ExperimentRunner(FailureHandling):
 
         Raises:
             ExperimentsError: when the disk is nearly full, a device is not here, or another
-                process works on the experiment; when an arm's library is not installed.
+                process works on the experiment; when the processes that train would lack an arm's
+                library or environment.
         """
         if self._session is not None and self._session.is_open:
             return
         self.status = RunnerStatus.INITIALIZING
-        self._check_extras()
+        self._check_processes()
         check_free_disk(self.experiment.output_dir, self._limits)
         self.experiment.checkpoint_every(self.checkpoint_frequency)
         gpus = gpus_for(self.experiment, self._kind)
@@ -238,7 +239,7 @@ class ExperimentRunner(FailureHandling):
     def _rehearse(self) -> bool:
         """Validation mode: a handful of steps of each arm, and what the whole will take."""
         self.status = RunnerStatus.INITIALIZING
-        self._check_extras()
+        self._check_processes()
         with self._make_executor() as executor, TemporaryDirectory() as scratch:
             self.estimates, self.failures = rehearse_arms(
                 self.experiment, executor, rehearse_run, self._asked_to_stop, Path(scratch)
@@ -449,7 +450,10 @@ class ExperimentRunner(FailureHandling):
     def _campaign(self) -> Campaign | None:
         return self._session.campaign if self._session else None
 
-    def _check_extras(self) -> None:
+    def _check_processes(self) -> None:
+        """Refuse what the processes that train would lack."""
+        if self._kind.has_processes:
+            check_registrations(self.experiment.config)
         if self.ray_address is not None:
             return  # the cluster's machines may have what this one lacks
         for arm in self.experiment.config.arms.values():

@@ -205,7 +205,7 @@ def test_without_its_package_parquet_names_the_extra(
 
     terminal("export", "pair", "--format", "parquet", "--output", file, code=2)
 
-    assert "remedy: pip install -e '.[parquet]'" in terminal.err
+    assert "remedy: pip install -e '.[parquet]' -c constraints.txt" in terminal.err
     assert not file.exists()
 
 

@@ -41,6 +41,7 @@ pytestmark = pytest.mark.integration
 def run(name, folder):
     arms = ("baseline_config", "variant_config")
     settings = [f"{arm}.{setting}" for arm in arms for setting in SHORTER[name]]
+    settings += ["seeds=1"] if name == "quickstart" else []
     settings += ["evaluation.frequency=128", "evaluation.episodes=1", "evaluation.final_episodes=2"]
     command = [sys.executable, "-m", "src.experiments.runner"]
     command += ["--config", f"configs/{name}.json", "--output-dir", str(folder)]

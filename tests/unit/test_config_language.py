@@ -331,7 +331,9 @@ def test_without_the_extra_nothing_is_written(
 ) -> None:
     monkeypatch.setitem(sys.modules, "trl", None)  # as if it were not installed
     experiment = Experiment(ARM, VARIANT, "it learns faster", output_dir=tmp_path / "results")
-    with pytest.raises(MissingExtraError, match=r"GRPO needs TRL.*rl-experiments\[llm\]") as caught:
+    with pytest.raises(
+        MissingExtraError, match=r"GRPO needs TRL.*-e '\.\[llm\]' -c constraints"
+    ) as caught:
         ExperimentRunner(experiment, mode).run()
 
     assert caught.value.exit_code == 2

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..domain.errors import install_extra
 from . import wording
 from .options import DEFAULT_OUTPUT_DIR, Json, OutputDir, Verbose
 
@@ -137,7 +138,7 @@ def _disk(machine: Machine) -> list[tuple[str, str]]:
 
 
 def _extra(missing: tuple[str, ...], name: str) -> str:
-    return "installed" if not missing else f"absent; pip install -e '.[{name}]'"
+    return "installed" if not missing else f"absent; {install_extra(name)}"
 
 
 def _settings(machine: Machine) -> list[tuple[str, str]]:

@@ -147,6 +147,14 @@ class MissingExtraError(ExperimentsError):
     exit_code = 2
 
 
+def install_extra(name: str) -> str:
+    """The command that installs what is optional, in the root of the clone.
+
+    By the clone and not by the package's name, which no index has.
+    """
+    return f"pip install -e '.[{name}]' -c constraints.txt"
+
+
 class TrainingError(ExperimentsError):
     """A run failed."""
 
