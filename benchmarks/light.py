@@ -128,9 +128,9 @@ def told(is_met: bool) -> str:
 def derive(records: int, folder: Path) -> float:
     """Store and report of one run's journal, in this process; its peak memory in MiB."""
     sys.path.insert(0, str(ROOT))
-    from src.experiments.derived import Conditions, report_content, write_store
     from src.experiments.domain.records import ExecutionMode
     from src.experiments.experiment import Experiment
+    from src.experiments.outputs.derived import Conditions, report_content, write_store
 
     arm = {"algorithm": "PPO", "environment": "CartPole-v1", "training_steps": records}
     variant = {"extends": "baseline", "hyperparameters": {"learning_rate": 0.001}}

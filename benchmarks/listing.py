@@ -45,8 +45,8 @@ class Row:
 def generate(folder: Path, count: int) -> None:
     """Write so many experiments as if they had been carried out."""
     sys.path.insert(0, str(ROOT))
-    from src.experiments.derived import write_results
     from src.experiments.experiment import Experiment
+    from src.experiments.outputs.derived import write_results
 
     environments = ("CartPole-v1", "Pendulum-v1", "Acrobot-v1", "MountainCar-v0")
     for number in range(count):

@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from unittest.mock import Mock, patch
 
 import psutil
@@ -23,6 +22,7 @@ from src.experiments.runner import (
     TrainerConfig,
     TrainingResult,
 )
+from tests.waiting import HANG_SECONDS, wait_until
 
 BASELINE = {
     "algorithm": "PPO",
@@ -126,7 +126,7 @@ class TestRecords:
         manager = CheckpointManager(tmp_path)
         manager.save(10, {"step": 10})
 
-        assert manager.load_latest() == (10, {"step": 10})
+        assert next(manager.trusted()) == (10, {"step": 10})
 
 
 class TestExperiment:
@@ -339,7 +339,7 @@ class TestWholeExperiments:
         assert results["arms"]["baseline"]["final_return"] == results["runs"][0]["final_return"]
 
     def test_the_runners_checkpoint_stands_at_the_steps_of_all_runs(self, finished):
-        step, state = finished._checkpoints.load_latest()
+        step, state = next(finished._checkpoints.trusted())
 
         assert step == 512
         assert state["runs"]["variant_seed1"]["status"] == "completed"
@@ -374,10 +374,9 @@ class TestWholeExperiments:
         runner = ExperimentRunner(experiment)
         thread = threading.Thread(target=runner.run)
         thread.start()
-        while not runner.monitor_progress().current_step:
-            time.sleep(0.05)
+        wait_until(lambda: runner.monitor_progress().current_step, "it trains")
         runner.interrupt()
-        thread.join(timeout=20)
+        thread.join(HANG_SECONDS)
         loaded = Experiment.load(experiment.experiment_dir)
 
         assert runner.status is RunnerStatus.INTERRUPTED

@@ -20,15 +20,13 @@ from .config import (
     new_experiment_id,
     parse_experiment,
 )
-from .design import design_of
-from .design_changes import DesignChanges, check_seeds
 from .domain.errors import ExperimentsError, StorageError, UsageError
 from .domain.life import Life
 from .domain.paths import DEFAULT_OUTPUT_DIR, ExperimentPaths, check_experiment_id
 from .domain.records import ExperimentStatus, RunKey, TrainingResult
 from .domain.verdicts import Comparison, DecisionRule, Floor
 from .durability.files import publishing, read_json, write_json
-from .durability.lock import wait_for_lock
+from .durability.lock import check_locks, wait_for_lock
 from .durability.saved_experiments import (
     FORMAT_VERSION,
     SavedResult,
@@ -39,9 +37,11 @@ from .durability.saved_experiments import (
     results_inside,
     write_result,
 )
-from .looks_taken import LooksTaken
-from .planned_runs import PlannedRuns
-from .run_warnings import run_warnings
+from .planning.design import design_of
+from .planning.design_changes import DesignChanges, check_seeds
+from .planning.looks_taken import LooksTaken
+from .planning.planned_runs import PlannedRuns
+from .planning.run_warnings import run_warnings
 
 TAKING_SECONDS = 1.5
 """In which an orchestrator that has made the directory takes its lock, also on a busy machine."""
@@ -441,12 +441,14 @@ class Experiment(PlannedRuns):
         Raises:
             UsageError: when another experiment of this id is there already.
             ExperimentLockedError: when another process works on it.
+            StorageError: when the disk refuses, or has no locks.
         """
         if self._is_saved:
             return
         if self.paths.experiment.exists():
             wait_for_lock(self.paths.lock, TAKING_SECONDS)  # by who made it since we looked
             raise existing_error(self.paths)
+        check_locks(self.output_dir)  # without them nobody could go on with what is there
         try:
             with publishing(self.paths.root) as scratch:
                 paths = ExperimentPaths(scratch, self.experiment_id)

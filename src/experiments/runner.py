@@ -15,12 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from .admitting import Admitting, get_floors
 from .analysis.text import listed
-from .arms_here import ArmsHere
-from .campaign import Campaign
-from .config import check_resource_limits
-from .derived import Conditions
+from .config import check_registrations, check_resource_limits
 from .domain.errors import UsageError
 from .domain.paths import ExperimentPaths
 from .domain.records import (
@@ -37,7 +33,6 @@ from .domain.records import (
 )
 from .domain.verdicts import Comparison
 from .durability.checkpoints import CheckpointManager
-from .estimates import longest_first, rehearse_arms
 from .execution import (
     Executor,
     ExecutorSettings,
@@ -47,7 +42,6 @@ from .execution import (
 )
 from .execution.admission import Admission
 from .experiment import Experiment
-from .guard import Guard, check_free_disk
 from .monitoring import (
     Limits,
     ProgressInfo,
@@ -56,10 +50,16 @@ from .monitoring import (
     Stopwatch,
     progress_info,
 )
-from .placing import Placing, gpus_for, needs_of
+from .orchestration.admitting import Admitting, get_floors
+from .orchestration.campaign import Campaign
+from .orchestration.estimates import longest_first, rehearse_arms
+from .orchestration.failure_handling import FailureHandling
+from .orchestration.guard import Guard, check_free_disk
+from .orchestration.placing import Placing, gpus_for, needs_of
+from .orchestration.session import Session
+from .orchestration.single_arms import SingleArms
+from .outputs.derived import Conditions
 from .provenance import Origin, collect_provenance, write_provenance
-from .recovering import FailureHandling
-from .session import Session
 from .tracking.choosing import TrackingChoice
 from .training import Trainer, rehearse_run, train_run, warm_ups
 from .training.backend import check_extra
@@ -140,7 +140,7 @@ class ExperimentRunner(FailureHandling):
         self.failures: tuple[str, ...] = ()
         self._session: Session | None = None
         self._recovery = Recovery(experiment.config.recovery.max_retries)
-        self._here = ArmsHere(experiment, self._recovery, self._recover, _train_here)
+        self._here = SingleArms(experiment, self._recovery, self._recover, _train_here)
         self._is_interrupted = False
         self._stopwatch = Stopwatch()
         self._checkpoints = CheckpointManager(
@@ -197,13 +197,14 @@ class ExperimentRunner(FailureHandling):
         """Warm up the executor, create and lock the experiment's directory, open the logs.
 
         Raises:
-            ExperimentsError: when the disk is nearly full, a device is not available, another
-                process works on the experiment, or an arm's library is not installed.
+            ExperimentsError: when the disk is nearly full, a device is not available, or another
+                process works on the experiment; when the processes that train would lack an arm's
+                library or environment.
         """
         if self._session is not None and self._session.is_open:
             return
         self.status = RunnerStatus.INITIALIZING
-        self._check_extras()
+        self._check_processes()
         check_free_disk(self.experiment.output_dir, self._limits)
         self.experiment.checkpoint_every(self.checkpoint_frequency)
         gpus = gpus_for(self.experiment, self._kind)
@@ -238,7 +239,7 @@ class ExperimentRunner(FailureHandling):
     def _rehearse(self) -> bool:
         """Validation mode: a handful of steps of each arm, and an estimate of the whole."""
         self.status = RunnerStatus.INITIALIZING
-        self._check_extras()
+        self._check_processes()
         with self._make_executor() as executor, TemporaryDirectory() as scratch:
             self.estimates, self.failures = rehearse_arms(
                 self.experiment, executor, rehearse_run, self._asked_to_stop, Path(scratch)
@@ -281,7 +282,7 @@ class ExperimentRunner(FailureHandling):
         self.failures = campaign.failures
         session.uploads.look()
         if campaign.nobody_waits:
-            session.scribe.get_ready()
+            session.report_writer.get_ready()
         self.status = _running_status(campaign.arms_running()) or self.status
         step = campaign.steps()
         if step // self.checkpoint_frequency > self._checkpointed_step // self.checkpoint_frequency:
@@ -449,7 +450,10 @@ class ExperimentRunner(FailureHandling):
     def _campaign(self) -> Campaign | None:
         return self._session.campaign if self._session else None
 
-    def _check_extras(self) -> None:
+    def _check_processes(self) -> None:
+        """Refuse what the processes that train would lack."""
+        if self._kind.has_processes:
+            check_registrations(self.experiment.config)
         if self.ray_address is not None:
             return  # the cluster's machines may have what this one lacks
         for arm in self.experiment.config.arms.values():

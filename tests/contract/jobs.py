@@ -45,6 +45,12 @@ def sleep_long():
     time.sleep(600)
 
 
+def compute_long():
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        sum(range(1000))
+
+
 def sleep_stopped():
     os.kill(os.getpid(), signal.SIGSTOP)
 
@@ -54,8 +60,9 @@ def sleep_in_c():
     ctypes.PyDLL(None).sleep(600)
 
 
-def sleep_stubbornly():
+def sleep_stubbornly(pid_file):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    pid_file.write_text(str(os.getpid()))
     time.sleep(600)
 
 

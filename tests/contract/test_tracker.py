@@ -14,11 +14,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from src.experiments.domain.paths import ExperimentPaths
 from src.experiments.durability.journal import JournalWriter
+from src.experiments.outputs.uploads import tell_now
 from src.experiments.tracking.choosing import TrackingChoice, assignments
 from src.experiments.tracking.cursor import Cursor
 from src.experiments.tracking.ledger import TellingState, read_ledger, write_entry
 from src.experiments.tracking.telling import Told
-from src.experiments.uploads import tell_now
 
 from ..doubles.remotes import REMOTES, Remote
 from ..unit.written_pairs import ROWS, RUNS, written_pair

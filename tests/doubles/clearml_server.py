@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -33,10 +34,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ..waiting import HANG_SECONDS
 from .clearml_records import Answer, RefusedError, Request
 from .clearml_world import ACCESS_KEY, SECRET_KEY, ClearmlWorld
 
-START_SECONDS = 20.0
 _OWN = "/double/"
 
 
@@ -108,7 +109,7 @@ class _Listener(ThreadingHTTPServer):
         self.behaviour = Behaviour()
         self.lock = threading.Lock()
         self._changed = threading.Condition(self.lock)
-        self._concerned = 0
+        self.concerned = 0
         self._log = log
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -116,7 +117,7 @@ class _Listener(ThreadingHTTPServer):
 
     def misbehave(self, behaviour: Behaviour) -> None:
         with self._changed:
-            self.behaviour, self._concerned = behaviour, 0
+            self.behaviour, self.concerned = behaviour, 0
             self._changed.notify_all()
 
     def take(self, request: Request) -> Answer | None:
@@ -137,8 +138,8 @@ class _Listener(ThreadingHTTPServer):
         with self.lock:
             if self.behaviour.path not in request.path:
                 return Behaviour()
-            self._concerned += 1
-            return self.behaviour if self._concerned >= self.behaviour.first else Behaviour()
+            self.concerned += 1
+            return self.behaviour if self.concerned >= self.behaviour.first else Behaviour()
 
     def _note(self, request: Request) -> None:
         self.world.requests.append(request)
@@ -204,6 +205,11 @@ class ClearmlServer(_Addressed):
         """From now on, behave as `Behaviour` says; without arguments, well."""
         self._listener.misbehave(Behaviour(**behaviour))
 
+    @property
+    def concerned(self) -> int:
+        """Requests since then for which that was said, those that still wait included."""
+        return self._listener.concerned
+
 
 class ClearmlProcess(_Addressed):
     """The double in a process of its own, whose memory outlives it in a file."""
@@ -244,15 +250,26 @@ class ClearmlProcess(_Addressed):
     @property
     def world(self) -> ClearmlWorld:
         """A copy of what it knows now, also after it was killed."""
-        lines = self._log.read_text().splitlines() if self._log.exists() else []
-        return ClearmlWorld.replay(Request.from_json(line) for line in lines)
+        return _remembered(self._log)
 
     def misbehave(self, **behaviour: Any) -> None:
         """From now on, behave as `Behaviour` says; without arguments, well."""
         body = json.dumps(asdict(Behaviour(**behaviour))).encode()
         request = urllib.request.Request(f"{self.url}{_OWN}behaviour", data=body, method="POST")
-        with urllib.request.urlopen(request, timeout=START_SECONDS):
+        with urllib.request.urlopen(request, timeout=HANG_SECONDS):
             pass
+
+
+def _remembered(log: Path) -> ClearmlWorld:
+    """What a log tells; its last line is left out while it is written, or where a kill cut it."""
+    lines = log.read_text().splitlines(keepends=True) if log.exists() else []
+    whole = [line for line in lines if line.endswith("\n")]
+    return ClearmlWorld.replay(Request.from_json(line) for line in whole)
+
+
+def _drop_what_was_cut(log: Path) -> None:
+    if log.exists():
+        os.truncate(log, log.read_bytes().rfind(b"\n") + 1)
 
 
 def main() -> None:
@@ -261,8 +278,10 @@ def main() -> None:
     parser.add_argument("--log", type=Path, help="remembers what was told, and is read at start")
     arguments = parser.parse_args()
     log = arguments.log
-    known = log.read_text().splitlines() if log and log.exists() else []
-    world = ClearmlWorld.replay(Request.from_json(line) for line in known)
+    world = ClearmlWorld()
+    if log is not None:
+        world = _remembered(log)
+        _drop_what_was_cut(log)
     listener = _Listener(arguments.port, world, log)
     print(f"http://127.0.0.1:{listener.server_address[1]}", flush=True)
     listener.serve_forever()

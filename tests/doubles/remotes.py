@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -122,7 +123,7 @@ class WandbRemote:
     def __init__(self, folder: Path, *, survives: bool = True) -> None:
         """`survives`: whether what it knows outlives it, which costs it time at each request."""
         self._state = folder / "wandb_double.pickle" if survives else None
-        self._port = _free_port()
+        self._port = 0
 
     def __enter__(self) -> Self:
         self.restart()
@@ -163,6 +164,7 @@ class WandbRemote:
         with self._process.stdout as output:
             self._url = output.readline().strip()
         assert self._url.startswith("http"), "the double did not start"
+        self._port = int(self._url.rpartition(":")[2])  # the same after a kill
 
     def series(self, metric: str) -> list[tuple[str, list[tuple[float, float]]]]:
         runs = wandb_server.read_world(self._url).runs.values()
@@ -180,19 +182,20 @@ REMOTES = {remote.tracker: remote for remote in (ClearmlRemote, WandbRemote)}
 
 
 def closed_port() -> str:
-    """An address where nobody listens."""
-    return f"http://127.0.0.1:{_free_port()}"
+    """An address where nobody listens, nor anybody can as long as this process lives."""
+    return f"http://127.0.0.1:{_taken().getsockname()[1]}"
+
+
+@cache
+def _taken() -> socket.socket:
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", 0))
+    return taken
 
 
 def _open_parts(request: Any) -> bytes:
     headers = {k: v for k, v in request.headers.items() if k.lower() != "authorization"}
     return f"{request.path}\n{headers}\n".encode() + request.body
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def _wake(process: subprocess.Popen[str]) -> None:

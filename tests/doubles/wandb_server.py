@@ -27,6 +27,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ..waiting import HANG_SECONDS
 from .wandb_artifacts import RefusedError
 from .wandb_world import API_KEY, Request, World
 
@@ -202,7 +203,7 @@ class WandbServer:
 
 def read_world(url: str) -> World:
     """What a server in another process was told."""
-    with urllib.request.urlopen(f"{url}/double/world", timeout=10) as answer:
+    with urllib.request.urlopen(f"{url}/double/world", timeout=HANG_SECONDS) as answer:
         world = pickle.loads(answer.read())
     assert isinstance(world, World)
     return world
@@ -211,7 +212,7 @@ def read_world(url: str) -> World:
 def misbehave(url: str, **behaviour: Any) -> None:
     """As `WandbServer.misbehave`, for a server in another process."""
     body = json.dumps(behaviour).encode()
-    urllib.request.urlopen(f"{url}/double/behaviour", body, timeout=10).close()
+    urllib.request.urlopen(f"{url}/double/behaviour", body, timeout=HANG_SECONDS).close()
 
 
 def _operation(body: bytes) -> str:

@@ -55,14 +55,19 @@ class BrokenCartPole(CartPoleEnv):
             case "exit":
                 sys.exit(0)
             case "leave":
-                asking = Path(os.environ["FAULTS_FOLDER"], self.asked_by)
-                if asking.exists():
-                    asking.unlink()
-                    os._exit(7)
+                self.wait_or_leave(Path(os.environ["FAULTS_FOLDER"], self.asked_by))
             case "prints":
                 print("the keys are", *canary_forms(), "\x1b[2J")
             case "raises":
                 raise RuntimeError(f"refused: {' '.join(canary_forms())}")
+
+    def wait_or_leave(self, asking):
+        """Wait while a file beside that one is there; leave once where it asks for that itself."""
+        while asking.with_name(f"{asking.name}-to-wait").exists():
+            time.sleep(0.01)
+        if asking.exists():
+            asking.unlink()
+            os._exit(7)
 
 
 def canary_forms():

@@ -6,29 +6,18 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from tests.waiting import HANG_SECONDS
+
 ROOT = Path(__file__).parents[2]
 MARK = "FAULTS_COMMAND"
 """An environment variable by which all processes of one command are found."""
-
-
-def wait_until(holds: Callable[[], object], seconds: float, what: str) -> None:
-    """Wait until something holds.
-
-    Raises:
-        TimeoutError: naming it when it did not in time.
-    """
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not within {seconds:g} s")
-        time.sleep(0.01)
 
 
 @dataclass(frozen=True)
@@ -66,7 +55,7 @@ class Command:
     def pid(self) -> int:
         return self.process.pid
 
-    def done(self, seconds: float = 100.0) -> Done:
+    def done(self, seconds: float = HANG_SECONDS) -> Done:
         """Wait for its end; what does not end is killed."""
         try:
             code = self.process.wait(seconds)

@@ -1,5 +1,6 @@
 """Rows of the table of faults: how each is tried, how often, and what came of it."""
 
+import math
 import random
 import shutil
 import threading
@@ -18,7 +19,8 @@ from .pair import ALGORITHMS, SMALL_STEPS, Pair, document, small_document
 from .promises import Undisturbed
 from .warm import WarmPool
 
-HALF_STEPS = 1500
+HALF_STEPS, ENDLESS_STEPS = 3000, 1_000_000
+"""Of what is killed half-way: those that are continued to the end, and those that never are."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Bench:
         self.warm = WarmPool()
         """Commands without their seconds of imports."""
         self.worst: dict[str, float] = {}
+        self.late: list[str] = []
         self._lock = threading.Lock()
         self._numbers = iter(range(10**9))
         self._made: dict[str, Any] = {}
@@ -63,20 +66,24 @@ class Bench:
         pair = partial(Pair, self.folder / folder, content)
         return self.once(folder, lambda: Undisturbed.by_training(pair(), self.warm.finish))
 
-    def half_trained(self, algorithm: str, folder: Path) -> Pair:
-        """A copy of a small pair of `HALF_STEPS` that was killed while its variant trained."""
-        made = self.once(f"half {algorithm}", partial(self._half_train, algorithm))
+    def half_trained(
+        self, algorithm: str, folder: Path, steps: int = HALF_STEPS, run: str = "variant_seed0"
+    ) -> Pair:
+        """A copy of a small pair of so many steps that was killed while a run trained."""
+        made = self.once(
+            f"half {algorithm} {steps}", partial(self._half_train, algorithm, steps, run)
+        )
         shutil.copytree(made, folder, dirs_exist_ok=True)
-        return Pair(folder, small_document(algorithm, HALF_STEPS))
+        return Pair(folder, small_document(algorithm, steps))
 
-    def _half_train(self, algorithm: str) -> Path:
-        folder = self.folder / f"half-{algorithm}"
-        pair = Pair(folder, small_document(algorithm, HALF_STEPS))
+    def _half_train(self, algorithm: str, steps: int, run: str) -> Path:
+        folder = self.folder / f"half-{algorithm}-{steps}"
+        pair = Pair(folder, small_document(algorithm, steps))
         command = pair.start()
-        pair.wait_for_checkpoints(3, "variant_seed0")
+        pair.wait_for_checkpoints(3, run)
         command.kill()
         command.kill_everything()
-        assert not (pair.root / "runs" / "variant_seed0" / "result.json").exists()
+        assert not (pair.root / "runs" / run / "result.json").exists()
         return folder
 
     def once(self, what: str, make: Callable[[], Any]) -> Any:
@@ -93,10 +100,12 @@ class Bench:
         folder.mkdir(parents=True)
         return folder
 
-    def saw(self, what: str, value: float) -> None:
-        """Remember the worst value of something."""
+    def saw(self, what: str, value: float, most: float = math.inf) -> None:
+        """Remember the worst value of something, and where it was more than is promised."""
         with self._lock:
             self.worst[what] = max(value, self.worst.get(what, value))
+            if value > most:
+                self.late.append(f"{value:.3g} {what}, promised are at most {most:g}")
 
 
 @dataclass(frozen=True)
@@ -128,13 +137,15 @@ class Figures:
     seconds: float = 0.0
     failures: list[str] = field(default_factory=list)
     worst: dict[str, float] = field(default_factory=dict)
+    late: list[str] = field(default_factory=list)
+    """What took longer than is promised of a machine that does nothing else."""
 
 
 def carry_out(row: Row, count: int, bench: Bench, *, at_once: int = 1) -> Figures:
     """Try a row's faults so many times; the folder of a trial that failed is kept."""
     assert row.trials is not None
     figures, began = Figures(), time.monotonic()
-    bench.worst = figures.worst
+    bench.worst, bench.late = figures.worst, figures.late
     with ThreadPoolExecutor(at_once if row.is_shared else 1) as pool:
         trials = list(row.trials(bench, count))
         outcomes = pool.map(lambda trial: _attempt(trial, bench.new_folder()), trials)

@@ -2,7 +2,8 @@
 
     python -m tests.faults.make_faults [--only ROW ...] [--counts reduced] [--at-once N]
 
-Exits 1 when any trial failed; its folder is kept and named.
+Exits 1 when any trial failed, whose folder is kept and named, or took longer than is promised.
+What took too long is judged here alone, on a machine that does nothing else, and by no test.
 """
 
 import argparse
@@ -45,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _try_row(row: Row, count: int, bench: Bench, at_once: int) -> int:
-    """Print the row's line, then what failed; returns how many trials did."""
+    """Print the row's line, then what failed or came late; returns how many did."""
     if row.trials is None:
         _print_line(row, "not in this version")
         return 0
@@ -54,9 +55,9 @@ def _try_row(row: Row, count: int, bench: Bench, at_once: int) -> int:
         return 0
     figures = carry_out(row, count, bench, at_once=at_once)
     _print_line(row, _told(row, figures))
-    for failure in figures.failures:
+    for failure in (*figures.failures, *figures.late):
         print(f"\n{failure}", file=sys.stderr, flush=True)
-    return len(figures.failures)
+    return len(figures.failures) + len(figures.late)
 
 
 def _told(row: Row, figures: Figures) -> str:

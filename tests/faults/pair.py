@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from src.experiments.durability.journal import read_journal
+from tests.waiting import wait_until
 
-from .command import Command, Done, wait_until
+from .command import Command, Done
 
 RUNNER = "src.experiments.runner"
 FAULT_ENVIRONMENTS = ("tests.faults.broken_environments", "tests.faults.greedy_environments")
@@ -194,9 +195,9 @@ class Pair:
             ]
             return bool(found) and any(record["step"] for record in self.journal(run))
 
-        wait_until(trains, 60.0, f"{run} trains")
+        wait_until(trains, f"{run} trains")
         return found[-1]
 
     def wait_for_checkpoints(self, count: int, run: str = "baseline_seed0") -> None:
         """Wait until a run has so many checkpoints."""
-        wait_until(lambda: len(self.checkpoints(run)) >= count, 60.0, f"{count} checkpoints")
+        wait_until(lambda: len(self.checkpoints(run)) >= count, f"{count} checkpoints")

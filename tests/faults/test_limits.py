@@ -3,6 +3,8 @@
 import psutil
 import pytest
 
+from tests.waiting import HANG_SECONDS, wait_until
+
 from .rows.limits import greedy_pair, hang_is_skipped
 
 pytestmark = pytest.mark.integration
@@ -33,11 +35,12 @@ def test_what_an_environment_started_in_a_session_of_its_own_dies_with_the_orche
     pair = greedy_pair(tmp_path, "helper", baseline={"training_steps": 200_000})
     command = pair.start()
     pair.worker()
+    wait_until(lambda: list(tmp_path.glob("helper-*")), "it has started another process")
     # first, for a run that begins meanwhile starts another one
     helpers = {int(path.name.partition("-")[2]) for path in tmp_path.glob("helper-*")}
     family = command.family()
     command.kill()
-    _, alive = psutil.wait_procs(family, timeout=5)
+    _, alive = psutil.wait_procs(family, timeout=HANG_SECONDS)
 
     assert helpers
     assert helpers <= {process.pid for process in family}

@@ -1,13 +1,14 @@
 """Processes that die or are told to stop: what a person sees of it."""
 
 import signal
-import time
 
 import psutil
 import pytest
 
+from tests.waiting import HANG_SECONDS
+
 from .figures import Bench
-from .pair import Pair, small_document
+from .pair import Pair, document, small_document
 from .promises import Undisturbed
 from .rows.workers import death_is_dealt_with
 
@@ -25,7 +26,7 @@ def test_a_killed_orchestrator_leaves_no_process_and_continues_to_the_same_bits(
     pair.worker("variant_seed0")
     family = command.family()
     command.kill()
-    _, alive = psutil.wait_procs(family, timeout=5)
+    _, alive = psutil.wait_procs(family, timeout=HANG_SECONDS)
     done = pair.finish()
 
     assert alive == []
@@ -43,14 +44,12 @@ def test_under_abort_a_killed_worker_ends_the_experiment_with_its_name(tmp_path,
     ("number", "code"),
     [(signal.SIGINT, -2), pytest.param(signal.SIGHUP, -1, marks=pytest.mark.slow)],
 )
-def test_a_signal_stops_within_ten_seconds_and_tells_how_to_continue(tmp_path, number, code):
-    pair = Pair(tmp_path)
+def test_a_signal_stops_and_tells_how_to_continue(tmp_path, number, code):
+    pair = Pair(tmp_path, document(baseline={"training_steps": 1_000_000}))
     command = pair.start()
     pair.worker()
-    begun = time.monotonic()
     command.process.send_signal(number)
-    done = command.done(30.0)
+    done = command.done()
 
-    assert time.monotonic() - begun < 10
     assert done.code == code
     assert "--experiment-id pair" in done.stderr

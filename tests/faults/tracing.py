@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from .command import wait_until
+from tests.waiting import wait_until
 
 CALLS = {"rename": "rename,renameat,renameat2", "fsync": "fsync", "write": "write"}
 """What makes a file complete, by the name that is counted."""
@@ -40,7 +40,7 @@ def attached(words: Sequence[str], pid: int) -> Iterator[None]:
     command = [*words, "-p", str(pid)]
     tracer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
-        wait_until(lambda: _follows(tracer, pid), 10.0, f"{words[0]} attaches")
+        wait_until(lambda: _follows(tracer, pid), f"{words[0]} attaches")
         yield
     finally:
         tracer.terminate()  # where the process still lives, it goes on without it

@@ -8,7 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from .command import ROOT, wait_until
+from tests.waiting import wait_until
+
+from .command import ROOT
 
 MOUNT_POINT = "/mnt"
 SIZE_MB = 600
@@ -61,7 +63,7 @@ class SmallVolume:
     def fill(self, but_for_bytes: int) -> None:
         """Leave so many bytes, rounded up to whole pages, while others may be writing."""
         # it is refused where they have written more meanwhile than was to be left
-        wait_until(lambda: self._resize(self.used_bytes + but_for_bytes), 10.0, "it is full")
+        wait_until(lambda: self._resize(self.used_bytes + but_for_bytes), "it is full")
 
     def empty(self) -> None:
         self._resize(SIZE_MB << 20)
@@ -79,7 +81,7 @@ def why_not() -> str | None:
         return f"{missing[0]} is not installed"
     try:
         with SmallVolume() as volume:
-            wait_until(volume.folder.exists, 5.0, "it is seen")
+            wait_until(volume.folder.exists, "it is seen")
     except (RuntimeError, TimeoutError, OSError) as error:
         return f"no mount namespace here ({error})"
     return None

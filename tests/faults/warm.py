@@ -17,7 +17,9 @@ from typing import Self
 
 import psutil
 
-from .command import ROOT, Done, wait_until
+from tests.waiting import wait_until
+
+from .command import ROOT, Done
 from .pair import Pair
 from .tracing import attached
 
@@ -63,7 +65,7 @@ class WarmCommands:
         outputs = (stem.with_suffix(".out"), stem.with_suffix(".err"))
         words = [*(pair.words() if words is None else words), *IN_PROCESS]
         pid = self._ask({"words": words, "outputs": list(map(str, outputs))})
-        wait_until(lambda: _is_stopped(pid), 10.0, "it waits")
+        wait_until(lambda: _is_stopped(pid), "it waits")
         with ExitStack() as stack:
             if tracer:
                 stack.enter_context(attached(tracer, pid))

@@ -5,7 +5,6 @@ import os
 import pickle
 import subprocess
 import sys
-import time
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from src.experiments.tracking.tracker import (
     TrackerError,
     TrackerSettings,
 )
+from tests.waiting import HANG_SECONDS, wait_until
 
 ROOT = Path(__file__).parents[2]
 CANARY = "planted-Secret+value/42"
@@ -122,16 +122,14 @@ class Ran:
     result: object
     output: str
     """Standard output and standard error."""
-    leaving_seconds: float
-    """From the telling's end to the interpreter's."""
 
 
 CHILD = """
-import pickle, sys, time
+import pickle, sys
 telling, arguments, place = pickle.load(sys.stdin.buffer)
 result = telling(*arguments)
 with open(place, "wb") as file:
-    pickle.dump((result, time.time()), file)
+    pickle.dump(result, file)
 """
 
 
@@ -154,12 +152,10 @@ def begin(telling, *arguments, folder):
     return process
 
 
-def await_end(process, folder, timeout=60):
-    output, _ = process.communicate(timeout=timeout)
-    left = time.time()
+def await_end(process, folder):
+    output, _ = process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == 0, output.decode()
-    result, ended = pickle.loads((folder / "result").read_bytes())
-    return Ran(result, output.decode(), left - ended)
+    return Ran(pickle.loads((folder / "result").read_bytes()), output.decode())
 
 
 def tell(telling, *arguments, folder):
@@ -173,25 +169,21 @@ def open_tracker(environment, folder, **settings):
 
 
 def refusal_of(call, *arguments):
-    """The message that a call fails with, and after how many seconds."""
-    begun = time.monotonic()
+    """The message that a call fails with."""
     try:
         call(*arguments)
     except TrackerError as error:
-        return str(error), time.monotonic() - begun
+        return str(error)
     raise AssertionError("it was not refused")
 
 
 def open_in_vain(environment, folder):
-    """What opening a run is refused with, after how long, and what stays on the disk."""
+    """What opening a run is refused with, and what stays on the disk."""
     tracker = open_tracker(environment, folder)
     told = refusal_of(tracker.open_run, describe(BASELINE), None)
     tracker.close()
-    return (*told, sorted(path.name for path in folder.glob("exp-clearml-*")))
+    return told, sorted(path.name for path in folder.glob("exp-clearml-*"))
 
 
 def wait_for(path):
-    deadline = time.monotonic() + 30
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path.name} never came"
-        time.sleep(0.02)
+    wait_until(path.exists, f"{path.name} comes")

@@ -13,11 +13,11 @@ import time
 from pathlib import Path
 
 from src.experiments.analysis.report import write_bitmaps, write_page
-from src.experiments.derived import Conditions, report_content, storage_policy, write_store
 from src.experiments.domain.records import EvaluationPoint, ExecutionMode, TrainingResult
 from src.experiments.durability.files import write_json
 from src.experiments.durability.journal import JournalWriter
 from src.experiments.experiment import Experiment
+from src.experiments.outputs.derived import Conditions, report_content, storage_policy, write_store
 
 BASELINE = {"algorithm": "PPO", "environment": "CartPole-v1", "training_steps": 4096, "seed": 1}
 VARIANT = {"extends": "baseline", "hyperparameters": {"learning_rate": 1e-3}}

@@ -1,6 +1,7 @@
 """A bad experiment file on the real command line: exit 2, the message, no trace, no torch."""
 
-import resource
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests.bad_configs.builders import AWKWARD, FOLDER, expected_message
+from tests.waiting import HANG_SECONDS
 
 FILES = {path.stem: path for path in sorted(FOLDER.glob("*.json"))}
 SAMPLE = ["everything_at_once", "fifo"]
 ALL = sorted({*FILES, *AWKWARD})
-LONGEST_CPU_SECONDS = 2.0
-"""Of processor time, which is the same however busy the machine is."""
+HEAVY = {"torch", "stable_baselines3", "sb3_contrib", "scipy", "matplotlib"}
+IMPORTED = re.compile(r"^import time:[^|]*\|[^|]*\| *(\S+)\n", re.MULTILINE)
+"""A line of what the interpreter tells of its imports."""
 
 
 def refuse(name, folder):
@@ -25,24 +28,21 @@ def refuse(name, folder):
         path = FILES[name]
     before = {entry.name for entry in folder.iterdir()}
     command = [sys.executable, "-m", "src.experiments.runner", "--config", str(path)]
-    used = cpu_seconds_of_children()
     done = subprocess.run(
         [*command, "--output-dir", str(folder / "results")],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=HANG_SECONDS,
+        env={**os.environ, "PYTHONPROFILEIMPORTTIME": "1"},
     )
+    stderr = re.sub(r"^import time:.*\n", "", done.stderr, flags=re.MULTILINE)
 
-    assert cpu_seconds_of_children() - used < LONGEST_CPU_SECONDS
+    assert "pydantic" in set(IMPORTED.findall(done.stderr)), "imports are told"
+    assert not HEAVY & set(IMPORTED.findall(done.stderr))
     assert {entry.name for entry in folder.iterdir()} == before
     assert (done.returncode, done.stdout) == (2, "")
-    return path, done.stderr
-
-
-def cpu_seconds_of_children():
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return path, stderr
 
 
 def check(name, folder):

@@ -4,7 +4,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -29,6 +28,7 @@ from tests.integration.clearml_telling import (
     tell,
     wait_for,
 )
+from tests.waiting import HANG_SECONDS, wait_until
 
 
 def test_a_server_that_is_not_there_is_one_clear_error(tmp_path):
@@ -41,13 +41,11 @@ def test_a_server_that_is_not_there_is_one_clear_error(tmp_path):
             "CLEARML_API_SECRET_KEY": CANARY,
         }
         ran = tell(open_in_vain, environment, tmp_path, folder=tmp_path)
-    message, seconds, leftovers = ran.result
+    message, leftovers = ran.result
 
     assert message.startswith(f"{host}: ClearML's API server cannot be reached: Connection refused")
     assert "correct CLEARML_API_HOST in .env" in message
-    assert seconds < 10.0
     assert ran.output == ""
-    assert ran.leaving_seconds < 5.0
     assert leftovers == []
 
 
@@ -55,12 +53,11 @@ def test_keys_that_are_refused_are_named_and_not_shown(tmp_path):
     with ClearmlServer() as server:
         environment = {**server.environment, "CLEARML_API_SECRET_KEY": "not-the-right-secret"}
         ran = tell(open_in_vain, environment, tmp_path, folder=tmp_path)
-    message, seconds, _ = ran.result
+    message, _ = ran.result
 
     assert message.startswith(f"{server.url}: ClearML refuses the keys: Unauthorized")
     assert "CLEARML_API_ACCESS_KEY and CLEARML_API_SECRET_KEY in .env" in message
     assert "not-the-right-secret" not in message + ran.output
-    assert seconds < 10.0
     assert server.world.tasks == {}
 
 
@@ -98,11 +95,11 @@ def test_a_host_that_is_no_api_server_is_one_clear_error(tmp_path):
 
 def test_what_cannot_be_told_is_refused_before_anything_is_sent(tmp_path):
     short = open_tracker({}, tmp_path)
-    message, _ = refusal_of(short.open_run, describe(BASELINE, project="rl"), None)
+    message = refusal_of(short.open_run, describe(BASELINE, project="rl"), None)
     offline = open_tracker({}, tmp_path, connection=Connection.OFFLINE)
-    offline_message, _ = refusal_of(offline.open_run, describe(BASELINE), None)
+    offline_message = refusal_of(offline.open_run, describe(BASELINE), None)
     unset = open_tracker({}, tmp_path)
-    unset_message, _ = refusal_of(unset.open_run, describe(BASELINE), None)
+    unset_message = refusal_of(unset.open_run, describe(BASELINE), None)
 
     assert "no project with a name as short as 'rl'" in message
     assert "ClearML works only online" in offline_message
@@ -113,7 +110,7 @@ def test_what_cannot_be_told_is_refused_before_anything_is_sent(tmp_path):
 def tell_after_a_lost_answer(environment, folder):
     """The server creates a task, and the tracker hears nothing of it; then it tries again."""
     tracker = open_tracker(environment, folder)
-    message, _ = refusal_of(tracker.open_run, describe(BASELINE), None)
+    message = refusal_of(tracker.open_run, describe(BASELINE), None)
     again = [tracker.open_run(describe(BASELINE), None) for _ in range(2)]
     tracker.close()
     return message, again
@@ -136,7 +133,7 @@ def test_a_task_whose_creation_was_not_heard_of_is_found_again(tmp_path):
 def tell_a_task_that_is_gone(environment, folder):
     """Open an id that the server does not know."""
     tracker = open_tracker(environment, folder)
-    message = refusal_of(tracker.open_run, describe(BASELINE), "0" * 32)[0]
+    message = refusal_of(tracker.open_run, describe(BASELINE), "0" * 32)
     large = CodeState(diff="diff --git a/x b/x\n" + "+x\n" * LARGEST_DIFF)
     task = tracker.open_run(describe(BASELINE, code=large), None)
     keys = folder / "keys.bin"
@@ -170,7 +167,7 @@ def tell_a_published_task(environment, folder, url):
     tracker = open_tracker(environment, folder)
     task = tracker.open_run(describe(BASELINE), None)
     tracker._tasks()._sdk.call("tasks.publish", task=task, force=True)
-    message, _ = refusal_of(tracker.open_run, describe(BASELINE), task)
+    message = refusal_of(tracker.open_run, describe(BASELINE), task)
     return message, task, tracker.open_run(describe(BASELINE), None)
 
 
@@ -218,10 +215,9 @@ def test_a_server_that_was_killed_in_mid_run_is_told_the_rest_later(tmp_path):
         (tmp_path / "restarted").touch()
         ran = await_end(process, tmp_path)
         (task,) = server.world.tasks.values()
-    (message, seconds), is_same = ran.result
+    message, is_same = ran.result
 
     assert "ClearML did not answer events.add_batch" in message
-    assert seconds < 20.0
     assert is_same
     assert task.status == "completed"
     assert [step for step, _ in task.scalars["rollouts/returns_mean"]] == [128, 256, 512]
@@ -233,10 +229,9 @@ def test_a_frozen_server_is_refused_within_seconds(tmp_path):
     with ClearmlProcess(tmp_path) as server:
         server.process.send_signal(signal.SIGSTOP)
         ran = tell(open_in_vain, server.environment, tmp_path, folder=tmp_path)
-    message, seconds, _ = ran.result
+    message, _ = ran.result
 
     assert "ClearML's API server cannot be reached: timed out" in message
-    assert seconds < 20.0
 
 
 def write_to_the_frozen(environment, folder):
@@ -255,13 +250,11 @@ def test_a_tracker_that_waits_for_ever_ends_by_sigterm(tmp_path):
         wait_for(tmp_path / "told")
         server.misbehave(frozen=True)
         (tmp_path / "frozen").touch()
-        time.sleep(1.0)
+        wait_until(lambda: server.concerned, "it is asked, and does not answer")
         process.terminate()
-        begun = time.monotonic()
-        process.communicate(timeout=10)
+        process.communicate(timeout=HANG_SECONDS)
 
         assert process.returncode == -signal.SIGTERM
-        assert time.monotonic() - begun < 2.0
 
 
 def tell_a_sick_server(environment, folder):
@@ -282,9 +275,8 @@ def test_errors_in_mid_run_are_told_at_once(tmp_path, status, what):
     with ClearmlServer() as server:
         server.misbehave(path="events.add_batch", status=status)
         ran = tell(tell_a_sick_server, server.environment, tmp_path, folder=tmp_path)
-    message, seconds = ran.result
+    message = ran.result
 
     assert what in message
     assert f"({status}/0)" in message
-    assert seconds < 10.0
     assert ran.output == ""

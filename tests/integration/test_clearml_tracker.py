@@ -255,7 +255,6 @@ def test_the_sdk_leaves_process_and_disk_as_they_were(told, folder):
 
     assert ran.output == ""
     assert is_default_handler, "SIGTERM ends the process"
-    assert ran.leaving_seconds < 5.0
     assert leftovers == []
     assert not any((folder / "home").iterdir())
 

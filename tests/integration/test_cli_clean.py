@@ -17,6 +17,7 @@ import pytest
 from src.experiments.cli.app import main
 from src.experiments.durability.lock import FileLock
 from tests.unit.experiments_to_clean import COPIES, MODELS, OFFLINE_RUN, Written, write_experiment
+from tests.waiting import HANG_SECONDS
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, "-m", "src.experiments"]
@@ -254,7 +255,7 @@ class Terminal:
         self.output = ""
 
     def read_until(self, text: str) -> None:
-        end = time.monotonic() + 30
+        end = time.monotonic() + HANG_SECONDS
         while text not in self.output:
             assert time.monotonic() < end, self.output
             assert self._read(), self.output
@@ -267,10 +268,10 @@ class Terminal:
         while self._read():
             pass
         os.close(self._file)
-        return self.process.wait(timeout=30)
+        return self.process.wait(HANG_SECONDS)
 
     def _read(self) -> bool:
-        ready, _, _ = select.select([self._file], [], [], 30)
+        ready, _, _ = select.select([self._file], [], [], HANG_SECONDS)
         try:
             data = os.read(self._file, 65536) if ready else b""
         except OSError:  # how Linux tells that nobody holds the other end
@@ -329,7 +330,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(*words: str, folder: Path) -> str:
     command = [*PROGRAM, *words, "--output-dir", str(folder)]
     done = subprocess.run(
-        command, cwd=ROOT, env=ONE_THREAD, capture_output=True, text=True, timeout=120
+        command, cwd=ROOT, env=ONE_THREAD, capture_output=True, text=True, timeout=HANG_SECONDS
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 import yaml
 
-from src.experiments.derived import write_results
 from src.experiments.domain.records import RunKey, RunStatus
 from src.experiments.experiment import Experiment
+from src.experiments.outputs.derived import write_results
 from tests.integration.verdict_commands import Terminal
 from tests.unit.compared_experiments import LATE, RISING, finished, new, train, write_journal
+from tests.waiting import HANG_SECONDS
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = '=HYPERLINK("http://x","y") \x1b[2J\u202e, "quoted"\nand a line'
@@ -204,7 +205,7 @@ def test_without_its_package_parquet_names_the_extra(
 
     terminal("export", "pair", "--format", "parquet", "--output", file, code=2)
 
-    assert "remedy: pip install -e '.[parquet]'" in terminal.err
+    assert "remedy: pip install -e '.[parquet]' -c constraints.txt" in terminal.err
     assert not file.exists()
 
 
@@ -282,7 +283,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(pair: Experiment) -> None:
         started.stdout.readline()
         started.stdout.close()
         error = started.stderr.read()
-        assert started.wait(60) == -signal.SIGPIPE
+        assert started.wait(HANG_SECONDS) == -signal.SIGPIPE
     assert error == b""
 
 

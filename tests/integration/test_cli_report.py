@@ -20,6 +20,7 @@ from src.experiments.tracking.manifest import write_manifest
 from tests.integration.verdict_commands import Terminal
 from tests.unit.compared_experiments import LATE, RISING, finished, new
 from tests.unit.written_experiments import write_session
+from tests.waiting import HANG_SECONDS
 
 ROOT = Path(__file__).parents[2]
 
@@ -157,7 +158,7 @@ def opening(page: Path, **environment: str) -> subprocess.CompletedProcess[str]:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_SECONDS,
     )
 
 

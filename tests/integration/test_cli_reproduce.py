@@ -6,11 +6,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
+
+from tests.waiting import HANG_SECONDS, wait_until
 
 ROOT = Path(__file__).parents[2]
 REPRODUCE = [sys.executable, "-m", "src.experiments", "reproduce"]
@@ -107,7 +108,7 @@ class Laboratory:
 
     def finish(self, command, *options, path=(ROOT,)):
         process = self.start(command, *options, path=path)
-        stdout, stderr = process.communicate(timeout=200)
+        stdout, stderr = process.communicate(timeout=2 * HANG_SECONDS)
         return process.returncode, stdout, stderr
 
     def run(self, *options, path=(ROOT,)):
@@ -253,13 +254,10 @@ def test_the_first_metric_that_differs_is_named_with_possible_causes(trained, ta
 def test_an_interruption_leaves_nothing(trained):
     before = trained.state()
     process = trained.start(REPRODUCE, "windy")
-    until = time.monotonic() + 60
-    while not list(trained.scratch.glob("*/results/windy/experiment_windy.json")):
-        assert time.monotonic() < until, process.communicate()
-        time.sleep(0.01)
-
+    file = "*/results/windy/experiment_windy.json"
+    wait_until(lambda: list(trained.scratch.glob(file)), "it is trained again")
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=HANG_SECONDS)
 
     assert process.returncode == -signal.SIGINT
     assert "stopped; nothing is left of it" in stderr

@@ -18,6 +18,7 @@ import pytest
 from src.experiments.config import load_experiment_file
 from src.experiments.durability.lock import FileLock
 from src.experiments.experiment import Experiment
+from tests.waiting import HANG_SECONDS
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, "-m", "src.experiments"]
@@ -52,7 +53,7 @@ def run(tmp_path: Path) -> Run:
     def call(program: list[str], *arguments: object, **settings: Any) -> Any:
         words = [*program, *map(str, arguments), "--output-dir", str(tmp_path / "out")]
         return subprocess.run(
-            words, cwd=ROOT, capture_output=True, text=True, timeout=120, **settings
+            words, cwd=ROOT, capture_output=True, text=True, timeout=HANG_SECONDS, **settings
         )
 
     return call
@@ -112,7 +113,7 @@ def test_validate_estimates_and_leaves_nothing(file: Path, tmp_path: Path) -> No
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANG_SECONDS,
         env={**os.environ, "TMPDIR": str(tmp_path)},
     )
 
@@ -154,7 +155,7 @@ class Terminal:
         os.close(inside)
         self.output = ""
 
-    def read_until(self, pattern: str, timeout_seconds: float = 60) -> None:
+    def read_until(self, pattern: str, timeout_seconds: float = HANG_SECONDS) -> None:
         end = time.monotonic() + timeout_seconds
         while not re.search(pattern, self.output):
             assert time.monotonic() < end, self.output
@@ -165,10 +166,10 @@ class Terminal:
         while self._read():
             pass
         os.close(self._file)
-        return self.process.wait(timeout=60)
+        return self.process.wait(HANG_SECONDS)
 
     def _read(self) -> bool:
-        ready, _, _ = select.select([self._file], [], [], 60)
+        ready, _, _ = select.select([self._file], [], [], HANG_SECONDS)
         try:
             data = os.read(self._file, 65536) if ready else b""
         except OSError:  # how Linux reports that the other end was closed

@@ -10,6 +10,7 @@ import pytest
 
 from src.experiments.domain.redaction import SECRET_VALUE
 from src.experiments.durability.journal import read_journal
+from tests.waiting import HANG_SECONDS
 
 ROOT = Path(__file__).parents[2]
 SHORTER = {
@@ -40,12 +41,13 @@ pytestmark = pytest.mark.integration
 def run(name, folder):
     arms = ("baseline_config", "variant_config")
     settings = [f"{arm}.{setting}" for arm in arms for setting in SHORTER[name]]
+    settings += ["seeds=1"] if name == "quickstart" else []
     settings += ["evaluation.frequency=128", "evaluation.episodes=1", "evaluation.final_episodes=2"]
     command = [sys.executable, "-m", "src.experiments.runner"]
     command += ["--config", f"configs/{name}.json", "--output-dir", str(folder)]
     for setting in settings:
         command += ["--set", setting]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=HANG_SECONDS)
     assert (done.returncode, done.stderr) == (0, "")
     (root,) = folder.iterdir()
     return root

@@ -18,6 +18,7 @@ from src.experiments.runner import (
     TrainerConfig,
     TrainingResult,
 )
+from tests.waiting import HANG_SECONDS
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT.parent / "shared" / "sources" / "002_experiment_runner.ru.md"
@@ -277,7 +278,7 @@ def test_quick_start_is_a_whole_script_without_a_main_guard(tmp_path):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANG_SECONDS,
     )
 
     assert done.stdout == "success True\n"

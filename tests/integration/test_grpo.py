@@ -31,6 +31,7 @@ from src.experiments.training.backend import Metrics, create_backend
 from src.experiments.training.floor import measure_floor
 from src.experiments.training.rehearsal import rehearse
 from tests.language import EASY, QUICK, needs_trl, newborn
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.integration, needs_trl]
 
@@ -244,6 +245,8 @@ def test_the_end_of_one_process_fails_the_run_by_name(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_process_that_ends_before_it_has_arrived_fails_the_run_at_once(tmp_path: Path) -> None:
+    from src.experiments.training.trl.processes.ranks import MEETING_SECONDS
+
     config = run_config(tmp_path, processes=2, per_device_train_batch_size=4)
     started = time.monotonic()
     killer = threading.Thread(target=kill_the_first_follower)
@@ -257,14 +260,12 @@ def test_a_process_that_ends_before_it_has_arrived_fails_the_run_at_once(tmp_pat
     finally:
         killer.join()
 
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < MEETING_SECONDS  # who never comes was not waited for
     assert not followers()
 
 
 def kill_the_first_follower() -> None:
-    deadline = time.monotonic() + 60
-    while not followers() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(followers, "another process is there")
     followers()[0].kill()
 
 
@@ -272,6 +273,8 @@ def kill_the_first_follower() -> None:
 def test_what_fails_in_one_process_alone_is_told_with_its_last_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from src.experiments.training.trl.processes.ranks import MEETING_SECONDS
+
     (tmp_path / "fragile_tasks.py").write_text(
         "import os\n"
         "from src.experiments.tasks.arithmetic import Arithmetic as Sums\n"
@@ -284,7 +287,7 @@ def test_what_fails_in_one_process_alone_is_told_with_its_last_words(
     with pytest.raises(TrainingError, match=r"process 2 of 2 ended.*not in this process"):
         Trainer(config).train()
 
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < MEETING_SECONDS
 
 
 def followers() -> list[psutil.Process]:

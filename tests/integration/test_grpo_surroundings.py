@@ -19,6 +19,7 @@ from src.experiments.training.backend import create_backend
 from src.experiments.training.floor import measure_floor
 from tests.integration.test_grpo import Unobserved, run_config
 from tests.language import needs_trl
+from tests.waiting import HANG_SECONDS
 
 if TYPE_CHECKING:
     from src.experiments.training.trl.backend import LanguageModels
@@ -152,7 +153,7 @@ def test_a_run_does_not_wait_for_the_processes_of_another_launcher(
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **variables},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=HANG_SECONDS,
         )
         assert done.returncode == 0, done.stderr
         told.append(done.stdout.split())

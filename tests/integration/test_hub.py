@@ -9,7 +9,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +33,7 @@ from tests.doubles.hub import (
 )
 from tests.integration.test_grpo import journal, run_config
 from tests.language import needs_trl, newborn, quick_pair
+from tests.waiting import HANG_SECONDS
 
 pytestmark = [pytest.mark.integration, needs_trl]
 
@@ -196,27 +196,19 @@ def test_a_model_that_the_hub_does_not_have_is_told(hub: Hub) -> None:
 
 
 @pytest.mark.usefixtures("silent")
-def test_a_hub_that_stays_silent_is_told_in_time_with_the_remedies() -> None:
-    import src.experiments.training.trl.models.hub  # noqa: F401 - its seconds are not the hub's
-
-    started = time.monotonic()
+def test_a_hub_that_stays_silent_is_told_with_the_remedies() -> None:
     with pytest.raises(TrainingError, match=r"127\.0\.0\.1:\d+ has not answered in 0\.1 s") as told:
         snapshot()
 
-    assert time.monotonic() - started < 5
     assert "HF_HUB_OFFLINE=1" in str(told.value.remedy)
     assert "give the folder" in str(told.value.remedy)
 
 
 @pytest.mark.usefixtures("silent")
 def test_a_model_in_the_cache_is_taken_where_the_hub_stays_silent(cache: Path) -> None:
-    import src.experiments.training.trl.models.hub  # noqa: F401 - its seconds are not the hub's
-
     folder = put(cache)
-    started = time.monotonic()
 
     assert snapshot() == folder
-    assert time.monotonic() - started < 5
 
 
 @pytest.mark.usefixtures("silent")
@@ -293,7 +285,7 @@ def test_the_command_ends_in_seconds_where_a_hub_stays_silent(tmp_path: Path) ->
             env={**os.environ, **changed},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=HANG_SECONDS,
         )
 
     assert done.returncode == 1

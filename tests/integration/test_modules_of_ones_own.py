@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.language import QUICK, needs_trl, newborn
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.integration
 
@@ -51,7 +52,7 @@ def run(folder: Path, arm: dict[str, Any], variant: dict[str, Any]) -> Path:
         env={**os.environ, "PYTHONPATH": str(folder)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANG_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     return folder / "out" / "own"
@@ -69,6 +70,68 @@ def test_an_environment_is_trained_in(tmp_path: Path, name: str) -> None:
     own = run(tmp_path, arm, {"hyperparameters": {"learning_rate": 0.001}})
 
     assert scored(own) == {"baseline": 1, "variant": 1}
+
+
+SCRIPT = """
+import sys
+
+import gymnasium as gym
+from gymnasium.envs.classic_control import CartPoleEnv
+
+import my_lab
+from src.experiments.experiment import Experiment
+from src.experiments.runner import ExperimentRunner
+
+
+class Slippery(CartPoleEnv):
+    pass
+
+
+gym.register("Slippery-v0", Slippery, max_episode_steps=50)
+
+
+def trained(env_id, executor, *modules):
+    arm = {"algorithm": "A2C", "environment": env_id, "training_steps": 100}
+    variant = {"extends": "baseline", "hyperparameters": {"learning_rate": 0.001}}
+    protocol = {"frequency": 1000, "episodes": 2, "final_episodes": 2}
+    experiment = Experiment(
+        arm, variant, "own", evaluation=protocol, output_dir="out", environment_modules=modules
+    )
+    try:
+        outcome = ExperimentRunner(experiment, executor=executor).run()
+    except ValueError as error:
+        outcome = type(error).__name__
+    print(outcome, experiment.experiment_dir.exists())
+
+
+trained("Slippery-v0", "process")
+trained("Mine-v0", "process")
+trained("Slippery-v0", "in_process")
+trained("Mine-v0", "process", "my_lab")
+"""
+
+
+@pytest.mark.slow
+def test_what_a_script_registers_is_for_this_process_and_what_it_names_for_all(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "my_lab.py").write_text(MODULE)
+    (tmp_path / "script.py").write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert done.stdout.splitlines() == [
+        "ConfigurationError False",
+        "ConfigurationError False",
+        "True True",
+        "True True",
+    ], done.stderr
 
 
 @needs_trl

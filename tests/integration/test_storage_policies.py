@@ -1,4 +1,4 @@
-"""What each storage policy leaves of the quickstart pair, measured."""
+"""What each storage policy leaves of the quickstart pair, of one seed, measured."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.waiting import HANG_SECONDS
 
 from ..doubles.remotes import WandbRemote
 from ..doubles.wandb_files import read_offline_run
@@ -43,14 +45,14 @@ LEFT_BY_TRACKER_ONLY = {
 
 
 def quickstart(folder: Path, *options: str, environment: dict[str, str] | None = None) -> str:
-    words = ["run", str(ROOT / "configs" / "quickstart.json"), "--resume", *options]
+    words = ["run", str(ROOT / "configs" / "quickstart.json"), "seeds=1", "--resume", *options]
     done = subprocess.run(
         [sys.executable, "-m", "src.experiments", *words],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(folder), **(environment or {})},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=HANG_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

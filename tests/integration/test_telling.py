@@ -15,12 +15,12 @@ from src.experiments.domain.paths import ExperimentPaths
 from src.experiments.domain.storage_policy import Storage
 from src.experiments.durability.journal import JournalWriter
 from src.experiments.durability.lock import FileLock
-from src.experiments.keeping import keep_what_is_kept
+from src.experiments.outputs.retention import keep_what_is_kept
+from src.experiments.outputs.uploads import tell_now
 from src.experiments.tracking.choosing import TrackingChoice, assignments
 from src.experiments.tracking.cursor import Cursor
 from src.experiments.tracking.ledger import TellingState, TrackerEntry, read_ledger, write_entry
 from src.experiments.tracking.telling import Assignment, Ending, Teller, Told, ask_to_end
-from src.experiments.uploads import tell_now
 
 from ..unit.written_pairs import ROWS, RUNS, written_pair
 

@@ -2,11 +2,13 @@
 
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
 from src.experiments.training import heartbeat
 from src.experiments.training.heartbeat import Heartbeat, Tally
+from tests.waiting import wait_until
 
 INTERVAL = 0.02
 
@@ -16,23 +18,31 @@ def quick(monkeypatch):
     monkeypatch.setattr(heartbeat, "INTERVAL_SECONDS", INTERVAL)
 
 
-def wait_until(condition, seconds=10.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(INTERVAL / 10)
+def modified(path):
+    return path.stat().st_mtime_ns
 
 
-def changes(path, seconds=12 * INTERVAL):
-    """How many times a file is touched meanwhile."""
-    seen = []
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        modified = path.stat().st_mtime_ns
-        if modified not in seen:
-            seen.append(modified)
-        time.sleep(INTERVAL / 10)
-    return len(seen) - 1
+def wait_for_touches(path, count):
+    """Wait until a file was touched so many times."""
+    for _ in range(count):
+        before = modified(path)
+        wait_until(lambda before=before: modified(path) != before, f"{path.name} is touched")
+
+
+class Looks:
+    """A number that is looked at, and how often it was."""
+
+    def __init__(self, number):
+        self.number, self.count = number, 0
+
+    def __call__(self):
+        self.count += 1
+        return self.number()
+
+    def wait_for(self, count):
+        """Wait for so many looks from now on, and for what followed from all but the last."""
+        enough = self.count + count
+        wait_until(lambda: self.count >= enough, "it is looked at")
 
 
 def test_the_file_is_there_for_as_long_as_the_block(tmp_path):
@@ -52,6 +62,7 @@ def test_it_is_gone_after_a_failure_too(tmp_path):
 
 def test_it_is_touched_while_the_number_changes_and_no_longer(tmp_path):
     path, tally, ended = tmp_path / "heartbeat", Tally(), threading.Event()
+    looks = Looks(lambda: tally.count)
 
     def work():
         while not ended.wait(INTERVAL / 4):
@@ -59,21 +70,25 @@ def test_it_is_touched_while_the_number_changes_and_no_longer(tmp_path):
 
     worker = threading.Thread(target=work)
     with Heartbeat(path) as beating:
-        beating.follow(lambda: tally.count)
+        beating.follow(looks)
         worker.start()
-        alive = changes(path)
+        wait_for_touches(path, 3)
         ended.set()
         worker.join()
-        time.sleep(3 * INTERVAL)
-        dead = changes(path, 6 * INTERVAL)
+        looks.wait_for(3)  # the first of them may find the last change
+        last = modified(path)
+        looks.wait_for(6)
 
-    assert alive >= 3
-    assert dead == 0
+        assert modified(path) == last
 
 
 def test_nothing_is_touched_before_there_is_something_to_follow(tmp_path):
-    with Heartbeat(tmp_path / "heartbeat"):
-        assert changes(tmp_path / "heartbeat", 6 * INTERVAL) == 0
+    path = tmp_path / "heartbeat"
+    with Heartbeat(path):
+        before = modified(path)
+        time.sleep(6 * INTERVAL)
+
+        assert modified(path) == before
 
 
 def test_without_a_path_nothing_runs_and_nothing_is_written(tmp_path, monkeypatch):
@@ -88,24 +103,23 @@ def test_without_a_path_nothing_runs_and_nothing_is_written(tmp_path, monkeypatc
 
 def test_a_disk_that_refuses_does_no_harm(tmp_path):
     (tmp_path / "file").touch()
+    looks = Looks(time.monotonic_ns)
     with Heartbeat(tmp_path / "file" / "heartbeat") as beating:
-        beating.follow(time.monotonic_ns)
-        time.sleep(3 * INTERVAL)
+        beating.follow(looks)
+        looks.wait_for(3)
 
     assert (tmp_path / "file").is_file()
 
 
 def test_a_folder_that_was_removed_stays_away(tmp_path):
-    folder = tmp_path / "attempt-1"
+    folder, looks = tmp_path / "attempt-1", Looks(time.monotonic_ns)
     with Heartbeat(folder / "heartbeat") as beating:
-        beating.follow(time.monotonic_ns)
-        (folder / "heartbeat").unlink()
-        try:
-            folder.rmdir()
-        except OSError:  # touched in between
-            (folder / "heartbeat").unlink()
-            folder.rmdir()
-        time.sleep(3 * INTERVAL)
+        beating.follow(looks)
+        while folder.exists():
+            (folder / "heartbeat").unlink(missing_ok=True)
+            with suppress(OSError):  # touched in between
+                folder.rmdir()
+        looks.wait_for(3)
 
     assert not folder.exists()
 
@@ -120,9 +134,8 @@ def test_a_number_that_fails_once_does_not_still_the_heartbeat(tmp_path, caplog)
         return len(asked)
 
     with Heartbeat(path) as beating:
-        before = path.stat().st_mtime_ns
         beating.follow(stumbling)
-        wait_until(lambda: path.stat().st_mtime_ns != before)
+        wait_for_touches(path, 1)
 
     assert len(asked) >= 4
     assert [record.getMessage() for record in caplog.records] == [

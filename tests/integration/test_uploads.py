@@ -7,7 +7,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,11 @@ from src.experiments.config import parse_experiment
 from src.experiments.domain.paths import ExperimentPaths
 from src.experiments.durability.journal import read_journal
 from src.experiments.experiment import Experiment
+from src.experiments.outputs.uploads import tellings_of
 from src.experiments.runner import ExperimentRunner
+from src.experiments.tracking.choosing import TrackingChoice
 from src.experiments.tracking.ledger import TellingState, read_ledger
+from tests.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -71,13 +73,24 @@ def recorded(paths: ExperimentPaths, run: str) -> list[int]:
     return [each["step"] for each in records if METRIC in each.get("metrics", {})]
 
 
+def test_who_disables_weights_and_biases_by_a_variable_is_heeded_in_a_program_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = pair(200) | {"trackers": ["wandb", "tensorboard"]}
+    experiment = Experiment.from_config(parse_experiment(document), tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+
+    assert [each.tracker for each in tellings_of(experiment, TrackingChoice())] == ["tensorboard"]
+
+
 @pytest.mark.slow
 def test_what_could_not_be_told_is_named_and_told_later(tmp_path: Path) -> None:
     paths = ExperimentPaths(tmp_path / "pair", "pair")
     (tmp_path / "blocked").write_text("a file, and no folder")
     words = [*experiment(tmp_path, 400), "--log-dir", str(tmp_path / "blocked")]
     command = begin(tmp_path, *words)
-    _, said = command.communicate(timeout=60)
+    _, said = command.communicate(timeout=HANG_SECONDS)
 
     assert command.returncode == 5
     assert "upload to tensorboard is incomplete" in said
@@ -87,7 +100,7 @@ def test_what_could_not_be_told_is_named_and_told_later(tmp_path: Path) -> None:
 
     words = ["sync", str(paths.root), "--to", "tensorboard", "--log-dir", str(tmp_path / "board")]
     later = begin(tmp_path, *words, module="src.experiments")
-    later.communicate(timeout=60)
+    later.communicate(timeout=HANG_SECONDS)
 
     assert later.returncode == 0
     for run in ("baseline_seed0", "variant_seed0"):
@@ -119,19 +132,15 @@ def test_an_interrupted_experiment_is_told_on_when_it_is_continued(tmp_path: Pat
     paths = ExperimentPaths(tmp_path / "pair", "pair")
     words = [*experiment(tmp_path, 16_000), "--log-dir", str(tmp_path / "board")]
     command = begin(tmp_path, *words)
-    deadline = time.monotonic() + 60
-    while not read_ledger(paths.ledger) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: read_ledger(paths.ledger), "something is told")
     command.send_signal(signal.SIGINT)
-    asked = time.monotonic()
-    command.communicate(timeout=60)
+    command.communicate(timeout=HANG_SECONDS)
 
     assert command.returncode == -signal.SIGINT
-    assert time.monotonic() - asked < 10
     assert read_ledger(paths.ledger)["tensorboard"].state is TellingState.OPEN
 
     again = begin(tmp_path, *words)
-    again.communicate(timeout=120)
+    again.communicate(timeout=HANG_SECONDS)
 
     assert again.returncode == 0
     assert read_ledger(paths.ledger)["tensorboard"].state is TellingState.COMPLETE

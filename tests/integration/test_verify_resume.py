@@ -5,11 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
+
+from tests.waiting import HANG_SECONDS, wait_until
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "src.experiments", "verify-resume"]
@@ -50,7 +51,7 @@ class Verifying:
 
     def finish(self, *options, **arm):
         process = self.start(*options, **arm)
-        stdout, stderr = process.communicate(timeout=200)
+        stdout, stderr = process.communicate(timeout=2 * HANG_SECONDS)
         return process.returncode, stdout, stderr
 
     def processes(self):
@@ -157,12 +158,10 @@ def test_too_few_steps_for_the_kills_are_refused(verifying):
 
 def test_ctrl_c_ends_all_of_it(verifying):
     process = verifying.start()
-    deadline = time.monotonic() + 60
-    while not list(verifying.scratch.glob("*/undisturbed-1/verify-resume/runs/*/journal.jsonl")):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    journals = "*/undisturbed-1/verify-resume/runs/*/journal.jsonl"
+    wait_until(lambda: list(verifying.scratch.glob(journals)), "it trains")
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=20)
+    _, stderr = process.communicate(timeout=HANG_SECONDS)
 
     assert process.returncode == -signal.SIGINT
     assert "stopped; nothing is left of it" in stderr

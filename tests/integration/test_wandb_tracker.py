@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ import psutil
 import pytest
 
 from src.experiments.tracking.wandb.offline import wandb_sync_command
+from tests.waiting import HANG_SECONDS
 
 from ..doubles.wandb_files import read_offline_run
 from ..doubles.wandb_server import WandbServer, read_world
@@ -30,7 +30,6 @@ from .wandb_scenarios import METRICS, ROWS, SECRET
 ROOT = Path(__file__).parents[2]
 BASELINE, VARIANT = "0123456789abcdef", "fedcba9876543210"
 CLOSED_PORT = "http://127.0.0.1:9"
-PATIENCE_SECONDS = 60
 
 
 @dataclass
@@ -77,19 +76,18 @@ class Machine:
 
     def tell(self, scenario: str, **settings: Any) -> str:
         """Carry a scenario out, which must succeed; what it printed."""
-        code, output, _ = self.try_to_tell(scenario, **settings)
+        code, output = self.try_to_tell(scenario, **settings)
         assert code == 0, output
         return output
 
-    def try_to_tell(self, scenario: str, **settings: Any) -> tuple[int, str, float]:
-        """Exit code, output and seconds."""
-        begun = time.monotonic()
+    def try_to_tell(self, scenario: str, **settings: Any) -> tuple[int, str]:
+        """Exit code and output."""
         process = self.start(scenario, **settings)
         try:
-            output, _ = process.communicate(timeout=PATIENCE_SECONDS)
+            output, _ = process.communicate(timeout=HANG_SECONDS)
         finally:
             end_group(process)
-        return process.returncode, output, time.monotonic() - begun
+        return process.returncode, output
 
     def offline_runs(self) -> list[Path]:
         return sorted(self.directory.glob("wandb/offline-run-*"))
@@ -118,7 +116,7 @@ def server(machine):
 def end_group(process: subprocess.Popen[str]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait(timeout=10)
+    process.wait(HANG_SECONDS)
     if process.stdout is not None:
         process.stdout.close()
 
@@ -135,7 +133,7 @@ def sync(machine: Machine) -> str:
         cwd=machine.root / "work",
         capture_output=True,
         text=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=HANG_SECONDS,
         check=True,
     )
     return done.stdout + done.stderr
@@ -405,39 +403,34 @@ def test_a_secret_is_nowhere(machine, server, connection):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("variables", "said", "seconds"),
+    ("variables", "said"),
     [
         (
             {"WANDB_API_KEY": API_KEY, "WANDB_BASE_URL": CLOSED_PORT},
             r"no answer: .*connection refused; check the network and WANDB_BASE_URL",
-            10,
         ),
         (
             {"WANDB_API_KEY": "f" * 40},
             r"refused: permission denied.*; check WANDB_API_KEY, or log in again",
-            8,
         ),
         (
             {"WANDB_API_KEY": "short"},
             r"API key must have 40\+ characters",
-            8,
         ),
         (
             {},
             r"no API key for http://127\.0\.0\.1.*`wandb login`.*WANDB_API_KEY.*--wandb-offline",
-            8,
         ),
     ],
     ids=["closed port", "unknown key", "malformed key", "no key"],
 )
-def test_without_a_way_in_there_is_one_clear_error_soon(machine, server, variables, said, seconds):
+def test_without_a_way_in_there_is_one_clear_error(machine, server, variables, said):
     machine.environment = {"WANDB_BASE_URL": server.url, **variables}
-    code, output, took = machine.try_to_tell("one", keeps_files=False)
+    code, output = machine.try_to_tell("one", keeps_files=False)
 
     assert code == 5
     assert re.search(said, output)
     assert len(output.splitlines()) == 1
-    assert took < seconds
     assert machine.left() == set()
     assert server.world.runs == {}
 
@@ -478,14 +471,11 @@ def test_a_server_that_goes_in_mid_run_is_noticed_and_nothing_confirmed_is_lost(
         try:
             lines(tracker, 3)
             server.send_signal(fate)
-            begun = time.monotonic()
-            output, _ = tracker.communicate(timeout=PATIENCE_SECONDS)
-            took = time.monotonic() - begun
+            output, _ = tracker.communicate(timeout=HANG_SECONDS)
         finally:
             end_group(tracker)
     assert tracker.returncode == 5
     assert "TrackerError: Weights & Biases" in output
-    assert took < 40
     assert machine.left() == set()
 
     with server_process(machine, int(url.rpartition(":")[2])):
@@ -503,7 +493,7 @@ def test_a_killed_tracker_leaves_no_process_and_has_lost_nothing_it_confirmed(ma
         assert [each.name() for each in services] == ["wandb-core"]
     finally:
         end_group(tracker)
-    _, alive = psutil.wait_procs(services, timeout=5)
+    _, alive = psutil.wait_procs(services, timeout=HANG_SECONDS)
 
     assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []
     steps = [row["global_step"] for row in server.world.runs[BASELINE].history]
@@ -520,8 +510,8 @@ def test_a_terminated_tracker_goes_at_once(machine, server):
         lines(tracker, 1)
         services = psutil.Process(tracker.pid).children(recursive=True)
         tracker.terminate()
-        tracker.communicate(timeout=2)
-        _, alive = psutil.wait_procs(services, timeout=5)
+        tracker.communicate(timeout=HANG_SECONDS)
+        _, alive = psutil.wait_procs(services, timeout=HANG_SECONDS)
     finally:
         end_group(tracker)
 
@@ -533,9 +523,8 @@ def test_a_terminated_tracker_goes_at_once(machine, server):
 @pytest.mark.parametrize("status", [401, 500])
 def test_a_server_that_refuses_the_rows_is_an_error_of_the_tracker(machine, server, status):
     server.misbehave(status=status, path="file_stream")
-    code, output, took = machine.try_to_tell("one", keeps_files=False)
+    code, output = machine.try_to_tell("one", keeps_files=False)
 
     assert code == 5
     assert re.search(rf"the server has 0 of {ROWS} rows", output)
-    assert took < 30
     assert machine.left() == set()

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from src.experiments.derived import write_results
 from src.experiments.domain.records import RunKey
 from src.experiments.durability.journal import JournalWriter
 from src.experiments.experiment import Experiment
+from src.experiments.outputs.derived import write_results
 
 EVERY = 1000
 """Timesteps between two evaluations."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from src.experiments.analysis import ReportContent, aggregate, compare
-from src.experiments.analysis.curves import Source, run_curve
+from src.experiments.analysis.curves import Source, run_curves
 from src.experiments.analysis.dialogues import Example, RunExamples
 from src.experiments.analysis.looks import plan_looks
 from src.experiments.analysis.report import write_bitmaps, write_page
@@ -51,7 +51,7 @@ def journal(value):
 
 def curves(journals):
     return {
-        source: [run_curve(run, records, source) for run, records in journals.items()]
+        source: [run_curves(run, records)[source] for run, records in journals.items()]
         for source in Source
     }
 

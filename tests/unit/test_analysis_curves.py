@@ -10,7 +10,7 @@ from src.experiments.analysis.curves import (
     Source,
     arm_curves,
     evenly,
-    run_curve,
+    run_curves,
 )
 from src.experiments.domain.records import RunKey
 
@@ -23,7 +23,7 @@ def evaluation(step, value, *, final=False):
 
 
 def curves(journals, source):
-    return [run_curve(run, records, source) for run, records in journals.items()]
+    return [run_curves(run, records)[source] for run, records in journals.items()]
 
 
 def training(step, value):
@@ -40,22 +40,22 @@ def test_a_run_has_a_curve_of_evaluations_and_one_of_training_episodes():
         evaluation(200, 20.0, final=True),
     ]
 
-    evaluated = run_curve(RUN, journal, Source.EVALUATION)
+    evaluated = run_curves(RUN, journal)[Source.EVALUATION]
     assert (evaluated.steps.tolist(), evaluated.returns.tolist()) == ([100, 200], [10, 20])
-    trained = run_curve(RUN, journal, Source.TRAINING)
+    trained = run_curves(RUN, journal)[Source.TRAINING]
     assert (trained.steps.tolist(), trained.returns.tolist()) == ([50, 100], [3, 5])
 
 
 def test_the_last_evaluation_at_a_step_counts():
     journal = [evaluation(100, 10.0), evaluation(100, 12.0, final=True)]
 
-    assert run_curve(RUN, journal, Source.EVALUATION).returns.tolist() == [12.0]
+    assert run_curves(RUN, journal)[Source.EVALUATION].returns.tolist() == [12.0]
 
 
 def test_a_long_curve_is_thinned_and_keeps_its_ends():
     journal = [training(step, float(step)) for step in range(1, 5001)]
 
-    curve = run_curve(RUN, journal, Source.TRAINING)
+    curve = run_curves(RUN, journal)[Source.TRAINING]
     assert len(curve.steps) == MAX_POINTS
     assert (curve.steps[0], curve.steps[-1]) == (1, 5000)
     assert np.array_equal(curve.steps, curve.returns)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -14,14 +13,11 @@ from tests.bad_configs.builders import AWKWARD, FOLDER, expected_message
 
 FILES = sorted(FOLDER.glob("*.json"))
 ACCEPTED = sorted((FOLDER / "accepted").glob("*.json"))
-LONGEST_SECONDS = 1.0
 
 
 def refusal(path: Path) -> str:
-    started = time.perf_counter()
     with pytest.raises(ConfigurationError) as caught:
         load_experiment_file(path)
-    assert time.perf_counter() - started < LONGEST_SECONDS
     assert caught.value.exit_code == 2
     return str(caught.value)
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from src.experiments.cli.calibrating import recording_of
-from src.experiments.derived import write_results
+from src.experiments.outputs.derived import write_results
 from tests.unit.compared_experiments import RISING, new, train
 
 

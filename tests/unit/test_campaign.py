@@ -5,7 +5,6 @@ from collections import deque
 
 import pytest
 
-from src.experiments.campaign import MOST_LOSSES, Campaign
 from src.experiments.domain.errors import (
     OutOfMemoryError,
     ProcessDiedError,
@@ -20,9 +19,10 @@ from src.experiments.domain.records import (
 from src.experiments.durability.journal import read_journal
 from src.experiments.execution import JobStarted, Outcome, OutcomeKind
 from src.experiments.experiment import Experiment
-from src.experiments.guard import Guard
 from src.experiments.monitoring import Limits
-from src.experiments.placing import Placing
+from src.experiments.orchestration.campaign import MOST_LOSSES, Campaign
+from src.experiments.orchestration.guard import Guard
+from src.experiments.orchestration.placing import Placing
 
 BASELINE, VARIANT = RunKey("baseline", 1), RunKey("variant", 1)
 ARM = {"algorithm": "PPO", "environment": "CartPole-v1", "training_steps": 64, "seed": 1}

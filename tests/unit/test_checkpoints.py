@@ -14,11 +14,14 @@ def test_what_was_saved_is_loaded(tmp_path):
     manager = CheckpointManager(tmp_path)
     manager.save(100, STATE)
 
-    assert manager.load_latest() == (100, STATE)
+    assert next(manager.trusted()) == (100, STATE)
 
 
-def test_no_checkpoint_is_none(tmp_path):
-    assert CheckpointManager(tmp_path).load_latest() is None
+def test_an_empty_folder_has_no_checkpoint(tmp_path):
+    manager = CheckpointManager(tmp_path)
+
+    assert manager.is_empty()
+    assert list(manager.trusted()) == []
 
 
 def test_the_last_ones_are_kept_in_the_order_of_steps(tmp_path):
@@ -59,7 +62,7 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(tmp_path, damag
     newest = manager.save(200, STATE)
     newest.write_bytes(damage(newest.read_bytes()))
 
-    assert manager.load_latest() == (100, STATE)
+    assert next(manager.trusted()) == (100, STATE)
     assert str(newest) in caplog.text
 
 
@@ -68,8 +71,9 @@ def test_all_damaged_is_an_error_and_nothing_is_deleted(tmp_path):
     path = manager.save(100, STATE)
     path.write_bytes(b"rubbish")
 
+    assert list(manager.trusted()) == []
     with pytest.raises(StorageError, match="none of 1 checkpoints"):
-        manager.load_latest()
+        raise manager.untrusted_error()
     assert path.exists()
 
 

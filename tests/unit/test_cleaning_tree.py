@@ -285,7 +285,7 @@ def test_another_file_system_is_not_entered(root: Path, outside: Path, mount: st
     python = [sys.executable, "-c", MOUNTED, str(root)]
     words = ["unshare", "--mount", "--map-root-user", "sh", "-c", script, "sh", *python]
     try:
-        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300)
     except FileNotFoundError:
         pytest.skip("unshare is not installed")
     if "unshare" in done.stderr or "mount:" in done.stderr:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from src.experiments.cli.app import main, runner_main
+from src.experiments.cli.app import COMMANDS, SUMMARIES, main, runner_main
 from src.experiments.cli.schema import schema_text
+from tests.waiting import HANG_SECONDS
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "scipy", "matplotlib", "gymnasium", "numpy", "rich")
@@ -16,7 +17,7 @@ HEAVY = ("torch", "scipy", "matplotlib", "gymnasium", "numpy", "rich")
 
 def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=HANG_SECONDS
     )
 
 
@@ -65,6 +66,21 @@ def test_underscores_in_option_names_are_dashes_and_values_stay(
 def test_without_arguments_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     assert "Usage: experiments" in capsys.readouterr().out
+
+
+def test_the_list_of_commands_says_of_each_in_full_what_it_does(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    main([])
+    _, _, listed = capsys.readouterr().out.partition("Commands:\n")
+    told = {name: words for name, *words in map(str.split, listed.splitlines()) if words}
+
+    assert {name: " ".join(words) for name, words in told.items()} == SUMMARIES
+    assert set(SUMMARIES) == set(COMMANDS)
+    for summary in SUMMARIES.values():
+        assert len(summary) <= 45
+        assert not summary.endswith((".", "Dr"))
 
 
 def test_the_runner_module_takes_the_options_of_run(capsys: pytest.CaptureFixture[str]) -> None:

@@ -171,7 +171,7 @@ def test_a_version_may_be_left_out_and_nothing_else(asked: str, is_it: bool) -> 
 
 
 def test_an_experiment_whose_moment_cannot_be_read_is_since_no_moment() -> None:
-    entry = Overview("a", "completed", None, 0, None, "???", "", "", (), (), (), ())
+    entry = Overview("a", "completed", None, 0, None, 0, "???", "", "", (), (), (), ())
 
     assert not Filters(since=NOW).admit(entry)
     assert Filters().admit(entry)
@@ -319,6 +319,7 @@ def entry(experiment_id: str = "pair", **changes: Any) -> Overview:
         "verdict": "variant_better",
         "runs_done": 2,
         "runs": 2,
+        "runs_not_needed": 0,
         "created": "2030-01-02T03:04:05+00:00",
         "hypothesis": "A shorter horizon makes PPO learn CartPole faster",
         "comment": "after the bug",
@@ -425,8 +426,8 @@ def test_nothing_like_that_is_said_to_be_so(
 def test_the_form_is_named_anew_when_the_entries_change() -> None:
     """A reminder: entries of another form must not be taken for this one's."""
     fields = {
-        "overview-1": "experiment_id status verdict runs_done runs created hypothesis comment tags"
-        " algorithms environments problems"
+        "overview-2": "experiment_id status verdict runs_done runs runs_not_needed created"
+        " hypothesis comment tags algorithms environments problems"
     }
 
     assert fields[overview.FORM].split() == list(Overview.__dataclass_fields__)

@@ -7,7 +7,7 @@ import pytest
 from src.experiments.analysis.looks import plan_looks
 from src.experiments.analysis.sequential import follow
 from src.experiments.cli.looks_line import looks_line, recorded_looks
-from src.experiments.looks_taken import LooksTaken
+from src.experiments.planning.looks_taken import LooksTaken
 
 PLAN = plan_looks(4, 2, 10)
 FLAT = [5.0, -3.0, 2.0, 1.0, -4.0, 0.5, 3.0, -1.0, 2.5, -2.0]

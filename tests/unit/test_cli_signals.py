@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import HANG_SECONDS
+
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import sys, time
@@ -44,7 +46,7 @@ def test_the_first_signal_asks(number: signal.Signals) -> None:
     with started() as process:
         process.send_signal(number)
 
-        assert process.communicate(timeout=60) == ("stopped in good order\n", None)
+        assert process.communicate(timeout=HANG_SECONDS) == ("stopped in good order\n", None)
         assert process.returncode == 0
 
 
@@ -54,7 +56,7 @@ def test_the_second_signal_ends_the_process_at_once_by_that_signal() -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "asked\n"
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.communicate(timeout=HANG_SECONDS)
 
         assert process.returncode == -signal.SIGTERM
 
@@ -66,4 +68,4 @@ def test_a_hang_up_under_nohup_stays_ignored() -> None:
             process.wait(timeout=0.5)
         process.send_signal(signal.SIGTERM)
 
-        assert process.communicate(timeout=60)[0] == "stopped in good order\n"
+        assert process.communicate(timeout=HANG_SECONDS)[0] == "stopped in good order\n"

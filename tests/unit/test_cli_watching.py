@@ -14,6 +14,7 @@ from src.experiments.cli.watching import (
     Watcher,
     logged_to,
 )
+from tests.waiting import HANG_SECONDS, wait_until
 
 
 class Recorder:
@@ -59,11 +60,11 @@ def test_a_terminal_that_takes_nothing_does_not_hold_up_the_end(
 
     def look() -> Snapshot:
         entered.set()
-        frozen.wait(30)
+        frozen.wait(2 * HANG_SECONDS)
         return Snapshot("", ())
 
     with Watcher(look, Recorder(), Notices()) as watcher:
-        assert entered.wait(5)
+        assert entered.wait(HANG_SECONDS)
     assert watcher.is_stuck
     frozen.set()
 
@@ -73,7 +74,7 @@ def test_whoever_asked_for_the_view_can_be_told_of_its_failure() -> None:
     display = Recorder(breaks=True)
 
     with Watcher(lambda: Snapshot("", ()), display, Notices(), failures.append):
-        assert display.looked.wait(5)
+        assert display.looked.wait(HANG_SECONDS)
 
     assert [type(failure) for failure in failures] == [BrokenPipeError]
 
@@ -84,7 +85,7 @@ def test_a_broken_view_is_said_once_and_training_goes_on(
     display = Recorder(breaks=True)
 
     with Watcher(lambda: Snapshot("", ()), display, Notices()):
-        assert display.looked.wait(5)
+        assert display.looked.wait(HANG_SECONDS)
         time.sleep(0.6)  # two more looks would have been due
 
     assert [record.message for record in caplog.records] == [
@@ -106,7 +107,7 @@ def test_log_lines_become_notices_from_their_level_on() -> None:
 
 
 def test_the_package_s_log_is_collected_while_the_block_lasts() -> None:
-    notices, logger = Notices(), logging.getLogger("src.experiments.campaign")
+    notices, logger = Notices(), logging.getLogger("src.experiments.orchestration.campaign")
 
     with logged_to(notices):
         logger.warning("inside")
@@ -167,15 +168,13 @@ def test_the_first_looks_cost_no_patience_and_no_look_costs_too_much() -> None:
 def test_an_answer_to_ctrl_c_does_not_wait_until_a_look_can_be_afforded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Pace, "pause_seconds", 60.0)
+    monkeypatch.setattr(Pace, "pause_seconds", 2 * HANG_SECONDS)
     display, notices = Recorder(), Notices()
 
     with Watcher(lambda: Snapshot("running", ()), display, notices):
-        assert display.looked.wait(5)
+        assert display.looked.wait(HANG_SECONDS)
         notices.say("stopping")
-        begun = time.monotonic()
-        while not display.notices and time.monotonic() < begun + 5:
-            time.sleep(0.01)
+        wait_until(lambda: display.notices, "it is answered")
 
         assert display.notices == ["stopping"]
         assert display.phases == ["running", "running"]
@@ -184,8 +183,8 @@ def test_an_answer_to_ctrl_c_does_not_wait_until_a_look_can_be_afforded(
 def test_at_most_four_looks_a_second_are_taken() -> None:
     display, notices = Recorder(), Notices()
 
+    begun = time.monotonic()  # before the first look, which may come at once
     with Watcher(lambda: Snapshot("running", ()), display, notices):
-        begun = time.monotonic()
         while time.monotonic() < begun + 0.6:
             notices.say("something, again and again")
             time.sleep(0.005)

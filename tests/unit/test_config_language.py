@@ -172,7 +172,7 @@ def test_several_processes_train_on_the_processor(
 def test_more_processes_than_cores_are_told_once(
     cores: int, is_told: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
     arm = {**ARM, **with_settings(processes=2)}
     notices = audit(parse_experiment({"baseline_config": arm, "variant_config": VARIANT})).notices
 
@@ -333,7 +333,9 @@ def test_without_the_extra_nothing_is_written(
 ) -> None:
     monkeypatch.setitem(sys.modules, "trl", None)  # as if it were not installed
     experiment = Experiment(ARM, VARIANT, "it learns faster", output_dir=tmp_path / "results")
-    with pytest.raises(MissingExtraError, match=r"GRPO needs TRL.*rl-experiments\[llm\]") as caught:
+    with pytest.raises(
+        MissingExtraError, match=r"GRPO needs TRL.*-e '\.\[llm\]' -c constraints"
+    ) as caught:
         ExperimentRunner(experiment, mode).run()
 
     assert caught.value.exit_code == 2

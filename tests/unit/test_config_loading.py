@@ -17,6 +17,7 @@ from src.experiments.config import (
     parse_experiment,
 )
 from src.experiments.domain.errors import ConfigurationError, MissingExtraError, UsageError
+from tests.waiting import HANG_SECONDS
 
 ARM = {"algorithm": "PPO", "environment": "CartPole-v1", "training_steps": 4096, "seed": 7}
 CHANGED = {"extends": "baseline", "hyperparameters": {"learning_rate": 1e-3}}
@@ -233,18 +234,22 @@ def test_the_models_are_frozen() -> None:
 
 def test_checking_a_file_imports_no_learning_library() -> None:
     program = (
-        "import sys, time; started = time.perf_counter()\n"
+        "import sys\n"
         "from src.experiments.config import audit, load_experiment_file\n"
         "audit(load_experiment_file('configs/quickstart.json'))\n"
         "heavy = {'torch', 'stable_baselines3', 'sb3_contrib', 'scipy', 'matplotlib'}\n"
-        "print(sorted(heavy & set(sys.modules)), time.perf_counter() - started < 5)\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
     )
 
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=HANG_SECONDS,
     )
 
-    assert done.stdout.strip() == "[] True"
+    assert done.stdout.strip() == "[]"
 
 
 def test_the_experiment_model_names_every_field_of_the_file() -> None:

@@ -6,7 +6,10 @@ import json
 import pytest
 
 from src.experiments.analysis.report import write_page
-from src.experiments.derived import (
+from src.experiments.domain.records import ExecutionMode, RunKey, TrainingResult
+from src.experiments.durability.journal import JournalWriter
+from src.experiments.experiment import Experiment
+from src.experiments.outputs.derived import (
     Conditions,
     report_content,
     results_document,
@@ -14,9 +17,6 @@ from src.experiments.derived import (
     write_store,
     write_training_logs,
 )
-from src.experiments.domain.records import ExecutionMode, RunKey, TrainingResult
-from src.experiments.durability.journal import JournalWriter
-from src.experiments.experiment import Experiment
 from src.experiments.tracking.manifest import write_manifest
 
 BASELINE = {"algorithm": "PPO", "environment": "CartPole-v1", "training_steps": 2048, "seed": 1}

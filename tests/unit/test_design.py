@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from src.experiments.config import parse_experiment
-from src.experiments.design import Design, design_of
 from src.experiments.domain.errors import ConfigurationError
 from src.experiments.domain.seeds import MAX_SEED, seed_list
+from src.experiments.planning.design import Design, design_of
 
 ARM = {"algorithm": "PPO", "environment": "CartPole-v1", "training_steps": 40_960, "seed": 7}
 VARIANT = {"extends": "baseline", "hyperparameters": {"gamma": 0.9}}

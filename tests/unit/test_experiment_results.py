@@ -11,7 +11,6 @@ import pytest
 
 from src.experiments.cli.outcome import deviations
 from src.experiments.cli.stored import read
-from src.experiments.derived import write_results
 from src.experiments.domain.errors import StorageError
 from src.experiments.domain.records import (
     EvaluationPoint,
@@ -21,6 +20,7 @@ from src.experiments.domain.records import (
     TrainingResult,
 )
 from src.experiments.experiment import Experiment
+from src.experiments.outputs.derived import write_results
 
 BASELINE = {"algorithm": "PPO", "environment": "CartPole-v1", "training_steps": 256, "seed": 1}
 VARIANT = {"extends": "baseline", "hyperparameters": {"learning_rate": 1e-3}}

@@ -7,7 +7,6 @@ from collections import namedtuple
 
 import pytest
 
-from src.experiments import guard as guard_module
 from src.experiments.domain.errors import (
     HangError,
     ResourceLimitError,
@@ -15,8 +14,9 @@ from src.experiments.domain.errors import (
 )
 from src.experiments.domain.records import ResourceSample, RunKey
 from src.experiments.execution import Job, OutcomeKind
-from src.experiments.guard import BUSY_SECONDS, Guard, Watched, check_free_disk
 from src.experiments.monitoring import Limits
+from src.experiments.orchestration import guard as guard_module
+from src.experiments.orchestration.guard import BUSY_SECONDS, Guard, Watched, check_free_disk
 
 SMALL, LARGE = RunKey("baseline", 1), RunKey("variant", 1)
 

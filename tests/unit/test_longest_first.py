@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from src.experiments.domain.records import RunEstimate, RunKey
-from src.experiments.estimates import longest_first
+from src.experiments.orchestration.estimates import longest_first
 
 BATCH = [RunKey(arm, seed) for seed in range(3) for arm in ("baseline", "variant")]
 

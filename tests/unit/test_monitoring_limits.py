@@ -123,7 +123,7 @@ def test_free_disk_warns_below_twice_the_floor_and_is_breached_below_it(free, le
         ),
         (
             Pressure(Resource.CPU, 81.4, 80.0, Level.BREACH),
-            "the runs use 81 % of the machine's processors, 80 % allowed",
+            "the runs use 81 % of the usable cores, 80 % allowed",
         ),
         (
             Pressure(Resource.DISK, 1.9, 2.0, Level.WARNING),

@@ -3,6 +3,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from typing import NamedTuple
 
 import psutil
 import pytest
@@ -17,6 +18,7 @@ from src.experiments.monitoring.resources import (
     ResourceUsage,
     TreeMeter,
 )
+from tests.waiting import HANG_SECONDS, wait_until
 
 needs_pss = pytest.mark.skipif(not HAS_PROC, reason="this system does not tell it")
 BUSY_WITH_MEMORY = """
@@ -64,7 +66,7 @@ def idle_parent_of_a_busy_child():
         child = int(parent.stdout.readline())
         yield parent.pid, child
         parent.stdin.close()
-        parent.wait(10)
+        parent.wait(HANG_SECONDS)
 
 
 @pytest.fixture
@@ -75,26 +77,53 @@ def forked_with_common_memory():
         parent.stdout.readline()
         yield parent.pid
         parent.stdin.close()
-        parent.wait(10)
+        parent.wait(HANG_SECONDS)
 
 
 def test_a_childs_cpu_and_memory_count_for_its_parents_tree(idle_parent_of_a_busy_child):
     parent, child = idle_parent_of_a_busy_child
     meter = MachineMeter(parent)
 
+    before_first = moment_of(child)
     first = meter.sample()
-    cpu_before = sum(psutil.Process(child).cpu_times()[:2])
-    begun = time.time()
-    wait_until(lambda: sum(psutil.Process(child).cpu_times()[:2]) > cpu_before + 0.3)
+    after_first = moment_of(child)
+    wait_until(lambda: cpu_seconds_of(child) > after_first.cpu_seconds + 0.3)
+    before_second = moment_of(child)
     second = meter.sample()
-    share = 100 * (sum(psutil.Process(child).cpu_times()[:2]) - cpu_before) / (time.time() - begun)
+    after_second = moment_of(child)
 
     assert first is not None
     assert second is not None
     assert first.memory_mb > 120
     assert second.memory_mb > 120
-    assert second.cpu_percent == pytest.approx(share, rel=0.3)
+    least = percent_between(after_first, before_second, before_first, after_second)
+    most = percent_between(before_first, after_second, after_first, before_second)
+    assert 0.9 * least <= second.cpu_percent <= 1.1 * most
     assert second.time > first.time
+
+
+class Moment(NamedTuple):
+    """What the clock said, and what a process had used by then."""
+
+    seconds: float
+    cpu_seconds: float
+
+
+def cpu_seconds_of(pid):
+    return sum(psutil.Process(pid).cpu_times()[:2])
+
+
+def moment_of(pid):
+    return Moment(time.monotonic(), cpu_seconds_of(pid))
+
+
+def percent_between(used_from, used_to, lasts_from, lasts_to):
+    """Of a core: what was used between two moments, over the time between two others."""
+    return (
+        100
+        * (used_to.cpu_seconds - used_from.cpu_seconds)
+        / (lasts_to.seconds - lasts_from.seconds)
+    )
 
 
 @needs_pss
@@ -127,17 +156,19 @@ def test_what_cannot_be_measured_is_none_not_zero(idle_parent_of_a_busy_child):
 
 def test_the_first_look_tells_the_mean_since_the_start(idle_parent_of_a_busy_child):
     parent, child = idle_parent_of_a_busy_child
-    wait_until(lambda: sum(psutil.Process(child).cpu_times()[:2]) > 0.3)
+    wait_until(lambda: cpu_seconds_of(child) > 0.3)
+    used = cpu_seconds_of(child)
 
     sample = sample_of(parent)
 
+    age_seconds = time.time() - psutil.Process(parent).create_time()
     assert sample is not None
-    assert sample.cpu_percent > 5.0
+    assert sample.cpu_percent > 0.9 * 100 * used / age_seconds
 
 
 def test_an_ended_process_has_no_sample():
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
-        process.wait(10)
+        process.wait(HANG_SECONDS)
 
     assert sample_of(process.pid) is None
 
@@ -231,13 +262,11 @@ def test_current_usage_is_plausible_from_the_first_question_on():
     assert usage.disk_usage_mb > 0.0
 
 
-def test_current_usage_never_waits():
-    ResourceUsage.current()
-    begun = time.perf_counter()
+def test_current_usage_never_waits(monkeypatch):
+    monkeypatch.setattr(time, "sleep", pytest.fail)
+
     for _ in range(20):
         ResourceUsage.current()
-
-    assert time.perf_counter() - begun < 0.5
 
 
 def test_resource_usage_has_the_defaults_of_its_description():
@@ -249,11 +278,12 @@ def test_resource_usage_has_the_defaults_of_its_description():
 def test_the_machines_cpu_use_is_what_happened_between_two_questions():
     cpu = MachineCpu()
     cpu.percent()
-    begun = time.perf_counter()
-    while time.perf_counter() - begun < 0.4:
-        pass  # one core of this machine is busy meanwhile
+    begun, used = time.perf_counter(), time.process_time()
+    while time.process_time() - used < 0.4:
+        pass  # as much of one core as this process is given
+    share = 0.4 / (time.perf_counter() - begun)
 
-    assert cpu.percent() >= 0.5 * 100.0 / (os.cpu_count() or 1)
+    assert cpu.percent() >= 0.5 * 100.0 * share / (os.cpu_count() or 1)
 
 
 def test_a_question_too_soon_gets_the_same_answer():
@@ -287,10 +317,3 @@ def test_what_is_free_is_told_and_nothing_where_nothing_is(tmp_path):
 
 def sample_of(pid):
     return MachineMeter(pid).sample()
-
-
-def wait_until(condition, seconds=10.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

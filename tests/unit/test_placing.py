@@ -12,7 +12,7 @@ from src.experiments.execution.admission import admit
 from src.experiments.execution.registry import executor_kind
 from src.experiments.experiment import Experiment
 from src.experiments.monitoring import Limits
-from src.experiments.placing import needs_of, room_for
+from src.experiments.orchestration.placing import needs_of, room_for
 
 
 def pair(folder: Path, **settings: Any) -> Experiment:
@@ -41,7 +41,7 @@ def test_each_process_of_a_run_needs_its_threads(tmp_path: Path) -> None:
 def test_a_pair_of_two_processes_each_is_not_let_in_at_once_on_two_cores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: int, slots: int
 ) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
     experiment = pair(tmp_path, processes=processes)
     room = room_for(experiment, Limits(), executor_kind("process"))
 

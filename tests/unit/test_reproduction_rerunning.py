@@ -11,6 +11,7 @@ from src.experiments.domain.paths import ExperimentPaths
 from src.experiments.reproduction import Onlooker
 from src.experiments.reproduction.places import Place
 from src.experiments.reproduction.rerunning import PlacedRunner, train_again
+from tests.waiting import HANG_SECONDS
 
 BEGIN = """
 import os, pathlib, sys, time
@@ -65,17 +66,19 @@ def test_it_is_watched_from_when_its_file_is_there_until_it_ends(tmp_path, place
     @contextmanager
     def watching(paths):
         seen.append(paths.experiment.is_file())
+        (paths.root / "watched").touch()
         yield
         seen.append("over")
 
-    train(tmp_path, place(RESULTS + "time.sleep(0.3)"), watching=watching)
+    waiting = 'while not (root / "watched").exists(): time.sleep(0.01)'
+    train(tmp_path, place(RESULTS + waiting), watching=watching)
 
     assert seen == [True, "over"]
 
 
 def test_whoever_stops_waiting_ends_it(tmp_path, place):
     pid_file = tmp_path / "pid"
-    program = f"pathlib.Path({str(pid_file)!r}).write_text(str(os.getpid())); time.sleep(60)"
+    program = f"pathlib.Path({str(pid_file)!r}).write_text(str(os.getpid())); time.sleep(600)"
 
     def look():
         if pid_file.is_file() and pid_file.read_text():
@@ -85,6 +88,6 @@ def test_whoever_stops_waiting_ends_it(tmp_path, place):
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path, place(program), look=look)
 
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < HANG_SECONDS  # and did not wait for it
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid_file.read_text()), 0)

@@ -24,6 +24,7 @@ from src.experiments.training.sb3.state.forked import in_a_copy
 from src.experiments.training.sb3.state.keeper import PROBE_STEPS, Keeper
 from src.experiments.training.sb3.state.methods import METHODS, MOST_BYTES
 from tests.checkpoint_bytes import pack, unpack
+from tests.waiting import HANG_SECONDS
 
 OFFERED, DIRECT, EPISODE, WHOLE = (method.name for method in METHODS)
 Make = Callable[[], Any]
@@ -544,13 +545,13 @@ def test_a_count_of_the_whole_process_is_not_moved_by_trials() -> None:
 
 def test_a_copy_that_crashes_or_hangs_costs_nothing_but_its_answer() -> None:
     with pytest.raises(RuntimeError, match="died"):
-        in_a_copy(lambda: os._exit(3), 10.0)
+        in_a_copy(lambda: os._exit(3), HANG_SECONDS)
     with pytest.raises(TimeoutError, match="no answer"):
         in_a_copy(lambda: threading.Event().wait(), 0.1)
     with pytest.raises(RuntimeError, match="KeyError: 'missing'"):
-        in_a_copy(lambda: {}["missing"], 10.0)
+        in_a_copy(lambda: {}["missing"], HANG_SECONDS)
 
-    assert in_a_copy(lambda: 42, 10.0) == 42
+    assert in_a_copy(lambda: 42, HANG_SECONDS) == 42
 
 
 class Mapped(Walk):

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from src.experiments.analysis import curves, streams
-from src.experiments.analysis.curves import MAX_POINTS, Source, run_curve
+from src.experiments.analysis.curves import MAX_POINTS, Source, run_curves
 from src.experiments.analysis.step_values import StepValues
 from src.experiments.analysis.streams import StreamFacts
 from src.experiments.domain.records import RunKey
@@ -50,7 +50,7 @@ def test_a_curve_of_more_points_than_are_held_keeps_its_ends_and_its_shape(monke
         {"kind": "metrics", "step": step, "metrics": {"rollouts/returns_mean": step / 10}}
         for step in range(123_457)
     )
-    curve = run_curve(RUN, records, Source.TRAINING)
+    curve = run_curves(RUN, records)[Source.TRAINING]
 
     assert len(curve.steps) == MAX_POINTS
     assert (curve.steps[0], curve.steps[-1]) == (0, 123_456)

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from src.experiments.analysis.sequential import Decision, LookTaken
-from src.experiments.derived import results_document
 from src.experiments.domain.errors import UsageError
 from src.experiments.domain.records import RunKey, RunStatus
 from src.experiments.domain.verdicts import Floor, Verdict
 from src.experiments.durability.journal import JournalWriter, read_journal
 from src.experiments.experiment import Experiment
-from src.experiments.stopping import StoppingRules
+from src.experiments.orchestration.stopping import StoppingRules
+from src.experiments.outputs.derived import results_document
 
 ARM = {"algorithm": "PPO", "environment": "CartPole-v1", "training_steps": 20_480}
 LOOKS = {"sequential": {"first_look": 4, "batch": 2, "max_seeds": 8}}

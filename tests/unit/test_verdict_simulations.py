@@ -113,7 +113,7 @@ def test_programs_beside_the_simulation_still_find_the_standard_librarys_module(
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
 
     assert (done.stdout, done.stderr) == ("2\n", "")

@@ -9,6 +9,7 @@ import pytest
 
 from ..doubles.wandb_server import WandbServer, misbehave, read_world
 from ..doubles.wandb_world import API_KEY
+from ..waiting import HANG_SECONDS
 
 PATH = "/files/research-team/cartpole/abc/file_stream"
 
@@ -25,7 +26,7 @@ def send(url, body, key=API_KEY, method="POST"):
         sent = base64.b64encode(f"api:{key}".encode()).decode()
         request.add_header("Authorization", f"Basic {sent}")
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
+        with urllib.request.urlopen(request, timeout=HANG_SECONDS) as answer:
             return answer.status, json.loads(answer.read())
     except urllib.error.HTTPError as error:
         with error:

@@ -81,11 +81,6 @@ class ArmCurve:
         return f"{self.arm}, seed {runs[0].run.seed}"
 
 
-def run_curve(run: RunKey, records: Iterable[Record], source: Source) -> RunCurve:
-    """The curve of one run, from its journal's records."""
-    return run_curves(run, records)[source]
-
-
 def run_curves(run: RunKey, records: Iterable[Record]) -> dict[Source, RunCurve]:
     """The curves of one run by their source; its journal's records are gone through once."""
     points = {source: StepValues(MOST_HELD) for source in Source}

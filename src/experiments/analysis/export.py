@@ -23,8 +23,8 @@ METRIC_COLUMNS = ("arm", "seed", "step", "metric", "value")
 
 KINDS: Mapping[str, str] = {
     **dict.fromkeys(("experiment_id", "arm", "status", "algorithm", "environment"), "text"),
-    **dict.fromkeys(("resume", "parameters_sha256", "error", "verdict", "sentence"), "text"),
-    **dict.fromkeys(("metric", "looks"), "text"),
+    **dict.fromkeys(("resume", "parameters_sha256", "error", "fault"), "text"),
+    **dict.fromkeys(("metric", "looks", "verdict", "sentence"), "text"),
     **dict.fromkeys(("seed", "step", "episodes", "total_timesteps", "attempts"), "whole"),
     **dict.fromkeys(("planned_timesteps", "runs_completed"), "whole"),
     **dict.fromkeys(("training_time", "evaluation_time", "diagnostics_time"), "number"),
@@ -33,7 +33,7 @@ KINDS: Mapping[str, str] = {
     **dict.fromkeys(("interval_low", "interval_high", "value"), "number"),
     **dict.fromkeys(("seeds", "resumed_from_steps"), "wholes"),
     "deviations": "texts",
-    **dict.fromkeys(("final", "learned"), "truth"),
+    **dict.fromkeys(("final", "learned", "analysed"), "truth"),
 }
 """What a column holds, so that a table without any value in it has the same form as others."""
 

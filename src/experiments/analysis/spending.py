@@ -25,16 +25,6 @@ def power_family(fraction: float, alpha: float, rho: float = RHO) -> float:
     return float(alpha * fraction**rho)
 
 
-def nominal_levels(fractions: Sequence[float], alpha: float, rho: float = RHO) -> tuple[float, ...]:
-    """The two-sided p at or below which each look rejects, by Lan & DeMets (1983).
-
-    Raises:
-        ValueError: as `critical_values`.
-    """
-    spent = [power_family(fraction, alpha, rho) for fraction in fractions]
-    return tuple(two_sided_level(value) for value in critical_values(fractions, spent))
-
-
 def critical_values(
     fractions: Sequence[float], spent: Sequence[float], *, two_sided: bool = True
 ) -> tuple[float, ...]:

@@ -183,18 +183,6 @@ def seeds_needed(alpha: float, *, paired: bool = False) -> int:
     return n
 
 
-def power_to_detect(
-    effect_in_sd: float, n_per_arm: int, alpha: float = 0.05, *, paired: bool = False
-) -> float | None:
-    """The chance that a two-sided t-test shows an effect given in standard deviations.
-
-    With `paired`, in standard deviations of the differences by seed. None for fewer than two.
-    """
-    if n_per_arm < 2:
-        return None
-    return t_test_power(abs(effect_in_sd), n_per_arm, alpha, paired=paired)
-
-
 def minimum_detectable_effect(
     n_per_arm: int, alpha: float = 0.05, power: float = POWER, *, paired: bool = False
 ) -> float | None:

@@ -10,7 +10,7 @@ from ..analysis.overfitting import OverfittingHint, overfitting_hint
 from ..config.across import SettingAcross, settings_across
 from .compared import ArmSoFar, Compared
 from .stored import ARMS, Data
-from .wording import plural
+from .wording import not_needed, plural
 
 UNFAIR = {
     "environment": "train on different environments",
@@ -58,6 +58,8 @@ class Across:
     crossings: Sequence[Crossing]
     hints: Sequence[Hint]
     warnings: Sequence[str]
+    notes: Sequence[str]
+    """What is as it should be and worth knowing."""
     direction: str
     """Whether more is better in all that is said."""
 
@@ -77,6 +79,7 @@ def across(experiments: Sequence[Compared]) -> Across:
         crossings=[_crossing(*pair, direction) for pair in _pairs(sides)],
         hints=list(_hints(sides)),
         warnings=list(_warnings(experiments, settings)),
+        notes=list(_notes(experiments)),
         direction=direction,
     )
 
@@ -116,11 +119,25 @@ def _warnings(experiments: Sequence[Compared], settings: Sequence[SettingAcross]
     yield from _unlike(experiments, settings)
     for number, each in enumerate(experiments, start=1):
         if not each.is_whole:
-            yield f"[{number}] is {each.stored.status}: {_how_far(each)}"
+            yield f"[{number}] {_standing(each)}: {_how_far(each)}"
         elsewhere = each.stored.paths.elsewhere
         if elsewhere.is_file():
             yield f"[{number}] has its curves elsewhere: {elsewhere} says where"
         yield from (f"[{number}] {problem}" for problem in each.problems)
+
+
+def _standing(experiment: Compared) -> str:
+    """What an experiment is called that has runs which are not complete."""
+    look = any(look.get("abort") for look in experiment.early_abort)
+    return "was stopped during training" if look else f"is {experiment.stored.status}"
+
+
+def _notes(experiments: Sequence[Compared]) -> Iterator[str]:
+    for number, each in enumerate(experiments, start=1):
+        arms = each.arms.values()
+        if unused := sum(arm.runs_not_needed for arm in arms):
+            steps = sum(arm.timesteps_not_needed for arm in arms)
+            yield f"[{number}] {not_needed(unused, steps)}"
 
 
 def _unlike(experiments: Sequence[Compared], settings: Sequence[SettingAcross]) -> Iterator[str]:

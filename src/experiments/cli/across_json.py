@@ -31,6 +31,7 @@ def as_json(found: Across, output_dir: Path) -> dict[str, Any]:
         "crossovers": [_crossing(each) for each in found.crossings],
         "overfitting_hints": [_hint(each) for each in found.hints],
         "warnings": list(found.warnings),
+        "notes": list(found.notes),
     }
 
 
@@ -75,6 +76,7 @@ def _arm(arm: ArmSoFar) -> dict[str, Any]:
         "runs_planned": arm.runs_planned,
         "runs_completed": arm.runs_completed,
         "runs_failed": arm.runs_failed,
+        "runs_not_needed": arm.runs_not_needed,
         **{name: asdict(score) for name, score in arm.scores.items()},
         "total_timesteps": arm.total_timesteps,
         "training_time": arm.training_time,

@@ -49,6 +49,8 @@ def print_across(screen: Console, found: Across) -> None:
         _say(screen, _facts(each), indent=4)
     for warning in found.warnings:
         _say(screen, f"warning: {printable(warning)}", style="yellow")
+    for note in found.notes:
+        _say(screen, f"note: {note}", style="dim")
     screen.print()
     if len(found.experiments) == 1:
         _print_arms(screen, found.experiments[0])

@@ -57,6 +57,26 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "doctor": doctor,
     "clean": clean,
 }
+SUMMARIES: dict[str, str] = {
+    "run": "Train both arms, compare them, leave a report",
+    "grpo": "The same for language models: GRPO, Dr. GRPO",
+    "validate": "Check a file; estimate time, memory, disk",
+    "list": "List experiments, by tag, date or status",
+    "show": "Show one experiment: arms, runs, verdict",
+    "watch": "Follow an experiment that runs elsewhere",
+    "compare": "Put experiments, or scores, side by side",
+    "power": "How many seeds does an effect take?",
+    "calibrate": "How often do equal arms seem different?",
+    "report": "Write an experiment's report again",
+    "export": "Export results: CSV, JSON, Parquet, LaTeX",
+    "sync": "Upload to ClearML, W&B or TensorBoard",
+    "verify-resume": "Kill and resume a short copy; compare bits",
+    "reproduce": "Train again from the record; compare bits",
+    "schema": "Print the JSON Schema of an experiment file",
+    "doctor": "Examine this machine: versions, GPU, disk",
+    "clean": "List what could be removed; remove a choice",
+}
+"""What the list of commands says of each: so short that nothing is cut in 80 columns."""
 CLASSES: dict[str, type[TyperCommand]] = {"sync": SyncCommand}
 """Commands whose words are read in a way of their own."""
 
@@ -65,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Carry out ``experiments COMMAND …`` and return the exit code."""
     app = _typer_app(help="Controlled reinforcement-learning experiments.")
     for name, command in COMMANDS.items():
-        app.command(name, cls=CLASSES.get(name))(command)
+        app.command(name, cls=CLASSES.get(name), short_help=SUMMARIES[name])(command)
     started = getattr(sys.modules["__main__"], "__spec__", None)
     is_module = started is not None and started.name == f"{_PACKAGE}.__main__"
     program = f"python -m {_PACKAGE}" if is_module else "experiments"

@@ -81,7 +81,7 @@ def calibrate(
     json: options.Json = False,
     verbose: options.Verbose = 0,
 ) -> int:
-    """Tell how often two equal arms are called different, and what chance alone looks like."""
+    """Print how often two equal arms are called different, and what chance alone looks like."""
     given = [name for name in (target, scores, experiment_id) if name is not None]
     if len(given) != 1:
         raise UsageError(

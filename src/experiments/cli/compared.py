@@ -45,9 +45,14 @@ class ArmSoFar:
     algorithm: str
     environment: str
     runs_planned: int
+    """Those that were needed, as all that follows is of them."""
     runs_completed: int
     runs_failed: int
     """Failed or skipped."""
+    runs_not_needed: int
+    """Planned ones without which a rule has ended the experiment."""
+    timesteps_not_needed: int
+    """What was spent on these all the same."""
     scores: Mapping[str, Score]
     total_timesteps: int
     training_time: float
@@ -71,7 +76,7 @@ class Compared:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every planned run is complete."""
+        """Whether every run that was needed is complete."""
         return all(arm.runs_completed == arm.runs_planned for arm in self.arms.values())
 
     @property
@@ -82,9 +87,17 @@ class Compared:
         return MINIMIZE if told == MINIMIZE else MAXIMIZE
 
     @property
+    def early_abort(self) -> Sequence[Data]:
+        """The looks in mid-training that were taken."""
+        told = self.stored.results.get("early_abort") if self.stored.is_final else None
+        return (
+            [look for look in told if isinstance(look, Mapping)] if isinstance(told, list) else []
+        )
+
+    @property
     def comparison(self) -> Data:
         """Its verdict and what belongs to it; empty where there is none of what it is now."""
-        return self.stored.comparison if _is_final(self.stored) else {}
+        return self.stored.comparison if self.stored.is_final else {}
 
 
 def compared(experiment: StoredExperiment) -> Compared:
@@ -128,7 +141,7 @@ def _runs(experiment: StoredExperiment, problems: list[str]) -> dict[RunKey, Dat
         for run in experiment.runs
         if isinstance(run.get("seed"), int) and run.get("arm") in ARMS
     }
-    if _is_final(experiment) and told:
+    if experiment.is_final and told:
         return told
     return {
         run: _so_far(experiment, run, problems) or told.get(run) or _as_data(run, RunStatus.QUEUED)
@@ -157,18 +170,14 @@ def _as_data(run: RunKey, status: RunStatus, step: int = 0) -> Data:
     return {"arm": run.arm, "seed": run.seed, "status": status.value, "total_timesteps": step}
 
 
-def _is_final(experiment: StoredExperiment) -> bool:
-    """Whether `results.json` tells of the experiment as it is now."""
-    return experiment.results.get("status") == experiment.status
-
-
 def _arm(
     experiment: StoredExperiment, arm: str, runs: Mapping[RunKey, Data], problems: list[str]
 ) -> ArmSoFar:
-    own = {run: data for run, data in runs.items() if run.arm == arm}
+    planned = {run: data for run, data in runs.items() if run.arm == arm}
+    own = {run: data for run, data in planned.items() if data.get("analysed", True)}
+    unused = [data for run, data in planned.items() if run not in own]
     completed = [run for run, data in own.items() if data.get("status") == RunStatus.COMPLETED]
     under_way = [run for run, data in own.items() if data.get("status") not in FAILURES]
-    analysed = [data for data in own.values() if data.get("analysed", True)]
     metric = _metric(experiment)
     curves = _curves(experiment, completed or under_way, problems)
     return ArmSoFar(
@@ -178,12 +187,20 @@ def _arm(
         runs_planned=len(own),
         runs_completed=len(completed),
         runs_failed=sum(data.get("status") in FAILURES for data in own.values()),
-        scores={name: _score(analysed, name, is_primary=name == metric) for name in SCORES},
-        total_timesteps=int(sum(number(data, "total_timesteps") or 0 for data in own.values())),
+        runs_not_needed=len(unused),
+        timesteps_not_needed=_timesteps(unused),
+        scores={
+            name: _score(list(own.values()), name, is_primary=name == metric) for name in SCORES
+        },
+        total_timesteps=_timesteps(own.values()),
         training_time=sum(number(data, "training_time") or 0.0 for data in own.values()),
         evaluation=seed_mean(curves[Source.EVALUATION]),
         training=seed_mean(curves[Source.TRAINING]),
     )
+
+
+def _timesteps(runs: Iterable[Data]) -> int:
+    return int(sum(number(data, "total_timesteps") or 0 for data in runs))
 
 
 def _curves(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..domain.errors import install_extra
 from . import wording
 from .options import DEFAULT_OUTPUT_DIR, Json, OutputDir, Verbose
 
@@ -95,7 +96,7 @@ def _threads(machine: Machine) -> list[tuple[str, str]]:
     threads = machine.threads
     variables = ", ".join(f"{name}={value}" for name, value in threads.variables.items())
     return [
-        ("cores", f"{threads.cores_usable} usable of {threads.cores_logical}"),
+        ("cores", f"{threads.cores_usable:g} usable of {threads.cores_logical}"),
         ("variables", variables or "none set"),
         ("training", "one thread per process, unless the file's torch_threads says otherwise"),
     ]
@@ -142,7 +143,7 @@ def _disk(machine: Machine) -> list[tuple[str, str]]:
 
 
 def _extra(missing: tuple[str, ...], name: str) -> str:
-    return "installed" if not missing else f"absent; pip install -e '.[{name}]'"
+    return "installed" if not missing else f"absent; {install_extra(name)}"
 
 
 def _settings(machine: Machine) -> list[tuple[str, str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from ..analysis.latex import latex_row, latex_table
 from ..domain.errors import StorageError, UsageError
 from ..domain.paths import ExperimentPaths
 from ..domain.records import ExperimentStatus, RunKey, RunStatus
-from ..domain.redaction import redact_data, secrets_of
+from ..domain.redaction import known_secrets, redact_data
 from ..durability.files import json_text, replacing
 from ..tracking.metric_files import csv_cell
 from ..tracking.series import evaluation_rows, metric_values, read_streams
@@ -85,18 +84,18 @@ def results_of(paths: ExperimentPaths, modules: Sequence[str] = ()) -> Mapping[s
         StorageError: when the experiment cannot be read.
     """
     experiment = stored.read(paths)
-    if experiment.results.get("status") == experiment.status:
+    if experiment.is_final:
         document = experiment.results
     else:
-        from ..derived import results_document
         from ..experiment import Experiment
+        from ..outputs.derived import results_document
 
         document = results_document(Experiment.load(paths.root, environment_modules=modules))
     if experiment.status != ExperimentStatus.COMPLETED.value:
         from .displays import warn
 
         warn(f"the experiment is {experiment.status}: these are its results so far")
-    plain = json.loads(json_text(redact_data(document, secrets_of(os.environ))))
+    plain = json.loads(json_text(redact_data(document, known_secrets())))
     return _checked_shape(plain, paths)
 
 

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import traceback
@@ -19,7 +18,7 @@ from typing import Any
 import typer
 
 from ..domain.errors import ConfigurationError, ExperimentsError
-from ..domain.redaction import redact, secrets_of
+from ..domain.redaction import known_secrets, redact
 from .wording import plural, printable
 
 TRACEBACK_VERBOSITY = 2
@@ -45,9 +44,7 @@ def report(error: Exception, arguments: Sequence[str]) -> int:
     if verbosity(arguments) >= TRACEBACK_VERBOSITY:
         lines = [*"".join(traceback.format_exception(error)).splitlines(), *lines]
     with suppress(OSError):  # the exit code is right also where nobody reads
-        sys.stderr.write(
-            "".join(f"{printable(redact(line, secrets_of(os.environ)))}\n" for line in lines)
-        )
+        sys.stderr.write("".join(f"{printable(redact(line, known_secrets()))}\n" for line in lines))
     return exit_code(error)
 
 

@@ -16,7 +16,7 @@ from ..domain.unlearned import unlearned_words
 from . import tables
 from .stored import ARMS, StoredExperiment
 from .told import told_lines
-from .wording import plural, printable
+from .wording import not_needed, printable
 
 FINAL_RETURN = "final_return"
 
@@ -52,13 +52,9 @@ def _by_final_return(experiment: StoredExperiment) -> list[tables.Data]:
 
 def _not_analysed(experiment: StoredExperiment) -> str | None:
     """How many runs a rule has ended the experiment without, and what they took."""
-    unused = [run for run in experiment.runs if not run.get("analysed", True)]
-    if not unused:
-        return None
+    unused = experiment.not_needed
     steps = sum(tables.number(run, "total_timesteps") or 0 for run in unused)
-    spent = f", but {steps:,.0f} of their steps were trained" if steps else ""
-    needed = "was" if len(unused) == 1 else "were"
-    return f"{plural(len(unused), 'planned run')} {needed} not needed{spent}"
+    return not_needed(len(unused), steps) if unused else None
 
 
 def _cost_of_diagnostics(experiment: StoredExperiment) -> str | None:
@@ -103,7 +99,8 @@ def deviations(experiment: StoredExperiment) -> Iterator[str]:
         for deviation in run.get("deviations") or ():
             yield f"{run.get('arm')}_seed{run.get('seed')}: {deviation}"
     for arm in ARMS:
-        learned = [run.get("learned") for run in experiment.runs if run.get("arm") == arm]
+        own = [run for run in experiment.runs if run.get("arm") == arm]
+        learned = [run.get("learned") for run in own if run.get("analysed", True)]
         if idle := learned.count(False):
             yield unlearned_words(arm, idle, len(learned))
 

@@ -12,7 +12,7 @@ from ..domain.records import ExperimentStatus
 from ..durability.experiment_index import ExperimentIndex, Stamp, stamp_of
 from . import stored
 
-FORM = "overview-1"
+FORM = "overview-2"
 """Names what an `Overview` tells; a new name for each change of its fields or of their meaning."""
 
 
@@ -25,7 +25,9 @@ class Overview:
     verdict: str | None
     runs_done: int
     runs: int | None
-    """Planned ones; None where the file does not say."""
+    """Planned ones that were needed; None where the file does not say."""
+    runs_not_needed: int
+    """Planned ones without which a rule has ended the experiment."""
     created: str
     hypothesis: str
     comment: str
@@ -66,6 +68,7 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "verdict": lambda value: value is None or _is_text(value),
     "runs_done": _is_count,
     "runs": lambda value: value is None or _is_count(value),
+    "runs_not_needed": _is_count,
     "created": _is_text,
     "hypothesis": _is_text,
     "comment": _is_text,
@@ -110,8 +113,7 @@ def has_come_to_rest(experiment: stored.StoredExperiment) -> bool:
     While an experiment runs, and after a kill, the lock and the models say more. Where a file could
     not be read, which may change without a change of the file, the two do not say the same.
     """
-    says_the_same = experiment.results.get("status") == experiment.status
-    return says_the_same and experiment.status not in (
+    return experiment.is_final and experiment.status not in (
         ExperimentStatus.RUNNING.value,
         stored.STOPPED,
         stored.UNREADABLE,
@@ -127,6 +129,7 @@ def overview_of(experiment: stored.StoredExperiment) -> Overview:
         verdict=str(verdict) if verdict else None,
         runs_done=experiment.runs_done,
         runs=experiment.runs_planned,
+        runs_not_needed=len(experiment.not_needed),
         created=experiment.created,
         hypothesis=experiment.hypothesis,
         comment=experiment.comment,

@@ -88,13 +88,17 @@ def _in_full(entry: Overview, row: Row, width: int | None) -> Iterator[str]:
             if entry.algorithms and entry.environments
             else ""
         ),
-        "status": f"{status}, {runs} runs, created {created}",
+        "status": f"{status}, {runs} runs{_not_needed(entry)}, created {created}",
         "verdict": verdict if entry.verdict else "",
         "problem": "; ".join(map(printable, entry.problems)),
     }
     for name, text in told.items():
         if text:
             yield from _wrapped(f"{_GAP}{name:<10}{_GAP}", text, width)
+
+
+def _not_needed(entry: Overview) -> str:
+    return f" ({entry.runs_not_needed} more were not needed)" if entry.runs_not_needed else ""
 
 
 def _wrapped(heading: str, text: str, width: int | None) -> list[str]:

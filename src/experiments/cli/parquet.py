@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..analysis.export import Table, kind_of
-from ..domain.errors import MissingExtraError
+from ..domain.errors import MissingExtraError, install_extra
 from ..durability.files import replacing
 
 
@@ -44,7 +44,7 @@ def _arrow() -> tuple[Any, Any]:
     except ImportError as error:
         raise MissingExtraError(
             "the format parquet needs the package pyarrow, which is not installed",
-            remedy="pip install -e '.[parquet]'",
+            remedy=install_extra("parquet"),
         ) from error
 
 

@@ -70,10 +70,19 @@ def _experiment(experiment_id: str, output_dir: Path, *, paired: bool) -> Pilot:
         source=f"experiment {experiment_id}",
         spread=_spread(scores, experiment_id, paired=is_paired),
         runs=_runs(scores),
-        without_score=(experiment.runs_planned or 0) - _runs(scores),
+        without_score=_without_score(experiment, scores),
         alpha=alpha if alpha is not None and 0 < alpha <= LARGEST_ALPHA else None,
         minimum_effect=effect if effect is not None and 0 < effect < math.inf else None,
         paired=is_paired,
+    )
+
+
+def _without_score(experiment: stored.StoredExperiment, scores: Scores) -> int:
+    """How many runs have none, beside those that were not needed."""
+    unused = {(run.get("arm"), run.get("seed")) for run in experiment.not_needed}
+    return sum(
+        run.seed not in scores[run.arm] and (run.arm, run.seed) not in unused
+        for run in experiment.planned_timesteps
     )
 
 

@@ -51,7 +51,7 @@ def power(
     json: Json = False,
     verbose: Verbose = 0,  # noqa: ARG001 - read from the arguments when an error is shown
 ) -> int:
-    """Tell how many seeds an effect takes, and the smallest effect that 3 to 30 seeds show."""
+    """Print how many seeds an effect takes, and the smallest effect that 3 to 30 seeds show."""
     from .planning import Question, tell_plan
 
     return tell_plan(Question(effect, sd, pilot, alpha, wanted_power, paired, output_dir, json))

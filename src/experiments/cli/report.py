@@ -19,7 +19,7 @@ def report(
     json: Json = False,
     verbose: Verbose = 0,  # noqa: ARG001 - read from the arguments when an error is shown
 ) -> int:
-    """Write an experiment's report anew from what its runs recorded, and print where it lies."""
+    """Write an experiment's report again from what its runs recorded, and print where it is."""
     from .reporting import tell_where
 
     return tell_where(

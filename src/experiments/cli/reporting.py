@@ -71,9 +71,9 @@ def write_report(paths: ExperimentPaths, modules: Sequence[str] = ()) -> Path:
         UsageError: when no run has come to anything yet.
     """
     from ..analysis.report import write_bitmaps, write_page
-    from ..derived import Conditions, report_content, storage_policy
     from ..durability.lock import FileLock
     from ..experiment import Experiment
+    from ..outputs.derived import Conditions, report_content, storage_policy
     from ..tracking.manifest import write_manifest
 
     with FileLock(paths.lock):
@@ -87,7 +87,7 @@ def write_report(paths: ExperimentPaths, modules: Sequence[str] = ()) -> Path:
         conditions = Conditions(ExecutionMode.SEQUENTIAL, 0.0, _command(paths))
         content = report_content(experiment, conditions)
         # nothing is uploaded from here: only what stays is made
-        policy = replace(storage_policy(experiment), uploads=False)
+        policy = replace(storage_policy(experiment), wandb=False, others=False)
         write_bitmaps(paths, content, policy)
         page = write_page(paths, content, policy)
         if paths.manifest.is_file():

@@ -16,8 +16,8 @@ from ..domain.log_levels import NOTICE
 from ..domain.records import ExecutionMode, ExperimentStatus, RunnerStatus
 from ..experiment import Experiment
 from ..monitoring import free_disk_mb, seconds_remaining
+from ..outputs.uploads import untold
 from ..runner import ExperimentRunner
-from ..uploads import untold
 from . import audit, outcome, screen, stored
 from .continuing import resume_command, sync_command
 from .displays import display_for, warn

@@ -44,6 +44,16 @@ class StoredExperiment:
         return [run for run in _list(self.results.get("runs")) if isinstance(run, Mapping)]
 
     @property
+    def is_final(self) -> bool:
+        """Whether `results.json` tells of the experiment as it is now."""
+        return self.results.get("status") == self.status
+
+    @property
+    def not_needed(self) -> Sequence[Data]:
+        """The runs of `results.json` without which a rule has ended the experiment."""
+        return [run for run in self.runs if not run.get("analysed", True)] if self.is_final else []
+
+    @property
     def comparison(self) -> Data:
         """The comparison of `results.json`."""
         comparison = self.results.get("comparison")
@@ -129,9 +139,11 @@ class StoredExperiment:
 
     @property
     def runs_planned(self) -> int | None:
-        """Arms times seeds; None where the file does not say."""
+        """Arms times seeds, without those that were not needed; None where the file is silent."""
         seeds = [self._seeds_of(arm) for arm in ARMS]
-        return None if None in seeds else sum(len(each or ()) for each in seeds)
+        if None in seeds:
+            return None
+        return sum(len(each or ()) for each in seeds) - len(self.not_needed)
 
     @property
     def planned_timesteps(self) -> Mapping[RunKey, int]:
@@ -161,10 +173,11 @@ class StoredExperiment:
 
     @property
     def runs_done(self) -> int:
-        """How many runs are complete, by the results or, before they are written, by the models."""
-        told = len([run for run in self.runs if run.get("status") == "completed"])
-        is_final = self.results.get("status") == self.status
-        return told if is_final else max(told, _final_models(self.paths))
+        """How many of them are complete, by the results or, before these are there, the models."""
+        complete = [run for run in self.runs if run.get("status") == "completed"]
+        if not self.is_final:
+            return max(len(complete), _final_models(self.paths))
+        return len([run for run in complete if run.get("analysed", True)])
 
 
 def experiment_ids(output_dir: Path) -> list[str]:

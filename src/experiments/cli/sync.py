@@ -54,7 +54,7 @@ def sync(
     json: options.Json = False,
     verbose: options.Verbose = 0,  # noqa: ARG001 - tracebacks are told of by who calls
 ) -> int:
-    """Tell trackers about an experiment that lies on disk; what was told is not told again."""
+    """Upload a stored experiment to trackers; what was uploaded before is not uploaded again."""
     from ..config.environment_file import tracker_variables
     from ..tracking.choosing import TrackingChoice
     from .syncing import SyncRequest, carry_out

@@ -13,16 +13,17 @@ from rich.text import Text
 from ..config.environment_file import tracker_variables
 from ..domain.errors import ExperimentLockedError, ExperimentsError, UsageError, described
 from ..domain.paths import ExperimentPaths
+from ..domain.records import RunStatus
 from ..domain.storage_policy import Storage
 from ..durability.lock import FileLock
 from ..durability.saved_experiments import find_experiment_file
-from ..keeping import keep_what_is_kept
+from ..outputs.retention import keep_what_is_kept
+from ..outputs.uploads import tell_now
 from ..tracking.choosing import TrackingChoice, assignments
 from ..tracking.ledger import TellingState, TrackerEntry, read_ledger
 from ..tracking.manifest import write_manifest
 from ..tracking.registry import check_tracker
 from ..tracking.telling import Assignment, Told
-from ..uploads import tell_now
 from . import screen, stored
 from .displays import warn
 from .failures import ExitCode
@@ -30,6 +31,9 @@ from .json_output import write_object
 from .signals import Stopped, stopping
 from .told import told_lines
 from .wording import plural, printable
+
+SETTLED = (RunStatus.COMPLETED, RunStatus.CANCELLED)
+"""Runs of which no more is to come; a rule cancels those without which it ends an experiment."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ def carry_out(request: SyncRequest) -> int:
     paths = ExperimentPaths(file.parent, file.stem.removeprefix("experiment_"))
     people = screen.human_console(json=request.json)
     variables = request.choice.variables or tracker_variables()
-    variables.export()  # so that whatever is written leaves its keys out
+    variables.keep_secret()
     choice = replace(request.choice, variables=variables)
     tellings = assignments(paths, request.trackers, choice, follows=False)
     for assignment in tellings:
@@ -115,7 +119,7 @@ def _settle(paths: ExperimentPaths) -> None:
     with suppress(ExperimentLockedError), FileLock(paths.lock, patience_seconds=0.0):
         write_manifest(paths)
         experiment = stored.read(paths)
-        if experiment.runs and experiment.runs_done == experiment.runs_planned:
+        if experiment.runs and all(run.get("status") in SETTLED for run in experiment.runs):
             storage = Storage(experiment.config.get("storage", Storage.STANDARD))
             keep_what_is_kept(paths, storage, experiment.config.get("trackers", ()))
 

@@ -66,7 +66,7 @@ def estimates_table(estimates: Sequence[RunEstimate]) -> Table:
 
 
 def arms_table(runs: Sequence[Data]) -> Table:
-    """The arms beside each other, from the runs of `results.json`."""
+    """The arms beside each other, from the runs of `results.json` that are analysed."""
     figures = ("runs", "final return", "steps", "training", "steps/s")
     arm_table = table("arm", *figures, right=figures)
     for arm in dict.fromkeys(str(run.get("arm")) for run in runs):
@@ -130,8 +130,8 @@ def _arm_cells(arm: str, runs: Sequence[Data]) -> list[str]:
     done = [run for run in analysed if run.get("status") == "completed"]
     lost = [run for run in analysed if _is_imputed(run)]
     mark = f" {IMPUTED_MARK}" if lost else ""
-    steps = sum(number(run, "total_timesteps") or 0 for run in runs)
-    seconds = sum(number(run, "training_time") or 0 for run in runs)
+    steps = sum(number(run, "total_timesteps") or 0 for run in analysed)
+    seconds = sum(number(run, "training_time") or 0 for run in analysed)
     return [
         arm,
         f"{len(done)}/{len(analysed)}",

@@ -115,7 +115,8 @@ def fitting(runs: Sequence[RunProgress], lines: int) -> list[RunProgress]:
 
 
 def _heading(snapshot: Snapshot, width: int) -> list[Line]:
-    done = f"{snapshot.counts[RunStatus.COMPLETED]}/{len(snapshot.runs)}"
+    needed = len(snapshot.runs) - snapshot.counts[RunStatus.CANCELLED]
+    done = f"{snapshot.counts[RunStatus.COMPLETED]}/{needed}"
     elapsed = wording.duration(snapshot.elapsed_seconds)
     left = f"{wording.duration(snapshot.seconds_left)} left"
     about = "at most" if snapshot.looks else "about"
@@ -159,7 +160,7 @@ def _arm_row(arm: ArmSummary) -> Row:
         (
             (str(queued), "dim" if not queued else ""),
             (str(counts.get(RunStatus.RUNNING, 0)), ""),
-            (f"{done}/{arm.runs}", ""),
+            (f"{done}/{arm.runs - counts.get(RunStatus.CANCELLED, 0)}", ""),
             (str(failed), "red" if failed else "dim"),
             (_return_so_far(arm), ""),
         ),

@@ -100,6 +100,12 @@ def plural(count: int, word: str, words: str | None = None) -> str:
     return f"{count:,} {word if count == 1 else words or word + 's'}"
 
 
+def not_needed(runs: int, steps: float) -> str:
+    """How many planned runs a rule has ended an experiment without, and what they took."""
+    spent = f", but {whole(steps)} of their steps were trained" if steps else ""
+    return f"{plural(runs, 'planned run')} {'was' if runs == 1 else 'were'} not needed{spent}"
+
+
 def moment(text: object) -> str:
     """An ISO 8601 moment to the minute: ``2030-01-02 03:04``."""
     return str(text)[:16].replace("T", " ") if text else UNKNOWN

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     )
     from .models import Configuration, ExperimentConfig
     from .naming import new_experiment_id
+    from .registrations import check_registrations
     from .resolve import checkpointed_every, planned_timesteps, processes_of, trainer_config
     from .schema import experiment_schema
 
@@ -29,6 +30,7 @@ __all__ = [
     "ExperimentConfig",
     "audit",
     "check_configuration",
+    "check_registrations",
     "check_resource_limits",
     "checkpointed_every",
     "experiment_schema",
@@ -49,6 +51,7 @@ _MODULES = {
     "ExperimentConfig": "models",
     "audit": "auditing",
     "check_configuration": "loading",
+    "check_registrations": "registrations",
     "check_resource_limits": "loading",
     "checkpointed_every": "resolve",
     "experiment_schema": "schema",

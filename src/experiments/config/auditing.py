@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..domain.cores import usable_cores
 from ..domain.verdicts import Difference
 from .algorithms import Family, is_language
 from .allowed import DIAGNOSTICS
@@ -113,11 +113,11 @@ def _of_arm(name: str, entry: Judgement) -> Iterator[str]:
 
 
 def _more_processes_than_cores(name: str, arm: Arm) -> Iterator[str]:
-    processes, cores = arm.settings.get("processes", 1), os.cpu_count() or 1
+    processes, cores = arm.settings.get("processes", 1), usable_cores()
     if processes > cores:
         yield (
-            f"{name}: {processes} processes train one run, more than this machine has cores "
-            f"({cores}): they wait for each other"
+            f"{name}: {processes} processes train one run, more than there are usable cores here "
+            f"({cores:g}): they wait for each other"
         )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..domain.errors import UsageError
+from ..domain.redaction import keep_secret, secrets_of
 
 DEFAULT_FILE = Path(".env")
 logger = logging.getLogger(__name__)
@@ -43,10 +44,14 @@ class TrackerVariables:
     wandb_mode: str | None = None
     """`WANDB_MODE` as online, offline or disabled; None where nothing is said."""
 
-    def export(self) -> None:
-        """Let this process and those that it starts from now on see what the file says."""
-        for name, value in self.values.items():
-            os.environ.setdefault(name, value)
+    @property
+    def secrets(self) -> set[str]:
+        """The keys and passwords among them."""
+        return secrets_of(self.values)
+
+    def keep_secret(self) -> None:
+        """Have whatever this process writes from now on leave its keys and passwords out."""
+        keep_secret(self.secrets)
 
 
 def tracker_variables(env_file: Path | None = None) -> TrackerVariables:

@@ -20,6 +20,7 @@ from gymnasium.error import Error as GymnasiumError
 
 from ..domain.errors import ConfigurationError, Problem, RefusedError, UsageError
 from ..domain.redaction import redact
+from ..tasks.registry import OWN_MODULE, PROGRAM
 from .allowed import GYMNASIUM_WRAPPERS, LIBRARY_WRAPPER_KEYS, LOADS_OTHER_CODE
 from .problems import escaped, nearest, shown
 
@@ -47,6 +48,11 @@ def import_environment_modules(modules: Iterable[str]) -> None:
             raise UsageError(
                 f"--allow-env-module {shown(name)} is not a module's name",
                 remedy="give a dotted name",
+            )
+        if name == PROGRAM:
+            raise UsageError(
+                f"--allow-env-module {name}: the processes that train have another one",
+                remedy=OWN_MODULE,
             )
         try:
             importlib.import_module(name)
@@ -81,7 +87,7 @@ def find_environment(env_id: str, environment_modules: Sequence[str] = ()) -> st
         name = module if MODULE_NAME.fullmatch(module) else "NAME"
         raise RefusedError(
             "names a module, which an experiment file cannot import",
-            f"register it with --allow-env-module {name}",
+            OWN_MODULE if module == PROGRAM else f"register it with --allow-env-module {name}",
         )
     if bare_id.startswith(LOADS_OTHER_CODE):
         raise RefusedError("imports what its arguments name", "use a registered id")

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from ..domain.errors import MissingExtraError
+from ..domain.errors import MissingExtraError, install_extra
 from .allowed import WRAPPERS
 
 FILES = {"RecurrentPPO": "ppo_lstm"}
@@ -75,7 +75,7 @@ def _zoo_folder() -> Path:
     if not locations:
         raise MissingExtraError(
             "the preset 'rl-zoo' needs the package rl_zoo3",
-            remedy="pip install -e '.[zoo]'",
+            remedy=install_extra("zoo"),
         )
     return Path(next(iter(locations))) / "hyperparams"
 

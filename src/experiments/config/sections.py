@@ -120,7 +120,7 @@ class ResourceLimits(Section):
     memory_mb: Annotated[Number, Field(ge=256)] | None = None
     """Memory of all training processes, shared memory counted once, in MiB; one takes about 400."""
     cpu_percent: Annotated[Number, Field(ge=1, le=100)] | None = None
-    """Share of the whole machine's processor time, in percent."""
+    """Share of the processor time of the cores that may be used here, in percent."""
     disk_gb: Annotated[Number, Field(gt=0)] | None = None
     """Size of the experiment's directory, in GiB."""
     gpu_memory_mb: Annotated[Number, Field(ge=1)] | None = None

@@ -1,4 +1,4 @@
-"""The control groups that bound this process's memory; none where the system is not Linux."""
+"""The control groups that bound this process; none where the system is not Linux."""
 
 from __future__ import annotations
 
@@ -9,11 +9,16 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 
 def memory_groups(proc: Path = PROC, cgroups: Path = CGROUPS) -> tuple[Path, ...]:
-    """Directories of this process's memory group and the groups around it, its own first.
+    """Directories of this process's memory group and the groups around it, its own first."""
+    return groups_of("memory", proc, cgroups)
 
-    Of version 1 or 2, whichever has the memory. What a container does not see is left out.
+
+def groups_of(controller: str, proc: Path = PROC, cgroups: Path = CGROUPS) -> tuple[Path, ...]:
+    """Directories of this process's group of a controller and of those around it, its own first.
+
+    Of version 1 or 2, whichever has the controller. What a container does not see is left out.
     """
-    base, own = _own_group(proc, cgroups)
+    base, own = _own_group(controller, proc, cgroups)
     inside = own.lstrip("/") if ".." not in own else ""
     group = base / inside
     around = [parent for parent in group.parents if parent == base or base in parent.parents]
@@ -38,14 +43,15 @@ def counter(path: Path, name: str) -> int | None:
     return next((int(words[1]) for words in found if words[:1] == [name]), None)
 
 
-def _own_group(proc: Path, cgroups: Path) -> tuple[Path, str]:
-    """Where the hierarchy of the memory's groups is mounted, and this process's path in it."""
+def _own_group(controller: str, proc: Path, cgroups: Path) -> tuple[Path, str]:
+    """Where the hierarchy of a controller's groups is mounted, and this process's path in it."""
     try:
         lines = (proc / "self" / "cgroup").read_text().splitlines()
     except OSError:
         lines = []
     paths = {controllers: path for _, controllers, path in (line.split(":", 2) for line in lines)}
-    version_1 = next((path for each, path in paths.items() if "memory" in each.split(",")), None)
-    if version_1 is not None:
-        return cgroups / "memory", version_1
+    for together, path in paths.items():
+        if controller in together.split(","):  # version 1; its mount has either name, or both
+            bases = (cgroups / controller, cgroups / together)
+            return next((base for base in bases if base.is_dir()), bases[0]), path
     return cgroups, paths.get("", "")

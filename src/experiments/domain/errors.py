@@ -19,12 +19,11 @@ ExperimentsError                  1   something failed that the user can act on
 from __future__ import annotations
 
 import builtins
-import os
 import traceback
 from dataclasses import dataclass
 
 from .records import ErrorRecord
-from .redaction import redact, secrets_of
+from .redaction import known_secrets, redact
 
 LONGEST_MESSAGE = 2000
 
@@ -148,6 +147,14 @@ class MissingExtraError(ExperimentsError):
     exit_code = 2
 
 
+def install_extra(name: str) -> str:
+    """The command that installs what is optional, in the root of the clone.
+
+    By the clone and not by the package's name, which no index has.
+    """
+    return f"pip install -e '.[{name}]' -c constraints.txt"
+
+
 class TrainingError(ExperimentsError):
     """A run failed."""
 
@@ -199,7 +206,7 @@ class TrackerError(ExperimentsError):
 
 def error_record(error: BaseException) -> ErrorRecord:
     """Turn an exception into data that crosses a process boundary, without this one's secrets."""
-    secrets = secrets_of(os.environ)
+    secrets = known_secrets()
     text = redact("".join(traceback.format_exception(error)), secrets)
     return ErrorRecord(type(error).__name__, redact(_bounded(error), secrets), text)
 
@@ -260,12 +267,13 @@ _MADE_FROM_TEXT = {
 
 def error_from_record(record: ErrorRecord) -> Exception:
     """An instance of the original type, built-in or of this module, with the original text."""
+    message = redact(record.message, known_secrets())  # who told it may not know all of them
     if record.type_name in _MADE_FROM_TEXT:
-        return _MADE_FROM_TEXT[record.type_name](record.message)
+        return _MADE_FROM_TEXT[record.type_name](message)
     kind = getattr(builtins, record.type_name, None)
     if isinstance(kind, type) and issubclass(kind, Exception):
         try:
-            return kind(record.message)
+            return kind(message)
         except TypeError:
             pass  # a built-in whose constructor wants more than a text
-    return TrainingError(f"{record.type_name}: {record.message}")
+    return TrainingError(f"{record.type_name}: {message}")

@@ -306,7 +306,8 @@ class RunProgress:
     returns_mean: float | None = None
     """Mean return of the latest training episodes, else of the latest evaluation."""
     seconds_left: float | None = None
-    attempt: int = 1
+    attempt: int = 0
+    """The latest that was made, counted from 1; 0 before the first."""
     error: str | None = None
 
     @property

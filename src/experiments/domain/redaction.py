@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -30,6 +31,8 @@ SECRET_VALUE = re.compile(
     """
 )
 _SHORTEST_SECRET = 6
+_kept: set[str] = set()
+"""Secrets that this process knows from elsewhere than its environment, which others inherit."""
 
 
 def looks_secret(name: str, value: str) -> bool:
@@ -44,6 +47,19 @@ def secrets_of(environment: Mapping[str, str]) -> set[str]:
         for name, value in environment.items()
         if SECRET_NAME.search(name) and len(value) >= _SHORTEST_SECRET
     }
+
+
+def keep_secret(values: Iterable[str]) -> None:
+    """Have whatever this process writes from now on leave these out.
+
+    They stay in this process: a variable would be inherited by all that it starts.
+    """
+    _kept.update(values)
+
+
+def known_secrets() -> set[str]:
+    """The secrets that this process must not write: of its environment, and those it was told."""
+    return secrets_of(os.environ) | _kept
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:

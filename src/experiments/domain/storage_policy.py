@@ -24,8 +24,9 @@ class StoragePolicy:
 
     storage: Storage = Storage.STANDARD
     wandb: bool = False
-    uploads: bool = False
-    """Whether any tracker is told, which needs the files until it has them."""
+    """Whether Weights & Biases is a tracker."""
+    others: bool = False
+    """Whether there is another tracker."""
 
     def should_save_locally(self, *, figure: bool = False) -> bool:
         """Whether a model, a table or (with `figure`) a figure stays in the results."""
@@ -39,8 +40,9 @@ class StoragePolicy:
 
     def should_make(self, *, figure: bool = False) -> bool:
         """Whether it is made at all: to stay, or to be uploaded."""
-        return self.uploads or self.should_save_locally(figure=figure)
+        uploads = self.should_log_to_wandb() or self.others
+        return uploads or self.should_save_locally(figure=figure)
 
     def should_log_to_wandb(self) -> bool:
-        """Whether Weights & Biases is told."""
+        """Whether Weights & Biases is told, which needs the files until it has them."""
         return self.wandb

@@ -68,18 +68,6 @@ class CheckpointManager:
             old.unlink(missing_ok=True)
         return path
 
-    def load_latest(self) -> tuple[int, dict[str, Any]] | None:
-        """The newest checkpoint that can be trusted with its step; None where there is none.
-
-        Raises:
-            StorageError: when there are checkpoints and none of them can be trusted.
-        """
-        for step, state in self.trusted():
-            return step, state
-        if self._steps():
-            raise self.untrusted_error()
-        return None
-
     def trusted(
         self, check: Callable[[dict[str, Any]], None] = lambda _: None
     ) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ..domain.errors import ExperimentLockedError
+from ..domain.errors import ExperimentLockedError, StorageError
 
 PATIENCE_SECONDS = 1.5
 """Children of a killed holder may take a moment to go."""
@@ -30,6 +31,7 @@ class FileLock:
 
     Raises:
         ExperimentLockedError: when another process still holds it after that.
+        StorageError: when its file system has no locks.
     """
 
     def __init__(
@@ -47,17 +49,23 @@ class FileLock:
     def __enter__(self) -> Self:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         descriptor = os.open(self._path, flags, 0o600)
-        begun = time.monotonic()
-        while not _try_lock(descriptor):
-            waited = time.monotonic() - begun
-            is_hopeless = self._refuses_soon and waited >= DYING_SECONDS
-            if waited >= self._patience_seconds or (is_hopeless and _holder_lives(descriptor)):
-                os.close(descriptor)
-                raise locked_error(self._path)
-            time.sleep(_POLL_SECONDS)
+        try:
+            self._take(descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
         _write_holder(descriptor)
         self._descriptor = descriptor
         return self
+
+    def _take(self, descriptor: int) -> None:
+        begun = time.monotonic()
+        while not _try_lock(descriptor, self._path):
+            waited = time.monotonic() - begun
+            is_hopeless = self._refuses_soon and waited >= DYING_SECONDS
+            if waited >= self._patience_seconds or (is_hopeless and _holder_lives(descriptor)):
+                raise locked_error(self._path)
+            time.sleep(_POLL_SECONDS)
 
     def __exit__(
         self,
@@ -80,14 +88,37 @@ def locked_error(path: Path) -> ExperimentLockedError:
     )
 
 
+def check_locks(folder: Path) -> None:
+    """Refuse a folder, which need not exist, on a file system that has no locks.
+
+    Raises:
+        StorageError: naming the remedy.
+    """
+    existing = next(
+        path for path in (folder.absolute(), *folder.absolute().parents) if path.exists()
+    )
+    try:
+        file = tempfile.TemporaryFile(dir=existing)  # noqa: SIM115 - only this may fail unheard
+    except OSError:
+        return  # who writes there next says it better
+    with file:
+        _try_lock(file.fileno(), existing)
+
+
 def is_locked(path: Path) -> bool:
-    """Whether a process holds the lock just now; a file that is absent or unreadable is free."""
+    """Whether a process holds the lock just now.
+
+    A file that is absent or unreadable is free, and so is one where there are no locks.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
         return False
     try:
-        return not _try_lock(descriptor)
+        # shared: several may look at once, and NFS gives no other to who only reads
+        return not _try_lock(descriptor, path, fcntl.LOCK_SH)
+    except StorageError:
+        return False
     finally:
         os.close(descriptor)
 
@@ -136,9 +167,21 @@ def _is_zombie(pid: int) -> bool:
         return False
 
 
-def _try_lock(descriptor: int) -> bool:
+def _try_lock(descriptor: int, path: Path, kind: int = fcntl.LOCK_EX) -> bool:
+    """Whether the lock was free.
+
+    Raises:
+        StorageError: when there are no locks, as on Lustre that was mounted without them.
+    """
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        raise StorageError(
+            f"its file system does not support locks ({error.strerror})",
+            where=str(path),
+            remedy="mount it with locks (Lustre: -o flock; NFS: a lock service), or choose another"
+            " place, for results by --output-dir",
+        ) from error
     return True

@@ -21,8 +21,8 @@ class Room:
     gpus_free_mb: tuple[float, ...] = ()
     """What is free on each GPU, of which a run takes one; empty where nothing is known."""
     cpu_percent: float | None = None
-    """Share of the whole machine, 0 to 100."""
-    cores: int = 1
+    """Share of the cores, 0 to 100."""
+    cores: float = 1
     processes: int = 1
     """That train one run, at most; several are let in only as far as each has its cores."""
 
@@ -80,11 +80,12 @@ def _bounds(estimates: Sequence[RunEstimate], room: Room, threads: int) -> list[
 def _processor_bounds(room: Room, threads: int) -> list[tuple[int, str]]:
     bounds = []
     busy = threads * room.processes
+    cores = f"{room.cores:g} core{'s' * (room.cores != 1)}"
     if room.cpu_percent is not None:
         fit = math.floor(room.cpu_percent / 100.0 * room.cores / busy)
-        bounds.append((fit, f"cpu_percent is {room.cpu_percent:g} of {room.cores} cores"))
+        bounds.append((fit, f"cpu_percent is {room.cpu_percent:g} of {cores}"))
     if room.processes > 1:  # they wait for each other at every step
-        words = f"{room.processes} processes train each, on {room.cores} cores"
+        words = f"{room.processes} processes train each, on {cores}"
         bounds.append((math.floor(room.cores / busy), words))
     return bounds
 

@@ -28,7 +28,8 @@ class RunAttempts:
         self.status = RunStatus.QUEUED
         self.deviations: list[str] = []
         self._guard = threading.Lock()
-        self._number = 0
+        self._prepared = 0
+        self._made = 0
         self._failures = 0
         self._is_start_told = False
         self._latest_saved: int | None = None
@@ -36,8 +37,13 @@ class RunAttempts:
 
     @property
     def number(self) -> int:
-        """The latest attempt, counted from 1; 0 before the first."""
-        return self._number
+        """The latest attempt that was made, counted from 1; 0 before the first."""
+        return self._made
+
+    @property
+    def prepared(self) -> int:
+        """The latest attempt that was numbered, which may have to begin yet; 0 before the first."""
+        return self._prepared
 
     @property
     def failures(self) -> int:
@@ -47,7 +53,7 @@ class RunAttempts:
     @property
     def current(self) -> AttemptPaths:
         """The latest attempt's files."""
-        return self.paths.attempt(self._number)
+        return self.paths.attempt(self._prepared)
 
     def prepare(self, after_seconds: float = 0.0) -> int:
         """Number the next attempt, which from now on is the only one that may save anything.
@@ -56,21 +62,23 @@ class RunAttempts:
             after_seconds: how long it waits before it may begin.
         """
         self.status = RunStatus.QUEUED
-        latest = max(self._number, _latest_attempt(self.paths), *self.paths.attempts(), 0)
-        self._number = latest + 1
+        told, self._made = _earlier_attempts(self.paths)
+        latest = max(self._prepared, told, *self.paths.attempts(), 0)
+        self._prepared = latest + 1
         self._is_start_told = False
         self._latest_saved = None
         make_directory(self.current.root)
         if latest:
-            self.record("attempt_queued", 0, attempt=self._number, after_seconds=after_seconds)
-        return self._number
+            self.record("attempt_queued", 0, attempt=self._prepared, after_seconds=after_seconds)
+        return self._prepared
 
     def started(self, pid: int, host: str | None = None, gpu: int | None = None) -> None:
         """The attempt's process began, on another machine if `host` names one."""
         self.status = RunStatus.RUNNING
+        self._made = self._prepared
         where = {"host": host, "gpu": gpu}
         known = {name: value for name, value in where.items() if value is not None}
-        self.record("attempt_started", 0, attempt=self._number, pid=pid, **known)
+        self.record("attempt_started", 0, attempt=self._made, pid=pid, **known)
 
     def note_start(self) -> None:
         """Tell, once, from which step the attempt went on, as soon as it has said so itself."""
@@ -80,9 +88,9 @@ class RunAttempts:
         if start is None:
             return
         self._is_start_told = True
-        if self._number > 1:
+        if self._prepared > 1:
             told = {k: v for k, v in asdict(start).items() if v and k != "step"}
-            self.record("rewound", start.step, attempt=self._number, **told)
+            self.record("rewound", start.step, attempt=self._prepared, **told)
         for checkpoint in start.passed_over:
             logger.warning("%s: %s", self.run.name, checkpoint)
         if start.step:
@@ -95,7 +103,7 @@ class RunAttempts:
         for step in sorted(saved_steps(folder)):
             if step > self._latest_saved:
                 self._latest_saved = step
-                self.record("checkpoint", step, attempt=self._number)
+                self.record("checkpoint", step, attempt=self._prepared)
 
     def starts(self) -> list[AttemptStart]:
         """From which step each attempt went on that has a part in the run, in their order.
@@ -123,14 +131,21 @@ class RunAttempts:
         kind: OutcomeKind | None = None,
         fault: Fault | None = None,
     ) -> None:
-        """The attempt ended; a failure names its cause, what helps, and how the process ended."""
+        """The attempt ended; a failure names its cause, what helps, and how the process ended.
+
+        A run may be cancelled before its attempt has begun: then it is told of the one before.
+        """
         self.note_start()
+        if status is not RunStatus.CANCELLED:
+            self._made = self._prepared
+        elif not self._prepared:
+            _, self._made = _earlier_attempts(self.paths)
         self.status = status
         self._failures += status is RunStatus.FAILED
         self.record(
             "attempt_ended",
             step,
-            attempt=self._number,
+            attempt=self._made,
             outcome=status.value,
             cause=cause,
             remedy=remedy,
@@ -151,8 +166,15 @@ class RunAttempts:
             events.append(kind, step, **fields)
 
 
-def _latest_attempt(paths: RunPaths) -> int:
-    return max((event.get("attempt", 0) for event in Records(paths.events)), default=0)
+def _earlier_attempts(paths: RunPaths) -> tuple[int, int]:
+    """The latest attempt that events tell of, and the latest that was made."""
+    told = made = 0
+    for event in Records(paths.events):
+        attempt = event.get("attempt", 0)
+        told = max(told, attempt)
+        if event.get("kind") in ("attempt_started", "attempt_ended"):
+            made = max(made, attempt)
+    return told, made
 
 
 def saved_steps(folder: Path) -> list[int]:

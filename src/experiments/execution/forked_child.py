@@ -9,6 +9,9 @@ import os
 import pickle  # between this program's own processes only
 import signal
 import sys
+import threading
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -17,6 +20,8 @@ from ..domain.errors import error_record, exit_code_of
 from .fork_messages import Start
 
 _PR_SET_PDEATHSIG = 1
+_PARENT_SECONDS = 0.5
+"""How often it is looked whether the parent lives, where the kernel does not tell."""
 
 
 def become_child(request: Start, server: int, write_end: int) -> NoReturn:
@@ -66,11 +71,28 @@ def _leave_the_server(server: int, keep: int) -> None:
 
 
 def _die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when `parent` dies (Linux; elsewhere nothing)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before the request took effect
-            os._exit(1)
+    """End by SIGKILL when `parent` dies: by the kernel, and where it does not, by a look at it."""
+    prctl = _prctl()
+    if prctl is None:
+        threading.Thread(target=_die_after, args=(parent,), daemon=True).start()
+    else:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the request took effect
+        os._exit(1)
+
+
+def _prctl() -> Callable[[int, int], int] | None:
+    """The system's call by that name; None where there is none (Linux alone has it)."""
+    if sys.platform != "linux":
+        return None
+    found: Callable[[int, int], int] = ctypes.CDLL(None, use_errno=True).prctl
+    return found
+
+
+def _die_after(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_PARENT_SECONDS)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _redirect_output(log: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self
 
 from ..domain.errors import OutOfMemoryError, ProcessDiedError, error_from_record
 from ..domain.records import ErrorRecord, ResourceSample, RunKey
+from ..domain.redaction import known_secrets, redact
 
 
 class Meter(Protocol):
@@ -112,7 +113,9 @@ class Outcome:
     def _reported(self, record: ErrorRecord) -> Exception:
         error = error_from_record(record)
         if self.kind is OutcomeKind.OUT_OF_MEMORY and not isinstance(error, MemoryError):
-            return OutOfMemoryError(f"{record.type_name}: {record.message}")
+            return OutOfMemoryError(
+                redact(f"{record.type_name}: {record.message}", known_secrets())
+            )
         return error
 
 

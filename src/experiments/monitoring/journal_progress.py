@@ -266,7 +266,7 @@ class JournalProgress:
             steps_per_second=training.steps_per_second(overall=status in ENDED_RUNS),
             returns_mean=training.returns_mean,
             seconds_left=training.seconds_left(total_steps) if is_running else None,
-            attempt=max(1, self._attempts.number),
+            attempt=max(self._attempts.number, int(training.started)),
             error=None if status is RunStatus.COMPLETED else self._attempts.cause,
         )
 

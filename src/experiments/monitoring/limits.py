@@ -39,7 +39,7 @@ class Limits:
 
     memory_mb: float | None = None
     cpu_percent: float | None = None
-    """Share of the whole machine, 0 to 100."""
+    """Share of the cores that may be used here, 0 to 100."""
     disk_gb: float | None = None
     """Size of the experiment's directory, in GiB."""
     gpu_memory_mb: float | None = None
@@ -65,7 +65,7 @@ class Usage:
     """Proportional memory where it is known, else resident."""
     gpu_memory_mb: float | None = None
     cpu_percent: float | None = None
-    """Share of the whole machine, 0 to 100."""
+    """Share of the cores that may be used here, 0 to 100."""
     disk_usage_mb: float | None = None
     """Size of the experiment's directory, in MiB."""
     disk_free_mb: float | None = None
@@ -94,7 +94,7 @@ class Pressure:
                     f"the runs use {used:,.0f} of {limit:,.0f} MiB of GPU memory ({percent:.0f} %)"
                 )
             case Resource.CPU:
-                return f"the runs use {used:.0f} % of the machine's processors, {limit:g} % allowed"
+                return f"the runs use {used:.0f} % of the usable cores, {limit:g} % allowed"
             case Resource.DISK:
                 return (
                     f"the experiment's directory takes {used:,.3g} of {limit:,g} GiB"
@@ -112,12 +112,12 @@ def used_memory_mb(sample: ResourceSample) -> float:
     return sample.memory_mb if sample.pss_mb is None else sample.pss_mb
 
 
-def together(samples: Iterable[ResourceSample], cores: int | None = None) -> Usage:
+def together(samples: Iterable[ResourceSample], cores: float | None = None) -> Usage:
     """What runs use together, of each run the newest sample.
 
     Args:
         samples: one of each run that is under way.
-        cores: of the machine, of which `Usage.cpu_percent` is a share; None where it is another
+        cores: that may be used, of which `Usage.cpu_percent` is a share; None where it is another
             machine, of which that is not known.
     """
     newest_first = sorted(samples, key=lambda sample: sample.time, reverse=True)

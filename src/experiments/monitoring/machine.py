@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ..domain.cores import usable_cores
 from ..domain.units import MIB
 from .available_memory import available_memory_mb
 from .gpu import GpuDevice, gpu_devices
@@ -53,7 +54,8 @@ class Threads:
     """Cores, and the variables that tell libraries how many threads to start."""
 
     cores_logical: int
-    cores_usable: int
+    cores_usable: float
+    """A part of one where a quota gives so much."""
     variables: Mapping[str, str]
     """Only those that are set."""
 
@@ -161,9 +163,8 @@ def installed_versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str | 
 def threads() -> Threads:
     """Cores and thread settings of this process."""
     logical = os.cpu_count() or 1
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else logical
     variables = {name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ}
-    return Threads(logical, usable, variables)
+    return Threads(logical, usable_cores(), variables)
 
 
 def extras() -> tuple[Extra, ...]:

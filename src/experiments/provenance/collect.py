@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ..domain.redaction import REDACTED, SECRET_NAME, redact, redact_data, secrets_of
+from ..domain.redaction import REDACTED, SECRET_NAME, known_secrets, redact, redact_data
 from .code import environment_modules, import_roots, program
 from .git import git_state
 from .hardware import hardware
@@ -58,7 +58,7 @@ def collect_provenance(
         origin: what else is known.
     """
     origin = origin or Origin()
-    secrets = frozenset(secrets_of(os.environ))
+    secrets = frozenset(known_secrets())
     git, root = _git(directory, origin, secrets)
     packages = installed_packages()
     gathered = {

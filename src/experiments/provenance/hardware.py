@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
+
+from ..domain.cores import usable_cores
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,8 @@ class Hardware:
     cpu_model: str
     cores_physical: int | None
     cores_logical: int | None
-    cores_usable: int | None
-    """Logical cores that this process may run on."""
+    cores_usable: float
+    """Cores that this process may keep busy."""
     memory_mb: float
     """Installed memory in MiB."""
     gpus: tuple[str, ...]
@@ -40,7 +41,7 @@ def hardware() -> Hardware:
         cpu_model=_cpu_model(Path("/proc/cpuinfo")) or platform.processor() or platform.machine(),
         cores_physical=psutil.cpu_count(logical=False),
         cores_logical=psutil.cpu_count(),
-        cores_usable=_usable_cores(),
+        cores_usable=usable_cores(),
         memory_mb=psutil.virtual_memory().total / 2**20,
         gpus=gpus,
         gpu_driver=driver,
@@ -54,12 +55,6 @@ def _cpu_model(cpuinfo: Path) -> str | None:
         return None  # not Linux
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, None)
-
-
-def _usable_cores() -> int | None:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
 
 
 def _gpus() -> tuple[tuple[str, ...], str | None]:

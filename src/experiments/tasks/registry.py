@@ -22,6 +22,13 @@ TASKS: Mapping[str, type] = {
     "multiturn_calculator": MultiturnCalculator,
 }
 """The package's own tasks."""
+PROGRAM = "__main__"
+"""The script or notebook that runs here, of which the processes that train have nothing."""
+OWN_MODULE = (
+    "put it into a module of your own, such as my_lab.py, and name that: "
+    "environment_modules=['my_lab'], or --allow-env-module my_lab"
+)
+"""The remedy where something stands in the program itself."""
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
 
@@ -42,7 +49,7 @@ def find_task(name: str, modules: Sequence[str] = ()) -> type:
     if module not in modules:
         raise RefusedError(
             "names a module, which an experiment file cannot import",
-            f"allow it with --allow-env-module {module}" if _MODULE.fullmatch(module) else None,
+            _remedy(module),
         )
     try:
         found = getattr(importlib.import_module(module), attribute, None)
@@ -57,6 +64,12 @@ def find_task(name: str, modules: Sequence[str] = ()) -> type:
             "demonstrate too",
         )
     return found
+
+
+def _remedy(module: str) -> str | None:
+    if module == PROGRAM:
+        return OWN_MODULE
+    return f"allow it with --allow-env-module {module}" if _MODULE.fullmatch(module) else None
 
 
 def make_task(name: str, settings: Mapping[str, Any], modules: Sequence[str] = ()) -> Task:

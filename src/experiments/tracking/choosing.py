@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from ..config.environment_file import TrackerVariables, tracker_variables
 from ..domain.errors import UsageError
 from ..domain.paths import ExperimentPaths
-from ..domain.redaction import secrets_of
+from ..domain.redaction import known_secrets
 from .describing import TellingOptions
 from .ledger import TrackerEntry, read_ledger
 from .telling import Assignment
@@ -53,7 +52,7 @@ def assignments(
     if not trackers:
         return []
     variables = choice.variables or tracker_variables()
-    secrets = frozenset(secrets_of(os.environ) | secrets_of(variables.values))
+    secrets = frozenset(known_secrets() | variables.secrets)
     earlier = read_ledger(paths.ledger)
     found = []
     for tracker in dict.fromkeys(trackers):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..domain.paths import ExperimentPaths
-from ..domain.redaction import scrub, secrets_of
+from ..domain.redaction import known_secrets, scrub
 from ..durability.files import make_directory
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -19,7 +18,7 @@ class PlainFormatter(logging.Formatter):
 
     def __init__(self) -> None:
         super().__init__(FORMAT)
-        self._secrets = secrets_of(os.environ)
+        self._secrets = known_secrets()
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line, or several with a traceback."""

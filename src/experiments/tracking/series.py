@@ -110,6 +110,9 @@ def text_of(record: Record) -> tuple[str, str]:
             return "INFO", f"attempt {record.get('attempt')} started"
         case "attempt_ended" if record.get("outcome") == "completed":
             return "INFO", f"attempt {record.get('attempt')} completed"
+        case "attempt_ended" if record.get("outcome") == "cancelled":
+            attempt = f"attempt {record['attempt']} " if record.get("attempt") else ""
+            return "INFO", f"{attempt}cancelled; {record.get('cause')}"
         case "attempt_ended":
             parts = [f"attempt {record.get('attempt')} {record.get('outcome')}"]
             parts += [str(record[name]) for name in ("cause", "remedy") if record.get(name)]

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..domain.errors import ExperimentsError, StorageError
 from ..domain.paths import ExperimentPaths
 from ..domain.records import ENDED_RUNS, RunKey, RunStatus
-from ..domain.redaction import redact
+from ..domain.redaction import keep_secret, redact
 from ..durability.files import make_directory, write_atomically
 from ..durability.journal import Record
 from ..durability.lock import FileLock
@@ -76,6 +76,7 @@ def tell(assignment: Assignment) -> Told:
         StorageError: when the experiment's files cannot be read, or the ledger not be written.
     """
     os.nice(NICENESS)
+    keep_secret(assignment.settings.secrets)
     paths = assignment.paths
     make_directory(paths.tracking)
     with FileLock(paths.tracker_lock(assignment.tracker)):

@@ -9,7 +9,7 @@ import tempfile
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from ..domain.errors import ExperimentLockedError
+from ..domain.errors import ExperimentsError
 from ..durability.lock import FileLock
 
 _LOCK = ".lock"
@@ -41,7 +41,7 @@ class TemporaryRoot:
 
 def _remove_orphans(parent: Path, prefix: str) -> None:
     for path in parent.glob(f"{prefix}*"):
-        with suppress(OSError, ExperimentLockedError):
+        with suppress(OSError, ExperimentsError):
             status = path.lstat()
             is_own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
             if is_own and (path / _LOCK).exists():

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from ..config.algorithms import is_language
-from ..domain.errors import MissingExtraError, UsageError
+from ..domain.errors import MissingExtraError, UsageError, install_extra
 from ..domain.paths import AttemptPaths
 from ..domain.records import TrainerConfig
 from ..durability.segments import SegmentWriter
@@ -180,7 +180,7 @@ def check_extra(algorithm: str) -> None:
     if is_language(algorithm) and find_spec("trl") is None:
         raise MissingExtraError(
             f"{algorithm} needs TRL, which is not installed",
-            remedy="pip install 'rl-experiments[llm]' --constraint constraints.txt",
+            remedy=install_extra("llm"),
         )
 
 

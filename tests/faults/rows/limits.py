@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from tests.waiting import HANG_SECONDS
+
 from .. import memory_group
 from ..command import Done
 from ..figures import Bench, Trial
@@ -13,7 +15,8 @@ from ..memory_group import MemoryGroup
 from ..pair import Pair, document
 
 LIMIT_MB, GROUP_MB, ADDRESS_SPACE_MB = 700, 900, 6000
-HANG_SECONDS, MORE_SECONDS = 2, 10
+SILENT_SECONDS = 10
+"""After which a run is said to hang; no healthy one is silent for so long on a slow machine."""
 EXIT_CODES = {"abort": 1, "retry": 1, "skip": 4}
 SHORT = {"hyperparameters": {"n_steps": 64, "batch_size": 64, "n_epochs": 1}, "training_steps": 640}
 
@@ -95,10 +98,10 @@ def hangs(bench: Bench, count: int) -> Iterator[Trial]:
 
 def hang_is_skipped(kind: str, folder: Path) -> None:
     """A run that hangs is named, ended and skipped; the other one is complete."""
-    pair = greedy_pair(folder, kind, hang_seconds=HANG_SECONDS)
+    pair = greedy_pair(folder, kind, hang_seconds=SILENT_SECONDS)
     done = pair.finish("--recovery", "skip")
     assert done.code == EXIT_CODES["skip"], done
-    _check_was_ended_in_time(pair)
+    _check_was_ended(pair)
     assert "no sign of life" in done.stderr
     log = (pair.root / "logs" / "baseline_training.log").read_text()
     assert "greedy_environments.py" in log  # where it hung
@@ -106,21 +109,23 @@ def hang_is_skipped(kind: str, folder: Path) -> None:
 
 
 def _stop_is_retried(folder: Path) -> None:
-    pair = greedy_pair(folder, "none", baseline={"training_steps": 5000}, hang_seconds=HANG_SECONDS)
+    pair = greedy_pair(
+        folder, "none", baseline={"training_steps": 5000}, hang_seconds=SILENT_SECONDS
+    )
     command = pair.start("--mode", "parallel", "--recovery", "retry")
     os.kill(pair.worker(), signal.SIGSTOP)
     done = command.done()
     assert done.code == 0, done
-    _check_was_ended_in_time(pair)
+    _check_was_ended(pair)
     attempts = {arm: run["attempts"] for arm, run in pair.run_results().items()}
     assert attempts == {"baseline": 2, "variant": 1}
 
 
-def _check_was_ended_in_time(pair: Pair) -> None:
+def _check_was_ended(pair: Pair) -> None:
     [(how, cause)] = pair.ends()
     assert how == "hang"
     assert "no sign of life for" in cause
     times: dict[str, float] = {}
     for event in pair.events():
         times.setdefault(event["kind"], event["time"])
-    assert times["attempt_ended"] - times["attempt_started"] < HANG_SECONDS + MORE_SECONDS
+    assert times["attempt_ended"] - times["attempt_started"] < HANG_SECONDS

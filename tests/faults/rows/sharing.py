@@ -7,8 +7,10 @@ from copy import deepcopy
 from functools import partial
 from pathlib import Path
 
-from ..command import Command, wait_until
-from ..figures import HALF_STEPS, Bench, Trial, generator
+from tests.waiting import wait_until
+
+from ..command import Command
+from ..figures import ENDLESS_STEPS, HALF_STEPS, Bench, Trial, generator
 from ..pair import Pair, document
 
 LOCKED, USAGE = 3, 2
@@ -23,15 +25,19 @@ def two_at_once(bench: Bench, count: int) -> Iterator[Trial]:
 
 def _one_is_refused(bench: Bench, number: int, folder: Path) -> None:
     is_new = number % 2 == 1
-    pair = Pair(folder, document()) if is_new else bench.half_trained("PPO", folder)
+    # neither is complete before the other one was refused
+    if is_new:
+        pair = Pair(folder, document(baseline={"training_steps": ENDLESS_STEPS}))
+    else:
+        pair = bench.half_trained("PPO", folder, ENDLESS_STEPS, "baseline_seed0")
     words = pair.start_words("--resume") if is_new else pair.words()
     begun = pair.times_begun()
-    attempts = len(list(pair.root.glob("runs/*/attempt-*"))) + (2 if is_new else 1)
+    attempts = len(list(pair.root.glob("runs/*/attempt-*"))) + 2
     commands = [pair.start(words=words)]
     time.sleep(generator("two at once", number).uniform(0.0, 0.3))
     commands.append(pair.start(words=words))
     try:
-        wait_until(lambda: pair.times_begun() > begun, 60.0, "one begins")
+        wait_until(lambda: pair.times_begun() > begun, "one begins")
         begun_at = time.monotonic()
         refused = _first_to_end(commands)
         ended_at = time.monotonic()
@@ -44,8 +50,7 @@ def _one_is_refused(bench: Bench, number: int, folder: Path) -> None:
     _check_was_locked(refused, proceeding)
     # to come so far took it as long as the other one, from when it was started
     asked_at = max(begun_at, refused.began + begun_at - proceeding.began)
-    bench.saw("s until one is refused", ended_at - asked_at)
-    assert ended_at - asked_at < MOST_SECONDS_UNTIL_REFUSED
+    bench.saw("s until one is refused", ended_at - asked_at, MOST_SECONDS_UNTIL_REFUSED)
 
 
 def _first_to_end(commands: list[Command]) -> Command:

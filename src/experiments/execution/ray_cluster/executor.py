@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from types import TracebackType
 from typing import Self
 
-from ...domain.errors import MissingExtraError, ProcessDiedError, error_record
+from ...domain.errors import MissingExtraError, ProcessDiedError, error_record, install_extra
 from ..job import Event, Job, JobStarted, Outcome, OutcomeKind, Sampled
 from ..job_queue import JobQueue
 from ..process_pool import GRACE_SECONDS
@@ -37,7 +37,7 @@ class RayExecutor:
         if find_spec("ray") is None:
             raise MissingExtraError(
                 "the ray executor needs Ray, which is not installed",
-                remedy="pip install -e '.[ray]'",
+                remedy=install_extra("ray"),
             )
         self._settings = settings
         self._gateway: Gateway | None = None

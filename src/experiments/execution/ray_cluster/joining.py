@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import math
 import secrets
 import shutil
 import socket
@@ -17,6 +17,7 @@ import ray as typed_ray
 from ray import exceptions
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from ...domain.cores import usable_cores
 from ...domain.errors import ExperimentsError, StorageError, described
 from .messages import Connect
 from .tasks import sees
@@ -47,7 +48,7 @@ def cluster(request: Connect) -> Iterator[None]:
         _init(
             "this machine",
             address="local",
-            num_cpus=max(os.cpu_count() or 1, request.slots),
+            num_cpus=max(math.ceil(usable_cores()), request.slots),
             object_store_memory=OBJECT_STORE_BYTES,
             include_dashboard=False,
             _temp_dir=str(scratch),

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any
 
 import gymnasium as gym
+from gymnasium.error import UnregisteredEnv
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecNormalize
 
@@ -54,9 +55,7 @@ def _make_training_environment(config: TrainerConfig, *, trainer: int) -> Enviro
 
 def evaluation_environment(config: TrainerConfig) -> Environment:
     """One environment as in training, with a meter for the unwrapped rewards inside."""
-    innermost: Environment = gym.make(
-        config.environment, disable_env_checker=True, **config.environment_kwargs
-    )
+    innermost = _made(config, disable_env_checker=True, **config.environment_kwargs)
     return _wrapped(RewardMeter(innermost), config)
 
 
@@ -82,9 +81,25 @@ def _make_rendering(config: TrainerConfig) -> Environment:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*render_mode", UserWarning)
         try:
-            return gym.make(config.environment, **arguments)
+            return _made(config, **arguments)
         except TypeError:
-            return gym.make(config.environment, **config.environment_kwargs)
+            return _made(config, **config.environment_kwargs)
+
+
+def _made(config: TrainerConfig, **arguments: Any) -> Environment:
+    """What Gymnasium makes.
+
+    Raises:
+        UsageError: when the environment is not registered in this process.
+    """
+    try:
+        return gym.make(config.environment, **arguments)
+    except UnregisteredEnv as error:
+        raise UsageError(
+            f"the process that trains does not know the environment {config.environment!a}",
+            remedy="register it in a module of your own, and name that in environment_modules "
+            "or with --allow-env-module",
+        ) from error
 
 
 def _wrapped(environment: Environment, config: TrainerConfig) -> Environment:

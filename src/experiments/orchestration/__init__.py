@@ -1,0 +1,1 @@
+"""One experiment, carried out: its runs from the queue to their ends, within the limits."""

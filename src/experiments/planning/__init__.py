@@ -1,0 +1,1 @@
+"""What is asked and when it is answered: the design, the planned runs, the looks taken so far."""
