@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,8 @@ SHORTER = {
     "dqn_cartpole": ("training_steps=1500", "hyperparameters.learning_starts=500"),
     "sac_pendulum": ("training_steps=300", "hyperparameters.learning_starts=100"),
 }
+TOO_SHORT = re.compile("warning: .* is far below what random actions get, .*")
+"""A true warning, where so short a training has got nowhere yet."""
 WITH_ONE_SEED = """
     metadata.json results.json predictions.json memory_usage.json runner_final_state.yaml
     config/experiment_config.json logs/experiment.log logs/runner.log logs/baseline_training.log
@@ -48,7 +51,8 @@ def run(name, folder):
     for setting in settings:
         command += ["--set", setting]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=HANG_SECONDS)
-    assert (done.returncode, done.stderr) == (0, "")
+    complaints = [line for line in done.stderr.splitlines() if not TOO_SHORT.fullmatch(line)]
+    assert (done.returncode, complaints) == (0, [])
     (root,) = folder.iterdir()
     return root
 

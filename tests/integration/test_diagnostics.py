@@ -38,7 +38,6 @@ from src.experiments.training.sb3.curvature import (
 from src.experiments.training.sb3.policy_losses import POLICY_LOSSES
 from src.experiments.training.sb3.state.plain import from_tensor_bytes
 from tests.integration.test_exact_resume import (
-    COSTLY,
     assert_exact,
     run_config,
     slow,
@@ -518,9 +517,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    "algorithm",
-    ["DQN", *(pytest.param(e, marks=pytest.mark.slow) for e in ("PPO", "A2C", "TRPO", "SAC"))]
-    + [pytest.param(each, marks=pytest.mark.slow) for each in COSTLY],
+    "algorithm", [each if each == "DQN" else slow(each, each) for each in OFFERED["curvature"]]
 )
 def test_a_crashed_run_measures_on_as_if_nothing_had_happened(
     tmp_path: Path, algorithm: str
