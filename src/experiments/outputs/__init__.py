@@ -1,0 +1,1 @@
+"""What an experiment leaves behind: results, report, uploads, and what of it is kept."""
