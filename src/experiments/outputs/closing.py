@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..experiment import Experiment
+from ..tracking.manifest import write_manifest
+from ..tracking.telling import Ending
 from .derived import (
     Conditions,
     report_content,
@@ -13,11 +16,8 @@ from .derived import (
     write_results,
     write_store,
 )
-from ..experiment import Experiment
-from .retention import keep_what_is_kept
 from .report_writer import ReportWriter
-from ..tracking.manifest import write_manifest
-from ..tracking.telling import Ending
+from .retention import keep_what_is_kept
 from .uploads import Uploads
 
 MOST_RUNS_TOLD_AT_ONCE = 200
@@ -33,7 +33,9 @@ class Closing:
         uploads: tell the trackers.
     """
 
-    def __init__(self, experiment: Experiment, report_writer: ReportWriter, uploads: Uploads) -> None:
+    def __init__(
+        self, experiment: Experiment, report_writer: ReportWriter, uploads: Uploads
+    ) -> None:
         self._experiment = experiment
         self._report_writer = report_writer
         self._uploads = uploads

@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import Self
 
 from ..config.environment_file import tracker_variables
-from .derived import scrubbed_log, storage_policy
 from ..domain.errors import ExperimentsError, StorageError, TrackerError, described
 from ..domain.paths import ExperimentPaths
 from ..domain.redaction import known_secrets
@@ -22,6 +21,7 @@ from ..experiment import Experiment
 from ..tracking.choosing import TrackingChoice, assignments
 from ..tracking.ledger import TellingState, TrackerEntry, read_ledger, write_entry
 from ..tracking.telling import Assignment, Ending, Told, ask_to_end, forget_ending, tell
+from .derived import scrubbed_log, storage_policy
 
 logger = logging.getLogger(__name__)
 
