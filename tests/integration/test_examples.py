@@ -27,6 +27,7 @@ def run_example(*words: object) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_validation_leaves_nothing(tmp_path: Path) -> None:
     printed = run_example("validation", "--output-dir", tmp_path / "out")
 

@@ -87,9 +87,11 @@ def browser(tmp_path_factory):
 @pytest.mark.parametrize(
     "name",
     [
-        "five",
         "stopped",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("single", "failed", "hostile")),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("five", "single", "failed", "hostile")
+        ),
     ],
 )
 def test_the_page_is_quiet_asks_for_nothing_and_never_scrolls_sideways(

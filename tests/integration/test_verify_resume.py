@@ -156,6 +156,7 @@ def test_too_few_steps_for_the_kills_are_refused(verifying):
     assert list(verifying.scratch.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_all_of_it(verifying):
     process = verifying.start()
     journals = "*/undisturbed-1/verify-resume/runs/*/journal.jsonl"
