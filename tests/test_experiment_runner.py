@@ -385,8 +385,8 @@ class TestWholeExperiments:
 
     def test_ctrl_c_in_a_program_of_ones_own_leaves_a_paused_experiment(self, experiment):
         class Impatient(ExperimentRunner):
-            def _look(self):
-                super()._look()
+            def _tick(self):
+                super()._tick()
                 raise KeyboardInterrupt
 
         runner = Impatient(experiment, executor="in_process")
@@ -412,8 +412,8 @@ class TestWholeExperiments:
 
             has_interrupted = False
 
-            def _look(self):
-                super()._look()
+            def _tick(self):
+                super()._tick()
                 if not self.has_interrupted:
                     self.has_interrupted = True
                     self.interrupt()
@@ -449,8 +449,8 @@ class TestWholeExperiments:
         lock, found = experiment.paths.lock, []
 
         class Broken(ExperimentRunner):
-            def _look(self):
-                super()._look()
+            def _tick(self):
+                super()._tick()
                 if self.run_progress()[0].step:
                     found.append(self._session.campaign.pids())
                     raise OSError("the disk is gone")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 HANG_SECONDS = 300.0
 """What has not happened by then never will: a guard against hanging, and no measure of speed."""
-LOOK_SECONDS = 0.01
+POLL_SECONDS = 0.01
 
 
 def wait_until(
@@ -22,4 +22,4 @@ def wait_until(
     while not holds():
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not within {seconds:g} s")
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)

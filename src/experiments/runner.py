@@ -273,14 +273,14 @@ class ExperimentRunner(FailureHandling):
             self.slots,
         )
         placing = Placing(needs_of(experiment, self.estimates, self._kind), session.gpus)
-        campaign.carry_out(session.executor, guard, placing, order, self._asked_to_stop, self._look)
-        self._look()
+        campaign.carry_out(session.executor, guard, placing, order, self._asked_to_stop, self._tick)
+        self._tick()
 
-    def _look(self) -> None:
+    def _tick(self) -> None:
         """Bring what others read up to date, about twice a second."""
         session, campaign = self._active()
         self.failures = campaign.failures
-        session.uploads.look()
+        session.uploads.poll()
         if campaign.nobody_waits:
             session.report_writer.get_ready()
         self.status = _running_status(campaign.arms_running()) or self.status

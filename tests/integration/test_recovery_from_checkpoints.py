@@ -159,8 +159,8 @@ def test_a_deviation_is_remembered_by_the_orchestrator_that_continues(tmp_path: 
     class Interrupted(SmallerBatch):
         """Stops in the attempt that has the smaller batch, once that has saved a checkpoint."""
 
-        def _look(self) -> None:
-            super()._look()
+        def _tick(self) -> None:
+            super()._tick()
             saved = [event["attempt"] for event in events_of(self.experiment, "checkpoint")]
             if 2 in saved:
                 self.interrupt()

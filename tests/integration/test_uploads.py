@@ -112,11 +112,11 @@ def test_training_goes_on_where_no_process_is_to_be_had_for_the_trackers(tmp_pat
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
     class Unlucky(ExperimentRunner):
-        def _look(self) -> None:
+        def _tick(self) -> None:
             session, _ = self._active()
             if session.uploads._pool is not None:
                 session.uploads._pool.next_event = refuse
-            super()._look()
+            super()._tick()
 
     document = pair(200) | {"trackers": ["tensorboard"]}
     experiment = Experiment.from_config(parse_experiment(document), tmp_path)

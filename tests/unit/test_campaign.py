@@ -76,10 +76,10 @@ def experiment(tmp_path):
     return experiment
 
 
-def carry_out(experiment, script, *, recover, interrupted=lambda: False, on_look=lambda: None):
+def carry_out(experiment, script, *, recover, interrupted=lambda: False, on_tick=lambda: None):
     campaign = Campaign(experiment, print, recover, lambda arm, config: (config, []))
     guard = Guard(Limits(), None, experiment.paths.root, slots=2)
-    campaign.carry_out(script, guard, Placing({}), experiment.runs(), interrupted, on_look)
+    campaign.carry_out(script, guard, Placing({}), experiment.runs(), interrupted, on_tick)
     return campaign
 
 
@@ -97,7 +97,7 @@ def test_a_run_whose_machine_is_lost_is_run_again_and_has_not_failed(experiment)
                 script.end(run, OutcomeKind.FINISHED, value=result(run))
                 done.append(run)
 
-    campaign = carry_out(experiment, script, recover=pytest.fail, on_look=finish)
+    campaign = carry_out(experiment, script, recover=pytest.fail, on_tick=finish)
 
     assert submissions(script, BASELINE) == 3
     assert campaign.failures == ()
@@ -202,7 +202,7 @@ def test_a_full_disk_stops_the_experiment_whatever_the_recovery(experiment):
         if BASELINE in script.running and not script.events:
             script.end(BASELINE, OutcomeKind.LIMIT, cause=full)
 
-    campaign = carry_out(experiment, script, recover=pytest.fail, on_look=fill)
+    campaign = carry_out(experiment, script, recover=pytest.fail, on_tick=fill)
 
     assert campaign.failures == ("the disk is full; free space",)
     assert {each.status for each in campaign.attempts.values()} == {RunStatus.INTERRUPTED}
@@ -221,7 +221,7 @@ def test_a_damaged_stream_of_one_run_harms_no_other(experiment, caplog):
                 script.end(run, OutcomeKind.FINISHED, value=result(run))
 
     campaign_steps = []
-    campaign = carry_out(experiment, script, recover=pytest.fail, on_look=damage)
+    campaign = carry_out(experiment, script, recover=pytest.fail, on_tick=damage)
 
     assert campaign_steps
     assert len(campaign.progress()) == 2

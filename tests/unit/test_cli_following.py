@@ -45,11 +45,11 @@ def by_run(snapshot: Snapshot) -> dict[RunKey, RunProgress]:
 
 def test_runs_are_followed_from_the_queue_to_their_end(worked_on: Experiment) -> None:
     follower = Follower(worked_on.paths)
-    queued = follower.look()
+    queued = follower.snapshot()
     first = Training(worked_on, FIRST).start().row(1024, 20.0)
-    running = follower.look()
+    running = follower.snapshot()
     first.row(4096, 90.0).end(RunStatus.COMPLETED)
-    done = follower.look()
+    done = follower.snapshot()
 
     assert follower.end is None
     assert [run.run for run in queued.runs] == worked_on.runs()
@@ -71,20 +71,20 @@ def test_a_torn_last_line_waits(worked_on: Experiment) -> None:
     with training.paths.journal.open("ab") as file:
         file.write(b'{"kind": "metrics", "step": 2048, "metr')
 
-    assert by_run(Follower(worked_on.paths).look())[FIRST].step == 1024
+    assert by_run(Follower(worked_on.paths).snapshot())[FIRST].step == 1024
 
 
 def test_a_run_that_is_tried_again_waits_where_it_stood(worked_on: Experiment) -> None:
     follower = Follower(worked_on.paths)
     training = Training(worked_on, FIRST).start().row(2048, 20.0)
-    follower.look()
+    follower.snapshot()
     training.end(RunStatus.FAILED, "RuntimeError: joint 3 exploded")
-    failed = by_run(follower.look())[FIRST]
+    failed = by_run(follower.snapshot())[FIRST]
     training.attempts.prepare()
-    waiting = by_run(follower.look())[FIRST]
+    waiting = by_run(follower.snapshot())[FIRST]
     training.attempts.started(os.getpid())
     training.row(2560, 3.0)
-    again = by_run(follower.look())[FIRST]
+    again = by_run(follower.snapshot())[FIRST]
 
     assert (failed.status, failed.error) == (RunStatus.FAILED, "RuntimeError: joint 3 exploded")
     assert (waiting.status, waiting.step) == (RunStatus.QUEUED, 2048)
@@ -96,7 +96,7 @@ def test_runs_of_an_earlier_session_wait_to_be_trained_again(worked_on: Experime
     Training(worked_on, SECOND).start().row(2048, 20.0)  # and its orchestrator was killed
     write_session(worked_on, datetime(2300, 1, 1, tzinfo=UTC), "experiments", "run")
 
-    progress = by_run(Follower(worked_on.paths).look())
+    progress = by_run(Follower(worked_on.paths).snapshot())
 
     assert progress[FIRST].status is RunStatus.COMPLETED
     assert (progress[SECOND].status, progress[SECOND].step) == (RunStatus.QUEUED, 0)
@@ -106,28 +106,28 @@ def test_all_runs_ended_means_that_they_are_compared(worked_on: Experiment) -> N
     for run in worked_on.runs():
         Training(worked_on, run).start().row(4096, 90.0).end(RunStatus.COMPLETED)
 
-    assert Follower(worked_on.paths).look().phase == "comparing"
+    assert Follower(worked_on.paths).snapshot().phase == "comparing"
 
 
 def test_the_end_is_seen_when_the_lock_is_free(experiment: Experiment) -> None:
     clock = Clock()
     experiment.publish()
     waiting = Follower(experiment.paths, clock=clock)
-    assert (waiting.end, waiting.look().phase) == (None, "created")
+    assert (waiting.end, waiting.snapshot().phase) == (None, "created")
     with FileLock(experiment.paths.lock):
         experiment.begin()
         follower = Follower(experiment.paths, clock=clock)
         experiment.stop(failed=True)
         experiment.save()  # while the report is written the lock is held
         clock.now += CHECK_EVERY_SECONDS
-        assert (follower.look().phase, follower.end) == ("initializing", None)
-    assert follower.look().phase == "initializing"  # the lock is not asked at each look
+        assert (follower.snapshot().phase, follower.end) == ("initializing", None)
+    assert follower.snapshot().phase == "initializing"  # the lock is not asked at each look
     clock.now += CHECK_EVERY_SECONDS
 
-    assert follower.look().phase == "failed"
+    assert follower.snapshot().phase == "failed"
     with FileLock(experiment.paths.lock):  # somebody begins to continue it
         clock.now += CHECK_EVERY_SECONDS
-        assert (follower.look().phase, follower.end) == ("failed", "failed")
+        assert (follower.snapshot().phase, follower.end) == ("failed", "failed")
 
 
 def test_an_experiment_that_is_removed_meanwhile_is_an_error(worked_on: Experiment) -> None:
@@ -138,7 +138,7 @@ def test_an_experiment_that_is_removed_meanwhile_is_an_error(worked_on: Experime
     clock.now += CHECK_EVERY_SECONDS
 
     with pytest.raises(StorageError, match="No such file"):
-        follower.look()
+        follower.snapshot()
 
 
 def test_a_killed_orchestrator_is_recognised(experiment: Experiment) -> None:
@@ -148,7 +148,7 @@ def test_a_killed_orchestrator_is_recognised(experiment: Experiment) -> None:
         Training(experiment, FIRST).start().row(1024, 20.0)
 
     follower = Follower(experiment.paths)
-    snapshot = follower.look()
+    snapshot = follower.snapshot()
 
     assert (follower.end, snapshot.phase, snapshot.seconds_left) == ("stopped", "stopped", None)
     left = by_run(snapshot)[FIRST]
@@ -161,13 +161,13 @@ def test_what_the_running_runs_use_is_summed_up(worked_on: Experiment) -> None:
         training = Training(worked_on, run).start()
         sample = ResourceSample(0.0, 98.0, memory_mb=400.0, pss_mb=pss_mb, disk_free_mb=9000.0)
         training.attempts.sampled(sample, 0)
-    used = follower.look().used
+    used = follower.snapshot().used
     training.end(RunStatus.COMPLETED)
 
     assert used is not None
     assert (used.cores_busy, used.memory_mb, used.disk_free_mb) == (1.96, 700.0, 9000.0)
     assert used.gpu_memory_mb is None
-    assert (follower.look().used or used).memory_mb == 300.0
+    assert (follower.snapshot().used or used).memory_mb == 300.0
 
 
 def test_a_damaged_run_is_named_once_and_the_others_are_followed(
@@ -179,7 +179,7 @@ def test_a_damaged_run_is_named_once_and_the_others_are_followed(
     follower = Follower(worked_on.paths)
 
     for _ in range(3):
-        progress = by_run(follower.look())
+        progress = by_run(follower.snapshot())
 
     assert progress[FIRST].step == 1024
     assert progress[SECOND].status is RunStatus.QUEUED
@@ -200,7 +200,7 @@ def test_the_elapsed_time_is_that_of_the_latest_session(worked_on: Experiment) -
     began = datetime.fromtimestamp(datetime.now(UTC).timestamp() - 75, UTC)
     write_session(worked_on, began, "experiments", "run")
 
-    assert 75 <= Follower(worked_on.paths).look().elapsed_seconds < 85
+    assert 75 <= Follower(worked_on.paths).snapshot().elapsed_seconds < 85
 
 
 def test_of_many_runs_only_those_are_opened_that_have_news(
@@ -216,13 +216,13 @@ def test_of_many_runs_only_those_are_opened_that_have_news(
             )
         training = Training(experiment, RunKey("variant", 1)).start()
         follower = Follower(experiment.paths)
-        follower.look()
+        follower.snapshot()
         training.row(1024, 2.0)
         asked: list[object] = []
         stat = os.stat
         monkeypatch.setattr(os, "stat", lambda name, **how: asked.append(name) or stat(name, **how))
 
-        assert follower.look().counts == {
+        assert follower.snapshot().counts == {
             RunStatus.COMPLETED: 5,
             RunStatus.RUNNING: 1,
             RunStatus.QUEUED: 194,
@@ -237,7 +237,7 @@ def test_a_first_look_that_has_no_time_leaves_the_rest_to_the_next(worked_on: Ex
     ticks = iter(range(1000))
     follower = Follower(worked_on.paths, patience_seconds=1.0, clock=lambda: next(ticks) * 0.7)
 
-    hurried, whole = follower.look(), follower.look()
+    hurried, whole = follower.snapshot(), follower.snapshot()
 
     assert (hurried.phase, hurried.counts[RunStatus.COMPLETED]) == ("reading", 1)
     assert (whole.phase, whole.counts[RunStatus.COMPLETED]) == ("running", 2)

@@ -55,9 +55,9 @@ class Scene:
         sample = ResourceSample(self.now, cpu, memory, pss_mb=pss, disk_usage_mb=disk)
         self.guard.sampled(run, sample)
 
-    def look(self, seconds=1.0):
+    def enforce(self, seconds=1.0):
         self.now += seconds
-        self.guard.look(self.executor, self.running)
+        self.guard.enforce(self.executor, self.running)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_within_the_limits_nothing_happens(scene):
     quiet = scene(memory_mb=1000.0, cpu_percent=90.0, disk_gb=1.0)
     quiet.uses(SMALL)
     quiet.uses(LARGE, memory=200.0, disk=10.0)
-    quiet.look()
+    quiet.enforce()
 
     assert quiet.executor.stopped == []
     assert quiet.executor.sizes == []
@@ -80,15 +80,15 @@ def test_near_the_memory_limit_it_warns_once_and_lets_nothing_further_begin(scen
     del tight.running[LARGE]
     tight.uses(SMALL, memory=950.0)
     with caplog.at_level(logging.WARNING):
-        tight.look()
-        tight.look()
+        tight.enforce()
+        tight.enforce()
 
     assert len(caplog.records) == 1
     assert "950" in caplog.text
     assert tight.executor.sizes == [1]
 
     tight.uses(SMALL, memory=300.0)
-    tight.look()
+    tight.enforce()
     assert tight.executor.sizes == [1, 2]
 
 
@@ -96,8 +96,8 @@ def test_above_the_memory_limit_the_largest_run_is_ended_and_no_second_one_meanw
     full = scene(memory_mb=1000.0)
     full.uses(SMALL, memory=500.0)
     full.uses(LARGE, memory=600.0)
-    full.look()
-    full.look()
+    full.enforce()
+    full.enforce()
 
     [(name, kind, cause)] = full.executor.stopped
     assert (name, kind) == (LARGE.name, OutcomeKind.OUT_OF_MEMORY)
@@ -111,7 +111,7 @@ def test_after_a_run_was_out_of_memory_one_fewer_goes_on_at_a_time(scene, caplog
     with caplog.at_level(logging.WARNING):
         full.guard.ran_out_of_memory()
         full.guard.ran_out_of_memory()
-        full.look()
+        full.enforce()
 
     assert full.guard.slots == 1
     assert full.executor.sizes == [1]
@@ -124,9 +124,9 @@ def test_after_the_largest_has_gone_the_next_one_can_be_ended(scene):
     full = scene(memory_mb=1000.0)
     full.uses(SMALL, memory=1100.0)
     full.uses(LARGE, memory=1200.0)
-    full.look()
+    full.enforce()
     full.guard.ended(LARGE, full.running.pop(LARGE).heartbeat)
-    full.look()
+    full.enforce()
 
     assert [name for name, _, _ in full.executor.stopped] == [LARGE.name, SMALL.name]
 
@@ -136,7 +136,7 @@ def test_a_sample_of_the_attempt_before_is_not_held_against_a_run(scene):
     again.uses(LARGE, memory=1200.0)
     watched = again.running[LARGE]
     again.running[LARGE] = Watched(watched.job, watched.heartbeat, began=again.now + 0.5)
-    again.look()
+    again.enforce()
 
     assert again.executor.stopped == []
 
@@ -145,7 +145,7 @@ def test_shared_memory_counts_proportionally(scene):
     shared = scene(memory_mb=1000.0)
     shared.uses(SMALL, memory=700.0, pss=400.0)
     shared.uses(LARGE, memory=700.0, pss=400.0)
-    shared.look()
+    shared.enforce()
 
     assert shared.executor.stopped == []
 
@@ -155,7 +155,7 @@ def test_a_busy_processor_leads_to_fewer_runs_and_to_no_end(scene):
     for _ in range(int(BUSY_SECONDS) + 2):
         busy.uses(SMALL, cpu=100.0)
         busy.uses(LARGE, cpu=100.0)
-        busy.look()
+        busy.enforce()
 
     assert busy.executor.stopped == []
     assert busy.executor.sizes == [1]
@@ -166,7 +166,7 @@ def test_a_short_burst_of_the_processor_is_forgiven(scene):
     for cpu in (100.0, 100.0, 20.0, 100.0, 100.0, 20.0):
         busy.uses(SMALL, cpu=cpu)
         busy.uses(LARGE, cpu=cpu)
-        busy.look()
+        busy.enforce()
 
     assert busy.executor.sizes == []
 
@@ -174,7 +174,7 @@ def test_a_short_burst_of_the_processor_is_forgiven(scene):
 def test_above_the_disk_limit_all_runs_are_ended(scene):
     full = scene(disk_gb=1.0)
     full.uses(SMALL, disk=1100.0)
-    full.look()
+    full.enforce()
 
     assert {name for name, _, _ in full.executor.stopped} == {SMALL.name, LARGE.name}
     assert {kind for _, kind, _ in full.executor.stopped} == {OutcomeKind.LIMIT}
@@ -189,7 +189,7 @@ def usage(free_mb):
 def test_the_free_disk_is_watched_without_any_sample(scene, monkeypatch):
     full = scene()
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(400))
-    full.look()
+    full.enforce()
 
     assert {kind for _, kind, _ in full.executor.stopped} == {OutcomeKind.LIMIT}
     assert "400" in str(full.executor.stopped[0][2])
@@ -204,10 +204,10 @@ def test_nothing_begins_on_a_full_volume(tmp_path, monkeypatch):
 
 def test_a_run_without_a_sign_of_life_is_ended_and_the_living_one_is_not(scene):
     silent = scene(hang_seconds=10.0)
-    silent.look()
+    silent.enforce()
     for beat in range(12):
         os.utime(silent.running[LARGE].heartbeat, ns=(beat, beat))
-        silent.look()
+        silent.enforce()
 
     [(name, kind, cause)] = silent.executor.stopped
     assert (name, kind) == (SMALL.name, OutcomeKind.HANG)
@@ -218,27 +218,27 @@ def test_a_run_without_a_sign_of_life_is_ended_and_the_living_one_is_not(scene):
 
 def test_runs_that_were_suspended_together_with_the_orchestrator_are_not_ended(scene):
     asleep = scene(hang_seconds=10.0)
-    asleep.look()
-    asleep.look(seconds=3600.0)
+    asleep.enforce()
+    asleep.enforce(seconds=3600.0)
 
     assert asleep.executor.stopped == []
 
 
 def test_where_nobody_can_end_a_run_silence_is_nothing(scene):
     silent = scene()
-    silent.look()
+    silent.enforce()
     for _ in range(100):
-        silent.look(seconds=9.0)
+        silent.enforce(seconds=9.0)
 
     assert silent.executor.stopped == []
 
 
 def test_it_looks_once_a_second(scene):
     full = scene(memory_mb=300.0)
-    full.look()
+    full.enforce()
     full.uses(SMALL, memory=500.0)
-    full.look(seconds=0.2)
+    full.enforce(seconds=0.2)
     assert full.executor.stopped == []
 
-    full.look(seconds=1.0)
+    full.enforce(seconds=1.0)
     assert len(full.executor.stopped) == 1

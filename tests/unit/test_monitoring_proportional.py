@@ -54,81 +54,81 @@ def process(pid, resident=100, *, parent=99, started=1.0):
 
 
 def test_a_new_process_is_measured_at_once(memory):
-    assert memory.look([process(1), process(2)]) == {1: 50, 2: 50}
+    assert memory.read([process(1), process(2)]) == {1: 50, 2: 50}
 
 
 def test_in_between_it_follows_the_resident_memory(memory, kernel, clock):
-    memory.look([process(1, resident=100)])
+    memory.read([process(1, resident=100)])
     clock.now += 1.0
 
-    assert memory.look([process(1, resident=170)]) == {1: 120}
-    assert memory.look([process(1, resident=30)]) == {1: 0}
+    assert memory.read([process(1, resident=170)]) == {1: 120}
+    assert memory.read([process(1, resident=30)]) == {1: 0}
     assert kernel.asked == [1]
 
 
 def test_an_old_measurement_is_repeated(memory, kernel, clock):
-    memory.look([process(1)])
+    memory.read([process(1)])
     clock.now += 10.0
     kernel.pss[1] = 80
 
-    assert memory.look([process(1)]) == {1: 80}
+    assert memory.read([process(1)]) == {1: 80}
 
 
 def test_what_cannot_be_read_is_none(memory, kernel):
     kernel.pss = {1: None}
 
-    assert memory.look([process(1), process(2)]) == {1: None, 2: 50}
+    assert memory.read([process(1), process(2)]) == {1: None, 2: 50}
 
 
 def test_new_processes_stay_unknown_where_too_many_come(kernel, clock):
     first = Allowance(share=0.01, advance_seconds=0.1, clock=clock)
     memory = ProportionalMemory(kernel, first, plenty(clock), clock)
-    memory.look([process(1)])
+    memory.read([process(1)])
     first.spend(0.2)
 
-    assert memory.look([process(1), process(2)]) == {1: 50, 2: None}
+    assert memory.read([process(1), process(2)]) == {1: 50, 2: None}
     clock.now += 20.0
-    assert memory.look([process(1), process(2)]) == {1: 50, 2: 50}
+    assert memory.read([process(1), process(2)]) == {1: 50, 2: 50}
 
 
 def test_known_processes_are_not_measured_again_beyond_what_that_may_cost(kernel, clock):
     again = Allowance(share=0.01, advance_seconds=0.1, clock=clock)
     memory = ProportionalMemory(kernel, plenty(clock), again, clock)
-    memory.look([process(1)])
+    memory.read([process(1)])
     again.spend(0.5)
     kernel.pss = {1: 80, 2: 20}
     clock.now += 20.0
 
-    assert memory.look([process(1), process(2)]) == {1: 50, 2: 20}
+    assert memory.read([process(1), process(2)]) == {1: 50, 2: 20}
     clock.now += 30.0
-    assert memory.look([process(1), process(2)]) == {1: 80, 2: 20}
+    assert memory.read([process(1), process(2)]) == {1: 80, 2: 20}
 
 
 def test_new_processes_come_before_old_ones_and_the_oldest_measurement_first(memory, kernel, clock):
-    memory.look([process(1)])
+    memory.read([process(1)])
     clock.now += 5.0
-    memory.look([process(1), process(2)])
+    memory.read([process(1), process(2)])
     clock.now += 20.0
     kernel.asked_lately()
 
-    memory.look([process(3), process(2), process(1)])
+    memory.read([process(3), process(2), process(1)])
 
     assert kernel.asked == [3, 1, 2]
 
 
 def test_a_process_that_has_just_forked_is_measured_again(memory, kernel, clock):
-    memory.look([process(1)])
+    memory.read([process(1)])
     clock.now += 1.0
     kernel.pss = {1: 25, 2: 25}
 
-    assert memory.look([process(1), process(2, parent=1)]) == {1: 25, 2: 25}
+    assert memory.read([process(1), process(2, parent=1)]) == {1: 25, 2: 25}
 
 
 def test_a_pid_that_is_used_again_is_measured_anew(memory, kernel):
-    memory.look([process(1)])
+    memory.read([process(1)])
     kernel.pss[1] = 7
 
-    assert memory.look([process(1, started=2.0)]) == {1: 7}
+    assert memory.read([process(1, started=2.0)]) == {1: 7}
 
 
 def test_the_kernel_tells_this_process():

@@ -10,8 +10,8 @@ import pytest
 
 from src.experiments.domain.units import MIB
 from src.experiments.monitoring import GpuDevice, directory_size_mb, free_disk_mb
-from src.experiments.monitoring.looks import Look, ProcessWatch
 from src.experiments.monitoring.processes import HAS_PROC, ProcessReading
+from src.experiments.monitoring.readings import ProcessWatch, Reading
 from src.experiments.monitoring.resources import (
     MachineCpu,
     MachineMeter,
@@ -182,7 +182,7 @@ def test_a_zombie_has_no_sample():
 
 
 def test_a_tree_holds_no_strangers():
-    tree = ProcessWatch().look([os.getpid()]).trees[os.getpid()]
+    tree = ProcessWatch().read([os.getpid()]).trees[os.getpid()]
 
     assert tree[0].pid == os.getpid()
     assert os.getppid() not in {process.pid for process in tree}
@@ -191,10 +191,10 @@ def test_a_tree_holds_no_strangers():
 def test_trees_within_one_another_are_seen_at_the_same_moment(idle_parent_of_a_busy_child):
     parent, child = idle_parent_of_a_busy_child
 
-    look = ProcessWatch().look([parent, child])
+    reading = ProcessWatch().read([parent, child])
 
-    assert [reading.pid for reading in look.trees[parent]] == [parent, child]
-    assert look.trees[child] == [look.trees[parent][1]]
+    assert [reading.pid for reading in reading.trees[parent]] == [parent, child]
+    assert reading.trees[child] == [reading.trees[parent][1]]
 
 
 def reading(pid, cpu_seconds, age_seconds, started=1.0):
@@ -202,7 +202,7 @@ def reading(pid, cpu_seconds, age_seconds, started=1.0):
 
 
 def look_at(moment, *readings):
-    return Look(1e9, moment, {7: readings}, {each.pid: None for each in readings}, ())
+    return Reading(1e9, moment, {7: readings}, {each.pid: None for each in readings}, ())
 
 
 def test_cpu_use_is_what_was_used_between_two_looks():

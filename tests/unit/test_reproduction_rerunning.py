@@ -86,7 +86,7 @@ def test_whoever_stops_waiting_ends_it(tmp_path, place):
 
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path, place(program), look=look)
+        train(tmp_path, place(program), poll=look)
 
     assert time.monotonic() - began < HANG_SECONDS  # and did not wait for it
     with pytest.raises(ProcessLookupError):

@@ -28,15 +28,15 @@ def test_the_same_seed_draws_the_same_instants():
 
 def test_checkpoints_are_seen_when_they_appear_and_remembered_when_they_go(tmp_path):
     watch = CheckpointWatch(tmp_path / "absent_yet")
-    watch.look()
+    watch.poll()
     assert watch.seen == {}
 
     watch.folder.mkdir()
     for name in ("checkpoint_64.pkl", ".checkpoint_128.pkl.1-2.tmp", "experience-1.bin"):
         (watch.folder / name).touch()
-    watch.look()
+    watch.poll()
     (watch.folder / "checkpoint_64.pkl").rename(watch.folder / "checkpoint_128.pkl")
-    watch.look()
+    watch.poll()
 
     assert list(watch.seen) == [64, 128]
     assert list(steps_in(watch.folder)) == [128]

@@ -83,7 +83,7 @@ class Follower:
         self._damaged: set[RunKey] = set()
         self._check()
 
-    def look(self) -> Snapshot:
+    def snapshot(self) -> Snapshot:
         """How far everything is now."""
         if self.end is None and self._clock() >= self._next_check:
             self._check()

@@ -128,7 +128,7 @@ def _reproduced(intention: Intention, people: Console, wanted: Wanted) -> Reprod
             doing=lambda text: status.update(Text(printable(text))),
             tell=lambda text: _note(people, text),
             started=tell_command,
-            look=stop_if_asked,
+            poll=stop_if_asked,
             watching=lambda paths: _watched(paths, people, status),
         )
         return reproduce(intention, onlooker)
@@ -145,7 +145,7 @@ def _watched(paths: ExperimentPaths, people: Console, status: Status) -> Iterato
         return
     status.stop()  # a terminal has one live view at a time
     notices = Notices()
-    with logged_to(notices), Watcher(follower.look, display_for(people, json=False), notices):
+    with logged_to(notices), Watcher(follower.snapshot, display_for(people, json=False), notices):
         yield
     status.start()
 

@@ -149,7 +149,7 @@ def _train(request: RunRequest, runner: ExperimentRunner, people: Console) -> No
     notices = Notices(_LOG_LEVELS[min(request.verbosity, len(_LOG_LEVELS) - 1)])
     continued = continued_by(request, runner.experiment)
     received: list[int] = []
-    watcher = Watcher(_looker(runner), display_for(people, json=request.json), notices)
+    watcher = Watcher(_snapshots_of(runner), display_for(people, json=request.json), notices)
 
     def stop(number: int) -> None:
         received.append(number)
@@ -177,10 +177,10 @@ def _train(request: RunRequest, runner: ExperimentRunner, people: Console) -> No
         raise Stopped(received[0])
 
 
-def _looker(runner: ExperimentRunner) -> Callable[[], Snapshot]:
+def _snapshots_of(runner: ExperimentRunner) -> Callable[[], Snapshot]:
     started = time.monotonic()
 
-    def look() -> Snapshot:
+    def snapshot() -> Snapshot:
         runs = runner.run_progress()
         is_measured = runner.resource_usage.memory_mb > 0
         return Snapshot(
@@ -195,7 +195,7 @@ def _looker(runner: ExperimentRunner) -> Callable[[], Snapshot]:
             looks=_looks_so_far(runner.experiment),
         )
 
-    return look
+    return snapshot
 
 
 def _looks_so_far(experiment: Experiment) -> str | None:

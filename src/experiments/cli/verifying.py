@@ -97,7 +97,7 @@ def _verified(plan: Plan, people: Console, verbosity: int) -> Verification:
             doing=lambda text: status.update(Text(wording.printable(text))),
             tell=tell,
             started=tell_command,
-            look=stop_if_asked,
+            poll=stop_if_asked,
         )
         return verify(plan, audience)
 

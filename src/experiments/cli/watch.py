@@ -44,7 +44,7 @@ def watch(
     if follower.end is None:
         _follow(follower, people, json=json)
     elif json:
-        display_for(people, json=True).update(follower.look(), [])
+        display_for(people, json=True).update(follower.snapshot(), [])
     program = [*context.command_path.split()[:-1], "run"]
     _tell_the_end(follower, people, continued_by(program, follower, output_dir), json=json)
     return 0
@@ -72,13 +72,13 @@ def _follow(follower: Follower, people: Console, *, json: bool) -> None:
     notices = Notices()
     ends: SimpleQueue[int | Exception | None] = SimpleQueue()  # safe in a signal handler
 
-    def look() -> Snapshot:
-        snapshot = follower.look()
+    def snapshot() -> Snapshot:
+        taken = follower.snapshot()
         if follower.end is not None:
             ends.put(None)
-        return snapshot
+        return taken
 
-    watcher = Watcher(look, display_for(people, json=json), notices, on_failure=ends.put)
+    watcher = Watcher(snapshot, display_for(people, json=json), notices, on_failure=ends.put)
     with logged_to(notices), stopping(ends.put), watcher:
         reason = ends.get()
     match reason:
@@ -103,7 +103,7 @@ def _tell_the_end(follower: Follower, people: Console, resume: str, *, json: boo
     if experiment.results and experiment.results.get("status") == follower.end:
         outcome.print_outcome(people, experiment)
     else:
-        snapshot = follower.look()
+        snapshot = follower.snapshot()
         lines = people.height - _LINES_BELOW if people.is_terminal else len(snapshot.runs) + 10
         people.print(render(snapshot, width=people.width, height=lines), end="")
         outcome.print_problems(people, experiment)

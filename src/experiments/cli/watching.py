@@ -112,13 +112,13 @@ class Watcher:
 
     def __init__(
         self,
-        look: Callable[[], Snapshot],
+        snapshot: Callable[[], Snapshot],
         display: Display,
         notices: Notices,
         on_failure: Callable[[Exception], None] | None = None,
     ) -> None:
         """`on_failure`: called in the thread when the view has failed; by default a warning."""
-        self._look = look
+        self._snapshot = snapshot
         self._display = display
         self._notices = notices
         self._on_failure = on_failure or _warn_of
@@ -149,21 +149,21 @@ class Watcher:
             self._guarded(self._display.close)
 
     def _watch(self) -> None:
-        next_look = time.monotonic()
+        next_snapshot = time.monotonic()
         while True:
             now = time.monotonic()
-            if self._notices.are_waiting or now >= next_look:
+            if self._notices.are_waiting or now >= next_snapshot:
                 with self._pace:
                     self._guarded(self._show)
                 now = time.monotonic()
-                next_look = now + self._pace.pause_seconds
+                next_snapshot = now + self._pace.pause_seconds
             # notices, such as the answer to Ctrl-C, do not wait until a look can be afforded
-            if self._done.wait(min(next_look - now, SHORTEST_PAUSE_SECONDS)):
+            if self._done.wait(min(next_snapshot - now, SHORTEST_PAUSE_SECONDS)):
                 return
 
     def _show(self) -> None:
         if self._showing:
-            self._display.update(self._look(), self._notices.take())
+            self._display.update(self._snapshot(), self._notices.take())
 
     def _guarded(self, action: Callable[[], None]) -> None:
         """Training goes on without a view when the view fails, say because a pipe was closed."""

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from ..domain.records import ResourceSample, RunKey
 from .disk import directory_size_mb, free_disk_mb
-from .looks import Look, ProcessWatch
+from .readings import ProcessWatch, Reading
 from .resources import TreeMeter
 from .sparing import Sparing
 
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 Targets = Callable[[], Mapping[RunKey, int]]
 Sink = Callable[[RunKey | None, ResourceSample], None]
 
-DISK_LOOK_SECONDS = 1.0
+DISK_POLL_SECONDS = 1.0
 
 
 class ResourceMonitor:
@@ -53,7 +53,7 @@ class ResourceMonitor:
         self._disk_root = disk_root
         self._processes = ProcessWatch()
         self._meters: dict[tuple[RunKey | None, int], TreeMeter] = {}
-        self._disk = Sparing(self._disk_size, share=0.0003, at_most_every_seconds=DISK_LOOK_SECONDS)
+        self._disk = Sparing(self._disk_size, share=0.0003, at_most_every_seconds=DISK_POLL_SECONDS)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._complaints: set[str] = set()
@@ -79,27 +79,27 @@ class ResourceMonitor:
     def _watch(self) -> None:
         while True:
             try:
-                self._look()
+                self._take_samples()
             except Exception as error:  # noqa: BLE001 - a watcher never harms what it watches
                 self._complain(error)
             if self._stop.wait(self._interval):
                 return
 
-    def _look(self) -> None:
+    def _take_samples(self) -> None:
         roots = [*self._targets().items(), (None, os.getpid())]
         self._meters = {key: self._meters.get(key) or TreeMeter(key[1]) for key in roots}
-        look = self._processes.look({pid for _, pid in roots})
+        reading = self._processes.read({pid for _, pid in roots})
         disk = self._disk_figures()
         for (run, _), meter in self._meters.items():
             if self._stop.is_set():
                 return
-            self._tell(run, meter, look, disk)
+            self._tell(run, meter, reading, disk)
 
     def _tell(
-        self, run: RunKey | None, meter: TreeMeter, look: Look, disk: Mapping[str, Any]
+        self, run: RunKey | None, meter: TreeMeter, reading: Reading, disk: Mapping[str, Any]
     ) -> None:
         try:
-            sample = meter.sample(look)
+            sample = meter.sample(reading)
             if sample is not None:
                 self._sink(run, replace(sample, **disk))
         except Exception as error:  # noqa: BLE001 - one run's trouble is not the others'

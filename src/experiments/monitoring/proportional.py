@@ -48,7 +48,7 @@ class ProportionalMemory:
         self._clock = clock
         self._measured: dict[tuple[int, float], _Measured] = {}
 
-    def look(self, readings: Collection[ProcessReading]) -> dict[int, int | None]:
+    def read(self, readings: Collection[ProcessReading]) -> dict[int, int | None]:
         """Bytes of each process, by pid; None where it was not measured yet or cannot be.
 
         Processes that are missing from `readings` are forgotten.

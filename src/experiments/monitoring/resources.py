@@ -13,8 +13,8 @@ from pathlib import Path
 from ..domain.records import ResourceSample
 from ..domain.units import MIB
 from .gpu import open_gpu, usage_of
-from .looks import Look, ProcessWatch
 from .processes import ProcessReading
+from .readings import ProcessWatch, Reading
 
 SHORTEST_CPU_WINDOW_SECONDS = 0.1
 
@@ -95,29 +95,29 @@ def _busy_and_total_seconds() -> tuple[float, float]:
 
 
 class TreeMeter:
-    """What one process tree uses, from looks at it; CPU use is what was used between two."""
+    """What one process tree uses, from readings of it; CPU use is what was used between two."""
 
     def __init__(self, root: int) -> None:
         self._root = root
         self._moment: float | None = None
         self._cpu_seconds: dict[tuple[int, float], float] = {}
 
-    def sample(self, look: Look) -> ResourceSample | None:
-        """What a look tells about the tree; None when its root process has ended.
+    def sample(self, reading: Reading) -> ResourceSample | None:
+        """What a reading tells about the tree; None when its root process has ended.
 
         The first sample tells the mean CPU use since the root process started.
         """
-        readings = look.trees[self._root]
+        readings = reading.trees[self._root]
         if not readings:
             return None
-        pss = [look.pss_bytes[reading.pid] for reading in readings]
+        pss = [reading.pss_bytes[each.pid] for each in readings]
         known = [size for size in pss if size is not None]
         pss_mb = sum(known) / MIB if len(known) == len(pss) else None
-        resident_mb = sum(reading.memory_bytes for reading in readings) / MIB
-        gpu_percent, gpu_memory_mb = usage_of(look.devices, {each.pid for each in readings})
+        resident_mb = sum(each.memory_bytes for each in readings) / MIB
+        gpu_percent, gpu_memory_mb = usage_of(reading.devices, {each.pid for each in readings})
         return ResourceSample(
-            time=look.time,
-            cpu_percent=self._cpu_percent(readings, look.moment),
+            time=reading.time,
+            cpu_percent=self._cpu_percent(readings, reading.moment),
             memory_mb=max(resident_mb, pss_mb or 0.0),  # the kernel counts residents less exactly
             pss_mb=pss_mb,
             gpu_percent=gpu_percent,
@@ -149,4 +149,4 @@ class MachineMeter:
 
     def sample(self) -> ResourceSample | None:
         """One look at the tree; None when its root process has ended."""
-        return self._meter.sample(self._watch.look([self._root]))
+        return self._meter.sample(self._watch.read([self._root]))

@@ -34,7 +34,7 @@ from .stopping import StoppingRules
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 """How long an executor is waited for before anything else is looked at."""
 NOTE_SECONDS = 1.0
 """How often it is looked what running attempts have left."""
@@ -91,11 +91,11 @@ class Campaign:
         placing: Placing,
         order: list[RunKey],
         interrupted: Callable[[], bool],
-        on_look: Callable[[], None],
+        on_tick: Callable[[], None],
     ) -> None:
         """Train the runs of `order` that are unfinished; they end early once `interrupted()`.
 
-        `on_look` is called about twice a second meanwhile.
+        `on_tick` is called about twice a second meanwhile.
         """
         self._executor, self._guard, self._placing = executor, guard, placing
         self._rules.look_at_results()  # one may be due that was not taken before a kill
@@ -106,14 +106,14 @@ class Campaign:
                 if interrupted():
                     self._end_it_all()
                 self._submit_those_that_waited()
-                self._take_in(executor.next_event(LOOK_SECONDS))
+                self._take_in(executor.next_event(POLL_SECONDS))
                 self._note_what_attempts_tell()
-                guard.look(executor, self._running.watched)
-                on_look()
+                guard.enforce(executor, self._running.watched)
+                on_tick()
         except KeyboardInterrupt:
             self._end_it_all()
             while self._pending:
-                self._take_in(executor.next_event(LOOK_SECONDS))
+                self._take_in(executor.next_event(POLL_SECONDS))
             raise
 
     def _begin(self, order: list[RunKey]) -> None:

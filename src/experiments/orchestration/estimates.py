@@ -21,7 +21,7 @@ from ..monitoring import directory_size_mb
 Estimate = Callable[[RunKey, TrainerConfig], RunEstimate]
 Measure = Callable[[RunKey, TrainerConfig], Any]
 
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 PROBE_SECONDS = 8.0
 """How long a probe may take for each process of a run; an arm that is slower goes without an
 estimate."""
@@ -180,7 +180,7 @@ def _outcomes(
     outcomes: list[Outcome] = []
     deadlines: dict[str, float] = {}
     while len(outcomes) < len(jobs) and not interrupted():
-        event = executor.next_event(LOOK_SECONDS)
+        event = executor.next_event(POLL_SECONDS)
         if isinstance(event, Outcome):
             outcomes.append(event)
             deadlines.pop(event.job.name, None)
@@ -201,7 +201,7 @@ def _leave_none(executor: Executor, count: int) -> None:
     """End what is left, so that its outcomes are not taken for those of the runs themselves."""
     executor.cancel()
     while count:
-        count -= isinstance(executor.next_event(LOOK_SECONDS), Outcome)
+        count -= isinstance(executor.next_event(POLL_SECONDS), Outcome)
 
 
 def _values(outcomes: Sequence[Outcome]) -> tuple[RunEstimate, ...]:

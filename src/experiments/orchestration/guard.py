@@ -28,7 +28,7 @@ from ..monitoring import (
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 ASLEEP_SECONDS = 10.0
 """A pause between two looks after which this process must have been suspended itself."""
 BUSY_SECONDS = 5.0
@@ -85,7 +85,7 @@ class Guard:
         self._stopping: set[RunKey] = set()
         self._warned: set[Resource] = set()
         self._busy_since: float | None = None
-        self._next_look = clock()
+        self._next_check = clock()
         self._admitted = slots
         self.slots = slots
         """Runs that may go on at the same time just now."""
@@ -108,14 +108,14 @@ class Guard:
             self._admitted -= 1
             logger.warning("memory was short: from now on %d at a time", self._admitted)
 
-    def look(self, executor: Executor, running: Mapping[RunKey, Watched]) -> None:
-        """Look at the running runs, about once a second, and do what is needed."""
+    def enforce(self, executor: Executor, running: Mapping[RunKey, Watched]) -> None:
+        """Hold the running runs to the limits, about once a second."""
         now = self._clock()
-        if now < self._next_look:
+        if now < self._next_check:
             return
-        if now > self._next_look + ASLEEP_SECONDS:
+        if now > self._next_check + ASLEEP_SECONDS:
             self._forgive(running)
-        self._next_look = now + LOOK_SECONDS
+        self._next_check = now + POLL_SECONDS
         self._end_the_silent(executor, running)
         found = {each.resource: each for each in pressures(self._limits, self._usage(running))}
         self._warn(found)

@@ -22,7 +22,7 @@ _ANALYSIS = f"{__package__.rpartition('.')[0]}.analysis"
 PRELOAD = (f"{_ANALYSIS}.charts", f"{_ANALYSIS}.page")
 """What takes a second to import, and is needed at the end alone."""
 WRITERS = (write_bitmaps, write_page)
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 
 
 class ReportWriter:
@@ -67,7 +67,7 @@ class ReportWriter:
             for name, target in self._left.items():
                 self._executor.submit(Job(name, (), target))
             self._under_way = set(self._left)
-            self._look(self._executor, 0.0)
+            self._poll(self._executor, 0.0)
 
     def finish(self) -> None:
         """Wait until the report is written; what a process could not write is written here.
@@ -76,12 +76,12 @@ class ReportWriter:
             StorageError: when the disk refuses.
         """
         while self._under_way and self._executor is not None:
-            self._look(self._executor, LOOK_SECONDS)
+            self._poll(self._executor, POLL_SECONDS)
         for target in self._left.values():
             target()
         self._left = {}
 
-    def _look(self, executor: ProcessPoolExecutor, timeout_seconds: float) -> None:
+    def _poll(self, executor: ProcessPoolExecutor, timeout_seconds: float) -> None:
         try:
             event = executor.next_event(timeout_seconds)
         except (OSError, ExperimentsError) as error:

@@ -41,7 +41,7 @@ TELLING_SECONDS = 3.0
 """What takes longer than this at the end, a person is told to wait for."""
 NOTING_SECONDS = 1.0
 """How long the ledger is waited for, by who has runs to look after."""
-LOOK_SECONDS = 0.1
+POLL_SECONDS = 0.1
 
 
 @dataclass
@@ -99,7 +99,7 @@ class Uploads:
             telling = self._tellings[assignment.tracker] = _Telling(assignment)
             self._submit(telling)
 
-    def look(self, timeout_seconds: float = 0.0) -> None:
+    def poll(self, timeout_seconds: float = 0.0) -> None:
         """Take in what became of the processes; try again what failed a while ago."""
         self._take_in(timeout_seconds)
         now = time.monotonic()
@@ -120,7 +120,7 @@ class Uploads:
         if ending is Ending.FINISH:
             for telling in self._tellings.values():
                 telling.next_try = 0.0  # one last try of what had failed
-            self.look()
+            self.poll()
         self._wait(ending, interrupted)
         self._end()
         for name, telling in self._tellings.items():
@@ -132,7 +132,7 @@ class Uploads:
         """Wait for the processes, and end those that take too long."""
         begun, is_told = time.time(), False
         while waited_for := [name for name, each in self._tellings.items() if each.job]:
-            self._take_in(LOOK_SECONDS)  # what fails now is not tried again
+            self._take_in(POLL_SECONDS)  # what fails now is not tried again
             waited = time.time() - begun
             if ending is Ending.PAUSE or interrupted():
                 if waited > PAUSE_SECONDS:
@@ -216,7 +216,7 @@ def tell_now(assignment: Assignment, interrupted: Callable[[], bool]) -> Told:
         pool.submit(job)
         begun = time.time()
         while True:
-            event = pool.next_event(LOOK_SECONDS)
+            event = pool.next_event(POLL_SECONDS)
             if isinstance(event, Outcome):
                 break
             if time.time() - max(begun, _last_progress(paths, name)) > LONGEST_QUIET_SECONDS:

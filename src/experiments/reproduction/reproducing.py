@@ -56,7 +56,7 @@ def reproduce(intention: Intention, onlooker: Onlooker) -> Reproduction:
     with _place(intention, onlooker) as place:
         for remark in place.remarks:
             onlooker.tell(remark)
-        onlooker.look()
+        onlooker.poll()
         onlooker.doing("training again")
         train_again(_runner(intention, place), plan.again, onlooker)
     onlooker.doing("comparing")

@@ -17,7 +17,7 @@ from ..verification.audience import Audience
 from ..verification.runner_process import RunnerProcess, die_with_parent
 from .places import Place
 
-LOOK_SECONDS = 0.02
+POLL_SECONDS = 0.02
 _REFUSED = UsageError.exit_code
 
 
@@ -80,8 +80,8 @@ def train_again(runner: PlacedRunner, paths: ExperimentPaths, onlooker: Onlooker
             if not is_watched and paths.experiment.is_file():
                 watching.enter_context(onlooker.watching(paths))
                 is_watched = True
-            onlooker.look()
-            sleep(LOOK_SECONDS)
+            onlooker.poll()
+            sleep(POLL_SECONDS)
     if runner.exit_code == _REFUSED:
         raise UsageError(f"the code refuses the experiment:\n{runner.last_lines}")
     if not paths.results.is_file():

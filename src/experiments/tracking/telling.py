@@ -24,7 +24,7 @@ from .ledger import RunEntry, TellingState, TrackerEntry, read_ledger, write_ent
 from .registry import create_tracker
 from .tracker import RunConclusion, Tracker, TrackerSettings
 
-LOOK_SECONDS = 2.0
+POLL_SECONDS = 2.0
 """How often the journals are looked at while training goes on."""
 _WAKE_SECONDS = 0.2
 """How soon the wish to end is noticed."""
@@ -160,7 +160,7 @@ class Teller:
         return ending
 
     def _sleep(self) -> None:
-        woken = time.monotonic() + LOOK_SECONDS
+        woken = time.monotonic() + POLL_SECONDS
         while time.monotonic() < woken and not self._paths.telling_ends.exists():
             time.sleep(_WAKE_SECONDS)
 

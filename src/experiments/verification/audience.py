@@ -24,5 +24,5 @@ class Audience:
     """With what happened."""
     started: Callable[[Sequence[str]], None] = _nothing
     """With each command line that is begun."""
-    look: Callable[[], None] = _nothing
+    poll: Callable[[], None] = _nothing
     """Many times a second; whatever it raises ends everything, with nothing left behind."""

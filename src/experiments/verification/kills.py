@@ -32,7 +32,7 @@ class CheckpointWatch:
     seen: dict[int, float] = field(default_factory=dict)
     """Step to moment of the monotonic clock, ascending."""
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Note what is new."""
         now = monotonic()
         for step in sorted(steps_in(self.folder)):

@@ -26,7 +26,7 @@ from .runner_process import RunnerProcess
 
 FEWEST_CHECKPOINTS = 3
 FAILED = (RunStatus.FAILED, RunStatus.SKIPPED)
-LOOK_SECONDS = 0.005
+POLL_SECONDS = 0.005
 MOST_LENGTHENINGS = 5
 MOST_ROUNDS = 3
 """How often the pair is trained under kills until each run has really gone on."""
@@ -128,7 +128,7 @@ class _Trial:
             while runner.exit_code is None:
                 self._pause()
                 for watch in watches.values():
-                    watch.look()
+                    watch.poll()
             _check_success(runner, paths)
         return {run: watch.seen for run, watch in watches.items()}
 
@@ -235,8 +235,8 @@ class _Trial:
         return self._plan.folder / "experiment.json"
 
     def _pause(self) -> None:
-        self._audience.look()
-        sleep(LOOK_SECONDS)
+        self._audience.poll()
+        sleep(POLL_SECONDS)
 
 
 def _begun(paths: ExperimentPaths, run: RunKey) -> int:

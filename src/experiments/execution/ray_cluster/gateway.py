@@ -30,7 +30,7 @@ from ...domain.units import MIB
 from ..job import Needs, OutcomeKind
 from ..process_pool import GRACE_SECONDS
 from .joining import cluster, kill_children, machines, shared_token
-from .keeper import LOOK_SECONDS
+from .keeper import POLL_SECONDS
 from .messages import Began, Connect, Connected, Message, Order, Over, Refused, Stop, Workplace
 from .tasks import Bell, supervise
 
@@ -102,7 +102,7 @@ class _Gateway:
     def run(self) -> None:
         """Do what the orchestrator asks until it goes, or this machine is out of the cluster."""
         while not self._is_stranded:
-            if self._connection.poll(LOOK_SECONDS):
+            if self._connection.poll(POLL_SECONDS):
                 request: Order | Stop = self._connection.recv()
                 if isinstance(request, Order):
                     self._start(request)

@@ -26,7 +26,7 @@ from ..process_pool import ProcessPoolExecutor
 from ..registry import ExecutorSettings
 from .messages import Began, Message, Order, Over, Seen, Stop, Workplace, this_machine
 
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 """How long one end of a connection is waited for before anything else is looked at."""
 SAMPLE_SECONDS = 1.0
 
@@ -125,7 +125,7 @@ class _Watch:
 
     def _until_over(self) -> Over:
         while True:
-            event = self._pool.next_event(LOOK_SECONDS)
+            event = self._pool.next_event(POLL_SECONDS)
             if isinstance(event, Outcome):
                 return _over(self._order.ticket, event)
             if isinstance(event, JobStarted):

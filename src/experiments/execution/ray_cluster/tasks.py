@@ -15,7 +15,7 @@ import ray
 
 from ...domain.errors import StorageError
 from ..job import OutcomeKind
-from .keeper import LOOK_SECONDS, Keeper
+from .keeper import POLL_SECONDS, Keeper
 from .messages import Message, Order, Over, Stop, Workplace
 
 _keeper: Keeper | None = None
@@ -47,7 +47,7 @@ def _until_over(ticket: int, keeper: Keeper, bell: Any) -> Iterator[Message]:
     listening = [bell.listen.remote(ticket)]
     message: Message | None = None
     while not isinstance(message, Over):
-        message = keeper.receive(LOOK_SECONDS)
+        message = keeper.receive(POLL_SECONDS)
         if message is not None:
             yield message
         elif listening and ray.wait(listening, timeout=0)[0]:

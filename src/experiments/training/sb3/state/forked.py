@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import IO, Any, TypeVar
 
 Answer = TypeVar("Answer")
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 
 
 def in_a_copy(
@@ -70,7 +70,7 @@ def _read(pipe: IO[bytes], seconds: float, on_wait: Callable[[], None]) -> bytes
     deadline = time.monotonic() + seconds
     with selectors.DefaultSelector() as selector:
         selector.register(pipe, selectors.EVENT_READ)
-        while not selector.select(LOOK_SECONDS):
+        while not selector.select(POLL_SECONDS):
             on_wait()
             if time.monotonic() > deadline:
                 raise TimeoutError(f"a copy gave no answer in {seconds:g} s")

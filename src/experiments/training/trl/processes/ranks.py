@@ -29,7 +29,7 @@ MEETING_SECONDS = 120.0
 """How long those that have all arrived may take to connect."""
 DYING_SECONDS = 5.0
 """How long the end of a process may take to be seen after what it leads to."""
-LOOK_SECONDS = 0.05
+POLL_SECONDS = 0.05
 _ARRIVED = "arrived/"
 
 
@@ -114,7 +114,7 @@ class Ranks:
             ended = self._end_of_another()
             if ended is not None:
                 raise ended
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         with self.explaining():
             _connect(store, self.rank, self.count)
 
@@ -128,7 +128,7 @@ class Ranks:
                     return TrainingError(f"process {each.rank + 1} of {self.count} {how}")
             if time.monotonic() >= deadline:
                 return None
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
 
 
 @contextmanager

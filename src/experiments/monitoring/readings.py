@@ -12,12 +12,12 @@ from .processes import ProcessReading, children_by_parent, read_process
 from .proportional import ProportionalMemory
 from .sparing import Sparing
 
-GPU_LOOK_SECONDS = 5.0
+GPU_POLL_SECONDS = 5.0
 """The devices are looked at once in so many seconds at least, so that limits hold."""
 
 
 @dataclass(frozen=True)
-class Look:
+class Reading:
     """What was seen at one moment."""
 
     time: float
@@ -38,10 +38,10 @@ class ProcessWatch:
         self._children = Sparing(children_by_parent, share=0.0005)
         self._memory = ProportionalMemory()
         self._devices = Sparing(
-            gpu_devices, at_least_every_seconds=GPU_LOOK_SECONDS, cost=time.thread_time
+            gpu_devices, at_least_every_seconds=GPU_POLL_SECONDS, cost=time.thread_time
         )
 
-    def look(self, roots: Collection[int]) -> Look:
+    def read(self, roots: Collection[int]) -> Reading:
         """One look at the processes with these ids and all their descendants."""
         children = self._children.value()
         devices = self._devices.value()
@@ -49,7 +49,7 @@ class ProcessWatch:
         now, moment = time.time(), time.monotonic()
         trees = {root: _tree(root, children, read) for root in roots}
         readings = {each.pid: each for tree in trees.values() for each in tree}
-        return Look(now, moment, trees, self._memory.look(readings.values()), devices)
+        return Reading(now, moment, trees, self._memory.read(readings.values()), devices)
 
 
 def _tree(
