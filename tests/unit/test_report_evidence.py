@@ -189,8 +189,8 @@ def test_other_metrics_stand_apart_with_a_corrected_p(told):
     page, markdown = told(content(FIVE, **FEW_FIGURES))
 
     # both are the same numbers as the primary one: twice its p of 2/252
-    assert "mean of the evaluation curve +10.10 7.67 to 12.53 0.016" in page
-    assert "| mean of the evaluation curve | +10.10 | 7.67 to 12.53 | 0.016 |" in markdown
+    assert "average evaluation return +10.10 7.67 to 12.53 0.016" in page
+    assert "| average evaluation return | +10.10 | 7.67 to 12.53 | 0.016 |" in markdown
 
 
 # --- curves ------------------------------------------------------------------------------------

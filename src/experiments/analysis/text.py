@@ -10,7 +10,7 @@ from datetime import timedelta
 METRIC_LABELS = {
     "final_return": "final return",
     "final_mean_reward": "mean return of the final evaluation",
-    "auc": "mean of the evaluation curve",
+    "auc": "average evaluation return",
 }
 ABSENT = "–"
 MOST_LISTED = 10
