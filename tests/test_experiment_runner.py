@@ -8,7 +8,12 @@ import psutil
 import pytest
 
 from src.experiments.config import Configuration
-from src.experiments.domain.errors import ConfigurationError, ExperimentsError, UsageError
+from src.experiments.domain.errors import (
+    ConfigurationError,
+    ExperimentLockedError,
+    ExperimentsError,
+    UsageError,
+)
 from src.experiments.durability.journal import read_journal, without_wall_clock
 from src.experiments.durability.lock import FileLock
 from src.experiments.experiment import Experiment, ExperimentStatus
@@ -424,7 +429,28 @@ class TestWholeExperiments:
         assert runner.status is RunnerStatus.INTERRUPTED
         assert runner.run()
         assert runner.status is RunnerStatus.COMPLETED
+        assert runner.variant_result.attempts == 1  # it had not begun
         assert runner.experiment.paths.report_page.is_file()
+
+    def test_what_could_not_be_set_up_is_set_up_later(self, experiment):
+        experiment.save()
+        runner = ExperimentRunner(Experiment.load(experiment.experiment_dir), executor="in_process")
+        with FileLock(experiment.paths.lock), pytest.raises(ExperimentLockedError):
+            runner.setup_environment()
+        runner.setup_environment()
+        runner.cleanup()
+
+        assert Experiment.load(experiment.experiment_dir).status is ExperimentStatus.PAUSED
+
+    def test_setting_up_a_complete_experiment_leaves_it_complete(self, finished):
+        runner = ExperimentRunner(Experiment.load(finished.experiment.experiment_dir))
+        runner.setup_environment()
+        attempts = {run["attempt"] for run in runner.get_status()["runs"].values()}
+        runner.cleanup()
+
+        assert attempts == {1}
+        loaded = Experiment.load(finished.experiment.experiment_dir)
+        assert loaded.status is ExperimentStatus.COMPLETED
 
     @pytest.mark.slow
     def test_a_runner_that_is_done_runs_again_and_writes_what_is_missing(self, experiment):

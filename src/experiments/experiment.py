@@ -230,7 +230,7 @@ class Experiment(PlannedRuns):
         self.config = self.config.model_copy(update={"recovery": recovery})
 
     def checkpoint_every(self, timesteps: int) -> None:
-        """Set how often runs save their state, unless the experiment file says so."""
+        """Set how often runs save their state, unless the file says so, as a saved one does."""
         self.config = checkpointed_every(self.config, timesteps)
 
     def choose_conditions(self, config: ExperimentConfig) -> None:

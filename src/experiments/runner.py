@@ -87,8 +87,8 @@ class ExperimentRunner(FailureHandling):
         execution_mode: one run at a time, several at once, or a dry run that leaves nothing behind.
         max_workers: how many runs go on at once in parallel mode; 2 by default.
         enable_monitoring: whether a thread samples the runs' resource use.
-        checkpoint_frequency: timesteps between the checkpoints of a run, unless the experiment
-            names its own; also those of all runs together between the runner's own checkpoints.
+        checkpoint_frequency: timesteps between the checkpoints of a run, for a new experiment that
+            names none; also those of all runs together between the runner's own checkpoints.
         resource_limits: as the experiment file's key of that name.
         executor: ``process`` (one process per run), ``in_process``, or ``ray``.
         ray_address: address of the Ray cluster to connect to; None starts one on this machine.

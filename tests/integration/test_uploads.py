@@ -107,24 +107,51 @@ def test_what_could_not_be_told_is_named_and_told_later(tmp_path: Path) -> None:
         assert told(tmp_path, paths, run) == recorded(paths, run)
 
 
-def test_training_goes_on_where_no_process_is_to_be_had_for_the_trackers(tmp_path: Path) -> None:
-    def refuse(timeout_seconds: float) -> None:
-        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+def refuse(*_: object) -> None:
+    raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
-    class Unlucky(ExperimentRunner):
-        def _tick(self) -> None:
-            session, _ = self._active()
-            if session.uploads._pool is not None:
-                session.uploads._pool.next_event = refuse
-            super()._tick()
 
+def test_training_goes_on_where_no_process_is_to_be_had_for_the_trackers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("src.experiments.execution.ProcessPoolExecutor.__enter__", refuse)
     document = pair(200) | {"trackers": ["tensorboard"]}
     experiment = Experiment.from_config(parse_experiment(document), tmp_path)
 
-    assert Unlucky(experiment).run()
+    assert ExperimentRunner(experiment, executor="in_process").run()
     entry = read_ledger(experiment.paths.ledger)["tensorboard"]
     assert entry.state is TellingState.PENDING
     assert "Resource temporarily unavailable" in str(entry.error)
+    assert experiment.paths.report_page.is_file()
+
+
+def test_uploads_go_on_when_processes_are_to_be_had_again(tmp_path: Path) -> None:
+    class Unlucky(ExperimentRunner):
+        """Its trackers' processes are lost once, with a secret in their log."""
+
+        is_over = False
+
+        def _tick(self) -> None:
+            session, _ = self._active()
+            pool = session.uploads._pool
+            if pool is None or self.is_over:
+                super()._tick()
+                return
+            self.is_over = True
+            log = self.experiment.paths.tracker_log("tensorboard")
+            log.parent.mkdir(exist_ok=True)
+            log.write_text("password=" + "k3y9" * 9 + "\n")
+            pool.next_event = refuse
+            super()._tick()
+            assert "k3y9" not in log.read_text()
+
+    document = pair(200) | {"trackers": ["tensorboard"]}
+    experiment = Experiment.from_config(parse_experiment(document), tmp_path)
+    runner = Unlucky(experiment, tracking=TrackingChoice(log_dir=tmp_path / "board"))
+
+    assert runner.run()
+    assert runner.is_over
+    assert read_ledger(experiment.paths.ledger)["tensorboard"].state is TellingState.COMPLETE
 
 
 @pytest.mark.slow

@@ -105,6 +105,17 @@ def test_a_module_that_is_merely_imported_has_to_be_named(tmp_path: Path) -> Non
         check_registrations(experiment(env_id, tmp_path, "fresh_lab").config)
 
 
+def test_a_module_that_was_mended_is_refused_no_more(tmp_path: Path) -> None:
+    module = tmp_path / "fresh_mended.py"
+    module.write_text("")
+    gym.register("Mended-v0", POLE, max_episode_steps=50)
+    question = experiment("Mended-v0", tmp_path, "fresh_mended")
+    refusal(question)
+    module.write_text(REGISTERS.format(id="Mended-v0", entry=POLE))
+
+    check_registrations(question.config)
+
+
 def test_what_an_allowed_module_imports_is_known_too(tmp_path: Path) -> None:
     write(tmp_path, "fresh_inner", "Inner-v0")
     (tmp_path / "fresh_outer.py").write_text("print('welcome')\nimport fresh_inner\n")
@@ -123,6 +134,9 @@ def test_an_environment_of_gymnasium_is_known_unless_it_was_registered_anew(
     gym.register("Acrobot-v1", CartPoleEnv, max_episode_steps=500)
 
     message = refusal(experiment("Acrobot-v1", tmp_path))
+    registry.pop("CartPole-v1")
+    gym.register("CartPole-v1", POLE, max_episode_steps=500, kwargs={"sutton_barto_reward": True})
+    refusal(experiment("CartPole-v1", tmp_path))
     assert "is registered as something else in the processes that train" in message
 
 

@@ -29,6 +29,7 @@ FLOOR_UNKNOWN = (
 PERMUTATION_SEED = 20_240_229
 """Seed of the generator that draws relabellings where there are too many to visit."""
 
+_TO_COME = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.INTERRUPTED)
 Results = Mapping[str, Sequence[TrainingResult]]
 """Results of single runs by arm, the baseline first."""
 
@@ -247,14 +248,15 @@ def _failures(runs: Sequence[TrainingResult], metric: str) -> int:
 
 def was_tried(run: TrainingResult) -> bool:
     """Whether a run has come to an end; what is still to be trained has not failed."""
-    to_come = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.INTERRUPTED, RunStatus.CANCELLED)
-    return run.status not in to_come
+    return run.status not in (*_TO_COME, RunStatus.CANCELLED)
 
 
 def reason(run: TrainingResult) -> str:
     """Why a run has no score, with its seed."""
     is_complete = run.success and run.status is RunStatus.COMPLETED
     told = "no finite score" if is_complete else run.status.value
+    if run.status in _TO_COME:
+        told = "not finished"
     if not run.success and run.status is RunStatus.COMPLETED:
         told = RunStatus.FAILED.value
     return told if run.seed is None else f"seed {run.seed}: {told}"

@@ -70,7 +70,7 @@ def minimum_detectable_difference(evidence: Evidence) -> float | None:
 
 def _decide(evidence: Evidence) -> Answer:
     if evidence.gap:
-        return Verdict.INSUFFICIENT_EVIDENCE, _incomplete(evidence.gap)
+        return Verdict.INSUFFICIENT_EVIDENCE, _incomplete(evidence)
     if evidence.p_value is not None and evidence.p_value <= evidence.rule.alpha:
         return _rejected(evidence)
     if is_inside(evidence.interval, evidence.rule.equivalence_margin):
@@ -107,11 +107,12 @@ def _not_rejected(evidence: Evidence) -> Answer:
     return Verdict.NO_DIFFERENCE_SHOWN, _no_difference(evidence, shown)
 
 
-def _incomplete(gap: str) -> str:
+def _incomplete(evidence: Evidence) -> str:
+    has_failed = any(evidence.failed_per_arm.values())
     return (
-        f"The evidence is insufficient: {gap}. The arms are compared once every planned run has a "
-        "score, because leaving out failed runs favours the arm that fails. Fix the cause and "
-        "continue the experiment."
+        f"The evidence is insufficient: {evidence.gap}. The arms are compared once every planned "
+        "run has a score, because leaving out failed runs favours the arm that fails. "
+        f"{'Fix the cause and continue' if has_failed else 'Continue'} the experiment."
     )
 
 

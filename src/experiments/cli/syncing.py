@@ -107,7 +107,7 @@ def _check_is_there(assignment: Assignment) -> None:
         return
     offline = [line for name, line in told_lines(paths) if name == tracker]
     raise UsageError(
-        f"nothing is left to upload to {tracker}: metrics and models were uploaded and are not "
+        f"cannot upload to {tracker}: metrics and models were uploaded elsewhere and are no longer "
         "kept here",
         where=str(paths.elsewhere),
         remedy=offline[0] if offline else "look for them where that file says",

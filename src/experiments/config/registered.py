@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from contextlib import redirect_stdout
 from importlib import import_module
@@ -16,7 +17,9 @@ def described(spec: EnvSpec) -> str:
     if not isinstance(entry, str):
         name = getattr(entry, "__qualname__", type(entry).__qualname__)
         entry = f"{getattr(entry, '__module__', None)}:{name}"
-    return f"{entry}, {spec.max_episode_steps}"
+    settings = sorted(spec.kwargs.items()), spec.order_enforce, spec.additional_wrappers
+    told = re.sub(r" at 0x[0-9a-f]+", "", repr(settings))  # where an object lies differs
+    return f"{entry}, {spec.max_episode_steps}, {told}"
 
 
 def tell_registered() -> None:

@@ -10,7 +10,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 
 from gymnasium.envs.registration import EnvSpec, registry
 
@@ -28,6 +27,9 @@ LONGEST_SECONDS = 60.0
 _NOT_THE_USERS = ("gymnasium", "functools", "None")
 """Modules of entry points that say nothing of who registered them."""
 _COMMAND_LINE = f"{__package__.rpartition('.')[0]}.cli.entry"
+_known: set[tuple[object, ...]] = set()
+"""What was asked for already and found to be the same; a refusal is not remembered, for a module
+may be mended meanwhile."""
 _PROGRAM = (
     "import sys; sys.path[:] = sys.argv[1:]; "
     f"from {tell_registered.__module__} import tell_registered; tell_registered()"
@@ -48,10 +50,17 @@ def check_registrations(config: ExperimentConfig) -> None:
         if not is_language(arm.algorithm)
     }
     here = {env_id: registry[env_id] for env_id in ids.values() if env_id in registry}
+    told = frozenset((name, described(spec)) for name, spec in here.items())
+    asked = (told, *config.environment_modules)
+    if asked in _known:
+        return
     elsewhere = _registered_elsewhere(tuple(here), config.environment_modules)
-    problems = list(_problems(ids, here, elsewhere)) if elsewhere is not None else []
+    if elsewhere is None:
+        return
+    problems = list(_problems(ids, here, elsewhere))
     if problems:
         raise ConfigurationError(problems)
+    _known.add(asked)
 
 
 def _problems(
@@ -82,7 +91,6 @@ def _remedy(spec: EnvSpec) -> str:
     )
 
 
-@lru_cache(maxsize=64)
 def _registered_elsewhere(
     ids: tuple[str, ...], modules: tuple[str, ...]
 ) -> Mapping[str, str] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,16 @@ class RunAttempts:
         if latest:
             self.record("attempt_queued", 0, attempt=self._prepared, after_seconds=after_seconds)
         return self._prepared
+
+    def withdraw(self) -> None:
+        """The attempt was not begun: where nothing tells of it, the next one has its number."""
+        with suppress(OSError):  # something is in its folder
+            self.current.root.rmdir()
+
+    def keep(self, attempt: int) -> None:
+        """The run is complete since that attempt, and nothing is made of it now."""
+        self.status = RunStatus.COMPLETED
+        self._made = attempt
 
     def started(self, pid: int, host: str | None = None, gpu: int | None = None) -> None:
         """The attempt's process began, on another machine if `host` names one."""

@@ -143,7 +143,7 @@ class ProcessPoolExecutor:
                 return self._ended(event)
             case Broken(error):
                 raise TrainingError(
-                    f"training processes cannot be prepared: {error.type_name}: {error.message}",
+                    f"processes cannot be prepared: {error.type_name}: {error.message}",
                     remedy="`experiments doctor` shows what is installed; "
                     "pip install -c constraints.txt -e . repairs it",
                 )

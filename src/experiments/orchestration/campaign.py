@@ -78,8 +78,8 @@ class Campaign:
         self.attempts = {
             run: RunAttempts(run, experiment.paths.run(run)) for run in experiment.runs()
         }
-        for run in experiment.complete_runs():
-            self.attempts[run].status = RunStatus.COMPLETED  # unless its files are lacking
+        for run in experiment.complete_runs():  # unless their files are lacking
+            self.attempts[run].keep(experiment.results[run].attempts)
         self._jobs = RunJobs(experiment, self.attempts, train, adjust)
         self._progress = ProgressOfRuns(self.attempts, experiment.planned_timesteps())
         self._ends = RunEnds(experiment, self.attempts, self._progress)
@@ -284,6 +284,8 @@ class Campaign:
     def _on_cancelled(self, run: RunKey) -> None:
         if self.attempts[run].status is RunStatus.RUNNING:
             self._ends.interrupted(run, "stopped before it was complete")
+        else:
+            self.attempts[run].withdraw()
 
     def _on_lost(self, run: RunKey, error: Exception) -> None:
         """Its machine is gone, which says nothing about the run: it is trained again elsewhere."""

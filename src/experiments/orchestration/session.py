@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 
+from ..domain.errors import StorageError
 from ..domain.paths import ExperimentPaths
+from ..domain.records import ExperimentStatus
 from ..durability.lock import FileLock
 from ..execution import Executor
 from ..execution.admission import Admission
@@ -75,6 +77,20 @@ class Session:
         Raises:
             ExperimentsError: when another process works on the experiment.
         """
+        try:
+            self._begin(make_campaign, describe, tracking, at_once=at_once)
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(
+        self,
+        make_campaign: Callable[[], Campaign],
+        describe: Callable[[ExperimentPaths], None],
+        tracking: TrackingChoice,
+        *,
+        at_once: bool,
+    ) -> None:
         paths = self._experiment.paths
         with ExitStack() as processes:
             # first, because its imports go on while the rest is set up
@@ -101,6 +117,20 @@ class Session:
     def close(self) -> None:
         """End every process and thread, release the lock, close the logs."""
         try:
+            self._leave_as_it_was()
             self._open.close()
         finally:
             self.is_open = False
+
+    def _leave_as_it_was(self) -> None:
+        """Where no run was begun, the experiment does not stay a running one."""
+        experiment = self._experiment
+        is_running = self.is_open and experiment.status is ExperimentStatus.RUNNING
+        if not is_running or self.campaign is None or self.guard is not None:
+            return
+        if experiment.unfinished_runs():
+            experiment.pause()
+        else:
+            experiment.stop()
+        with suppress(StorageError):
+            experiment.save()

@@ -93,19 +93,22 @@ class Uploads:
         forget_ending(self._paths)
         if not tellings:
             return
-        settings = ExecutorSettings(len(tellings), PRELOAD)
-        self._pool = self._open.enter_context(ProcessPoolExecutor(settings))
-        for assignment in tellings:
-            telling = self._tellings[assignment.tracker] = _Telling(assignment)
-            self._submit(telling)
+        self._tellings = {each.tracker: _Telling(each) for each in tellings}
+        self.poll()
 
     def poll(self, timeout_seconds: float = 0.0) -> None:
         """Take in what became of the processes; try again what failed a while ago."""
         self._take_in(timeout_seconds)
         now = time.monotonic()
-        for telling in self._tellings.values():
-            if telling.job is None and not telling.is_over and now >= telling.next_try:
-                self._submit(telling)
+        due = [
+            each
+            for each in self._tellings.values()
+            if each.job is None and not each.is_over and now >= each.next_try
+        ]
+        pool = self._opened() if due else None
+        if pool is not None:
+            for telling in due:
+                self._submit(telling, pool)
 
     def conclude(self, ending: Ending, interrupted: Callable[[], bool]) -> None:
         """Have everything told, and wait for it as long as it gets on.
@@ -114,7 +117,7 @@ class Uploads:
             ending: whether the experiment is over, or will be continued.
             interrupted: asked meanwhile; once True, nothing is waited for any more.
         """
-        if self._pool is None:
+        if not self._tellings:
             return
         ask_to_end(self._paths, ending)
         if ending is Ending.FINISH:
@@ -124,7 +127,6 @@ class Uploads:
         self._wait(ending, interrupted)
         self._end()
         for name, telling in self._tellings.items():
-            _tidy_log(self._paths.tracker_log(name))
             if ending is Ending.FINISH and not telling.is_over:
                 _note_pending(self._paths, name, None)
 
@@ -153,45 +155,57 @@ class Uploads:
         try:
             event = self._pool.next_event(timeout_seconds)
         except (OSError, ExperimentsError) as error:
-            self._give_up(error)
+            self._lose(error)
             return
         if isinstance(event, Outcome):
             self._on_outcome(event)
 
-    def _give_up(self, error: Exception) -> None:
-        """No process is to be had any more: what is not told waits for `sync`."""
-        logger.warning("nothing more is uploaded to trackers for now: %s", described(error))
+    def _opened(self) -> ProcessPoolExecutor | None:
+        """The processes, begun (again) where there are none; None where none are to be had."""
+        if self._pool is None:
+            pool = ProcessPoolExecutor(ExecutorSettings(len(self._tellings), PRELOAD))
+            try:
+                self._pool = self._open.enter_context(pool)
+            except OSError as error:
+                self._lose(error)
+        return self._pool
+
+    def _lose(self, error: Exception) -> None:
+        """The processes are gone, or none is to be had: they are tried again after a pause."""
         self._end()
         for name, telling in self._tellings.items():
             if not telling.is_over:
-                _note_pending(self._paths, name, described(error))
-        self._tellings.clear()
+                telling.job = None
+                self._postpone(name, telling, error)
 
     def _end(self) -> None:
         self._open.close()
         self._pool = None
+        for name in self._tellings:
+            _tidy_log(self._paths.tracker_log(name))
 
-    def _submit(self, telling: _Telling) -> None:
-        assert self._pool is not None  # noqa: S101 - without it there are no tellings
+    def _submit(self, telling: _Telling, pool: ProcessPoolExecutor) -> None:
         assignment = telling.assignment
         log = self._paths.tracker_log(assignment.tracker)
         telling.job = Job(assignment.tracker, (), partial(tell, assignment), log)
-        self._pool.submit(telling.job)
+        pool.submit(telling.job)
 
     def _on_outcome(self, outcome: Outcome) -> None:
         telling = self._tellings[outcome.job.name]
         telling.job = None
         if outcome.kind is OutcomeKind.FINISHED:
             telling.is_over = True
-            return
+        else:
+            self._postpone(outcome.job.name, telling, outcome.as_exception())
+
+    def _postpone(self, name: str, telling: _Telling, error: Exception) -> None:
         telling.failures += 1
         pause = min(FIRST_PAUSE_SECONDS * 2 ** (telling.failures - 1), LONGEST_PAUSE_SECONDS)
         telling.next_try = time.monotonic() + pause
-        error = outcome.as_exception()
         say = logger.warning if telling.failures == 1 else logger.info
-        say("nothing is uploaded to %s for now: %s", outcome.job.name, described(error))
+        say("nothing is uploaded to %s for now: %s", name, described(error))
         if _is_the_trackers(error):
-            _note_pending(self._paths, outcome.job.name, described(error))
+            _note_pending(self._paths, name, described(error))
 
     def _end_those_that_are_stuck(self, begun: float) -> None:
         for name, telling in self._tellings.items():
