@@ -211,15 +211,17 @@ def test_different_constants_are_decided_by_the_permutation_test_alone():
 
 
 @pytest.mark.parametrize(
-    ("status", "failed"),
+    ("status", "failed", "told", "advice"),
     [
-        (RunStatus.FAILED, 1),
-        (RunStatus.SKIPPED, 1),
-        (RunStatus.INTERRUPTED, 0),
-        (RunStatus.QUEUED, 0),
+        (RunStatus.FAILED, 1, "failed", "Fix the cause and continue the experiment."),
+        (RunStatus.SKIPPED, 1, "skipped", "Fix the cause and continue the experiment."),
+        (RunStatus.INTERRUPTED, 0, "not finished", "that fails. Continue the experiment."),
+        (RunStatus.QUEUED, 0, "not finished", "that fails. Continue the experiment."),
     ],
 )
-def test_a_run_without_a_score_prevents_a_verdict_and_counts_as_failed_if_tried(status, failed):
+def test_a_run_without_a_score_prevents_a_verdict_and_counts_as_failed_if_tried(
+    status, failed, told, advice
+):
     results = arms(LOW, HIGH)
     results["variant"][2] = run("variant", 2, None, status=status)
 
@@ -230,7 +232,8 @@ def test_a_run_without_a_score_prevents_a_verdict_and_counts_as_failed_if_tried(
     assert comparison.failed_per_arm == {"baseline": 0, "variant": failed}
     assert comparison.effect is None
     assert comparison.p_value is None
-    assert f"1 of 5 variant runs has no score (seed 2: {status})" in comparison.sentence
+    assert f"1 of 5 variant runs has no score (seed 2: {told})" in comparison.sentence
+    assert comparison.sentence.endswith(advice)
 
 
 def test_a_score_left_by_a_failed_run_does_not_count():
