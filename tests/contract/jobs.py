@@ -46,9 +46,14 @@ def sleep_long():
 
 
 def compute_long():
-    until = time.monotonic() + 60
+    until = time.monotonic() + 600
     while time.monotonic() < until:
         sum(range(1000))
+
+
+def tell_of_beginning(target, pid_file):
+    pid_file.write_text(str(os.getpid()))
+    target()
 
 
 def sleep_stopped():

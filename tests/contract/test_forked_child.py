@@ -1,8 +1,10 @@
 """A child of the fork server does not outlive it, whatever the system tells a process."""
 
+import os
 import pickle
 import signal
-import time
+from contextlib import suppress
+from functools import partial
 
 import psutil
 import pytest
@@ -10,39 +12,33 @@ import pytest
 from src.experiments.execution.fork_messages import Start, Started
 from src.experiments.execution.fork_server import ForkServer
 
-from .jobs import compute_long, sleep_long
+from ..waiting import HANG_SECONDS, wait_until
+from .jobs import compute_long, sleep_long, tell_of_beginning
+from .test_executor import is_over, number_in
 
 WITHOUT_PRCTL = "tests.contract.without_prctl"
 
 
 @pytest.mark.parametrize("target", [sleep_long, compute_long])
 @pytest.mark.parametrize("preload", ["", WITHOUT_PRCTL], ids=["with prctl", "without"])
-def test_a_child_ends_when_its_server_is_killed(preload, target):
-    server = ForkServer([preload], {})
+def test_a_child_ends_when_its_server_is_killed(preload, target, tmp_path):
+    server, pid = ForkServer([preload], {}), None
+    begins = pickle.dumps(partial(tell_of_beginning, target, tmp_path / "pid"))
     try:
-        server.send(Start(1, pickle.dumps(target), None, {}))
-        started = server.receive(30.0)
+        server.send(Start(1, begins, None, {}))
+        started = server.receive(HANG_SECONDS)
         assert isinstance(started, Started)
-        child = psutil.Process(started.pid)
-        time.sleep(0.2)
-        assert is_alive(child)
-        assert (child.num_threads() > 1) == (preload == WITHOUT_PRCTL)
+        pid = number_in(tmp_path / "pid")
+        assert pid == started.pid
+        assert not is_over(pid)
+        assert (psutil.Process(pid).num_threads() > 1) == (preload == WITHOUT_PRCTL)
 
         server._process.kill()
         server._process.wait()
-        gone_by = time.monotonic() + 5.0
-        while is_alive(child) and time.monotonic() < gone_by:
-            time.sleep(0.02)
 
-        assert not is_alive(child)
+        wait_until(lambda: is_over(pid), "the child is over")
     finally:
         server.close()
-        if is_alive(child):
-            child.send_signal(signal.SIGKILL)
-
-
-def is_alive(process):
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+        if pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)

@@ -1,6 +1,5 @@
 """A bad experiment file on the real command line: exit 2, the message, no trace, no torch."""
 
-import os
 import re
 import subprocess
 import sys
@@ -27,14 +26,15 @@ def refuse(name, folder):
     else:
         path = FILES[name]
     before = {entry.name for entry in folder.iterdir()}
-    command = [sys.executable, "-m", "src.experiments.runner", "--config", str(path)]
+    # by an option, for of a variable the process that imports training ahead would tell as well
+    python = [sys.executable, "-X", "importtime"]
+    command = [*python, "-m", "src.experiments.runner", "--config", str(path)]
     done = subprocess.run(
         [*command, "--output-dir", str(folder / "results")],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         timeout=HANG_SECONDS,
-        env={**os.environ, "PYTHONPROFILEIMPORTTIME": "1"},
     )
     stderr = re.sub(r"^import time:.*\n", "", done.stderr, flags=re.MULTILINE)
 

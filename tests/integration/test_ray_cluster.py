@@ -300,8 +300,8 @@ def test_nothing_outlives_a_killed_orchestrator(is_own, tmp_path, request):
         said = orchestrator.communicate()
     wait_until(lambda: not processes_with(str(tmp_path)), "what it started is gone")
 
-    assert is_over(pid)
-    assert is_over(helper)
+    wait_until(lambda: is_over(pid), "the job's process is over")
+    wait_until(lambda: is_over(helper), "what the job started is over")
     assert said == ("", "")
 
 
