@@ -4,7 +4,7 @@
     python benchmarks/light.py --records 2000000
 
 The first starts `python -m src.experiments.runner` in parallel mode with eight PPO runs at once, of
-a fixed design and of a sequential one, and looks at that process ten times a second: its resident
+a fixed design and of a sequential one, and samples that process ten times a second: its resident
 memory from the start to the end of the last run, and its processor time while runs train. The
 second writes one run's journal of so many records, and derives store and report from it in a
 process of its own: what that takes must not grow with the journal.
@@ -34,7 +34,7 @@ TARGET_GROWTH_MB = 64.0
 """By which a long journal may take more than a short one."""
 SHORT = 1_000
 """Records of the journal that a long one is compared with."""
-LOOKS_EACH_SECOND = 10
+SAMPLES_EACH_SECOND = 10
 SEEDS = 4
 """Of each arm: eight runs."""
 DESIGNS: dict[str, dict[str, object]] = {
@@ -66,7 +66,7 @@ def document(design: str, steps: int) -> dict[str, object]:
 
 
 def watch(design: str, steps: int, folder: Path) -> list[Sample]:
-    """Carry an experiment out, and look at its orchestrator until it ends."""
+    """Carry an experiment out, and sample its orchestrator until it ends."""
     file = folder / f"{design}.json"
     file.write_text(json.dumps(document(design, steps)))
     command = [sys.executable, "-m", "src.experiments.runner", "--config", str(file)]
@@ -83,7 +83,7 @@ def watch(design: str, steps: int, folder: Path) -> list[Sample]:
                 break
             own = used.user + used.system
             samples.append(Sample(time.time(), memory.rss / 2**20, own))
-            time.sleep(1 / LOOKS_EACH_SECOND)
+            time.sleep(1 / SAMPLES_EACH_SECOND)
         code = process.wait()
     if code:
         sys.exit(f"{design}: exit code {code}\n{(folder / f'{design}.txt').read_text()[-3000:]}")

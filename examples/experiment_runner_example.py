@@ -32,7 +32,7 @@ from src.experiments.runner import (
     TrainingResult,
 )
 
-SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_SNAPSHOTS = 0.5
 
 
 def make_experiment(output_dir: Path, training_steps: int, **settings: Any) -> Experiment:
@@ -96,7 +96,7 @@ def monitoring(output_dir: Path, training_steps: int) -> bool:
 
 def print_progress(runner: ExperimentRunner, ended: threading.Event) -> None:
     """Print a line now and then, until the experiment has ended."""
-    while not ended.wait(SECONDS_BETWEEN_LOOKS):
+    while not ended.wait(SECONDS_BETWEEN_SNAPSHOTS):
         progress = runner.monitor_progress()
         resources = runner.get_status()["resource_usage"]
         left = progress.estimated_time_remaining

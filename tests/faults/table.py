@@ -10,6 +10,7 @@ from .rows import (
     canaries,
     corruption,
     disk,
+    files,
     killing,
     limits,
     links,
@@ -131,6 +132,15 @@ ROWS = (
         1,
         sharing.edited_files,
         note="conditions may change; the design with --override-design",
+    ),
+    Row(
+        "bad-files",
+        "experiment file that cannot be carried out",
+        len(files.CASES),
+        2,
+        files.bad_files,
+        note="exit code 2, its message, nothing written",
+        is_shared=False,
     ),
     Row(
         "not-finite",

@@ -121,7 +121,7 @@ def test_the_end_is_seen_when_the_lock_is_free(experiment: Experiment) -> None:
         experiment.save()  # while the report is written the lock is held
         clock.now += CHECK_EVERY_SECONDS
         assert (follower.snapshot().phase, follower.end) == ("initializing", None)
-    assert follower.snapshot().phase == "initializing"  # the lock is not asked at each look
+    assert follower.snapshot().phase == "initializing"  # the lock is not asked at each snapshot
     clock.now += CHECK_EVERY_SECONDS
 
     assert follower.snapshot().phase == "failed"
@@ -231,7 +231,7 @@ def test_of_many_runs_only_those_are_opened_that_have_news(
     assert [name for name in asked if "runs" in str(name)] == streams
 
 
-def test_a_first_look_that_has_no_time_leaves_the_rest_to_the_next(worked_on: Experiment) -> None:
+def test_a_first_snapshot_that_has_no_time_leaves_the_rest_to_the_next(worked_on: Experiment) -> None:
     for run in (FIRST, SECOND):
         Training(worked_on, run).start().row(4096, 90.0).end(RunStatus.COMPLETED)
     ticks = iter(range(1000))

@@ -248,6 +248,12 @@ def test_the_readmes_figures_are_those_that_were_measured() -> None:
     for row in ("SIGKILL of all processes", "kill at the N-th rename, fsync, write"):
         tried, passed = re.search(rf"^\| {row}[^|]*\| (\d+) \| (\d+) \|", survived, re.M).groups()
         assert f"{passed} of {tried}" in readme
+    rates = (ROOT / "docs" / "error-rates.md").read_text(encoding="utf-8")
+    naive = [float(rate) for rate in re.findall(r"^naive .*? ([\d.]+) ±", rates, re.M)]
+    equal_spreads = r"^sequential, (?!.*SD 1:3).*? ([\d.]+) ±"
+    planned = [float(rate) for rate in re.findall(equal_spreads, rates, re.M)]
+    assert f"{min(naive):.0f} to {max(naive):.0f} % of equal arms" in readme
+    assert f"{min(planned)} to {max(planned)} % (α = 5 %" in readme
 
 
 # ---- the programs

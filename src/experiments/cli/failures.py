@@ -34,7 +34,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     LOCKED = 3
     SKIPPED = 4
-    UNTOLD = 5
+    NOT_UPLOADED = 5
     INTERNAL = 70
 
 

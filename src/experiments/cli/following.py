@@ -31,7 +31,7 @@ from .snapshot import Snapshot
 logger = logging.getLogger(__name__)
 
 CHECK_EVERY_SECONDS = 1.0
-"""How often the lock is looked at, which tells whether anybody works on the experiment."""
+"""How often the lock is polled, which tells whether anybody works on the experiment."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Follower:
 
     Args:
         paths: of an experiment that exists.
-        patience_seconds: what the first look may take. The second one reads what it left out.
+        patience_seconds: what the first snapshot may take. The second one reads what it left out.
         clock: seconds that pass.
 
     Raises:

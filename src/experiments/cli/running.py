@@ -236,11 +236,11 @@ def _sync_command(request: RunRequest, experiment: Experiment, tracker: str) -> 
 def exit_code(experiment: Experiment) -> int:
     """0 when all planned runs are complete, 4 when some were skipped, else 1.
 
-    5 when all are complete, and a tracker was not told everything.
+    5 when all are complete, and not everything was uploaded to a tracker.
     """
     if not experiment.unfinished_runs():
         is_told = not untold(experiment.paths, experiment.config.trackers)
-        return ExitCode.COMPLETE if is_told else ExitCode.UNTOLD
+        return ExitCode.COMPLETE if is_told else ExitCode.NOT_UPLOADED
     ended = experiment.status is ExperimentStatus.COMPLETED
     return ExitCode.SKIPPED if ended else ExitCode.FAILED
 

@@ -1,4 +1,4 @@
-"""What the views draw: one look at a runner, and what has changed since the last one."""
+"""What the views draw: a snapshot of a runner, and what has changed since the last one."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ArmSummary:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One look at a runner, or at what it leaves on disk."""
+    """A runner at one moment, or what it leaves on disk."""
 
     phase: str
     runs: tuple[RunProgress, ...]
@@ -105,14 +105,14 @@ class Display(Protocol):
         """Begin to show."""
 
     def update(self, snapshot: Snapshot, notices: Sequence[str]) -> None:
-        """Show the newest look, and what must not be missed, such as warnings."""
+        """Show the newest snapshot, and what must not be missed, such as warnings."""
 
     def close(self) -> None:
         """Give the terminal back."""
 
 
 class ChangeKind(StrEnum):
-    """What happened to a run between two looks."""
+    """What happened to a run between two snapshots."""
 
     STARTED = "run_started"
     PROGRESS = "progress"

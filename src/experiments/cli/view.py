@@ -45,7 +45,7 @@ WIDEST = 120
 
 
 class LiveView:
-    """Draws each look over the last one; notices scroll by above."""
+    """Draws each snapshot over the last one; notices scroll by above."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

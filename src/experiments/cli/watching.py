@@ -1,4 +1,4 @@
-"""Watching from a thread of this process: at most four looks a second and a share of one core."""
+"""Watching from a thread of this process: at most four snapshots a second and a share of one core."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ logger = logging.getLogger(__name__)
 
 SHORTEST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 3.0
-"""A look so seldom still shows life, whatever it costs."""
+"""A snapshot so seldom still shows life, whatever it costs."""
 SHARE_OF_A_CORE = 0.008
-"""What looking and drawing take together; the rest up to a hundredth is for waking up."""
+"""What taking and drawing snapshots take together; the rest up to a hundredth is for waking up."""
 FIRST_LOOKS = 2
 PATIENCE_SECONDS = 2.0
 """How long the end waits for a terminal that takes nothing more."""
@@ -70,9 +70,9 @@ def logged_to(notices: Notices) -> Iterator[None]:
 
 
 class Pace:
-    """How long to pause after a look, so that all looks take a small share of one core.
+    """How long to pause after a snapshot, so that all take a small share of one core.
 
-    The first looks do not count: they open what the later ones follow.
+    The first ones do not count: they open what the later ones follow.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Pace:
         self._clock = clock
         self._share = share
         self._begun = 0.0
-        self._looks = 0
+        self._snapshots = 0
         self._cost = 0.0
 
     def __enter__(self) -> Self:
@@ -95,20 +95,20 @@ class Pace:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._looks += 1
-        if self._looks > FIRST_LOOKS:
-            # half of this look, half of those before it: some draw, some find nothing new
+        self._snapshots += 1
+        if self._snapshots > FIRST_LOOKS:
+            # half of this one, half of those before it: some draw, some find nothing new
             self._cost = (self._cost + self._clock() - self._begun) / 2
 
     @property
     def pause_seconds(self) -> float:
-        """Until the next look."""
+        """Until the next snapshot."""
         affordable = self._cost / self._share
         return min(max(affordable, SHORTEST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
 
 
 class Watcher:
-    """A thread that looks again and again, and shows what it sees."""
+    """A thread that takes snapshots again and again, and shows them."""
 
     def __init__(
         self,
@@ -157,7 +157,7 @@ class Watcher:
                     self._guarded(self._show)
                 now = time.monotonic()
                 next_snapshot = now + self._pace.pause_seconds
-            # notices, such as the answer to Ctrl-C, do not wait until a look can be afforded
+            # notices, such as the answer to Ctrl-C, do not wait until a snapshot can be afforded
             if self._done.wait(min(next_snapshot - now, SHORTEST_PAUSE_SECONDS)):
                 return
 

@@ -16,7 +16,7 @@ RECENT_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class GpuDevice:
-    """One look at one device."""
+    """One device at one moment."""
 
     index: int | None
     """In the order of the PCI bus, as ``nvidia-smi`` counts; None for a part of a device (MIG)."""
@@ -47,7 +47,7 @@ class GpuReader:
         self._clock = clock
 
     def devices(self) -> tuple[GpuDevice, ...]:
-        """One look at every device; what a device does not support is None."""
+        """Every device at this moment; what a device does not support is None."""
         return tuple(self._device(index, handle) for index, handle in self._handles())
 
     def busiest_percent(self) -> float | None:
@@ -111,7 +111,7 @@ def open_gpu() -> GpuReader | None:
 
 
 def gpu_devices() -> tuple[GpuDevice, ...]:
-    """One look at this machine's devices; none without a driver."""
+    """This machine's devices at this moment; none without a driver."""
     gpu = open_gpu()
     return gpu.devices() if gpu else ()
 

@@ -36,7 +36,7 @@ class GpuPlacement:
     left beside other programs when every run here has taken what it was promised.
 
     Args:
-        devices: one look at this machine's devices.
+        devices: this machine's devices at one moment.
         visible: ``CUDA_VISIBLE_DEVICES`` of this process, whose devices alone are used; None for
             all of them.
     """

@@ -1,4 +1,4 @@
-"""A thread that looks at every run's processes about once a second and tells a sink."""
+"""A thread that samples every run's processes about once a second and tells a sink."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class ResourceMonitor:
     """Samples the runs' process trees while its with block lasts.
 
     The sink is called in the monitor's thread: with a run and its sample for each target, then
-    with None and the sample of this process and all its descendants; all samples of one look have
+    with None and the sample of this process and all its descendants; all samples of one reading have
     the same time. Every sample carries the size of `disk_root`, the experiment's directory, and the
     space left there. What goes wrong is logged, never raised.
 
     Args:
         targets: the process that trains each run just now; called in the monitor's thread.
         sink: takes the samples.
-        interval_seconds: between two looks.
+        interval_seconds: between two readings.
         disk_root: None measures no disk.
     """
 

@@ -1,4 +1,4 @@
-"""One look at a process, and who is whose child."""
+"""A process at one moment, and who is whose child."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ProcessReading:
 
 
 def read_process(pid: int) -> ProcessReading | None:
-    """One look at a process; None when it has ended or belongs to somebody who hides it."""
+    """A process at this moment; None when it has ended or belongs to somebody who hides it."""
     return _from_proc(pid) if HAS_PROC else _from_psutil(pid)
 
 

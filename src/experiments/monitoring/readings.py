@@ -1,4 +1,4 @@
-"""One look at several process trees at the same moment."""
+"""Several process trees, read at the same moment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .proportional import ProportionalMemory
 from .sparing import Sparing
 
 GPU_POLL_SECONDS = 5.0
-"""The devices are looked at once in so many seconds at least, so that limits hold."""
+"""The devices are read once in so many seconds at least, so that limits hold."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Reading:
 
 
 class ProcessWatch:
-    """Looks at process trees again and again; a process that is in two trees is read once."""
+    """Reads process trees again and again; a process that is in two trees is read once."""
 
     def __init__(self) -> None:
         self._children = Sparing(children_by_parent, share=0.0005)
@@ -42,7 +42,7 @@ class ProcessWatch:
         )
 
     def read(self, roots: Collection[int]) -> Reading:
-        """One look at the processes with these ids and all their descendants."""
+        """Read the processes with these ids and all their descendants."""
         children = self._children.value()
         devices = self._devices.value()
         read = cache(read_process)

@@ -38,7 +38,7 @@ class ResourceUsage:
 
     @classmethod
     def current(cls) -> ResourceUsage:
-        """One look at the machine; never waits."""
+        """The machine at this moment; never waits."""
         import psutil
 
         memory = psutil.virtual_memory()
@@ -148,5 +148,5 @@ class MachineMeter:
         self._meter = TreeMeter(root)
 
     def sample(self) -> ResourceSample | None:
-        """One look at the tree; None when its root process has ended."""
+        """The tree at this moment; None when its root process has ended."""
         return self._meter.sample(self._watch.read([self._root]))

@@ -59,7 +59,7 @@ class Guard:
     Args:
         limits: what all runs together may use.
         hang_seconds: how long a run may be silent; None where nobody could end it.
-        folder: the experiment's directory; what is free on its volume is looked at here.
+        folder: the experiment's directory; what is free on its volume is read here.
         slots: runs at the same time.
         cores: of which `cpu_percent` is a share; None counts those that may be used here.
     """

@@ -33,7 +33,7 @@ _STAYS = re.compile(
 
 
 def keep_what_is_kept(paths: ExperimentPaths, storage: Storage, trackers: Sequence[str]) -> None:
-    """Remove what the policy does not keep, if every tracker was told everything.
+    """Remove what the policy does not keep, if everything was uploaded to every tracker.
 
     The experiment is complete, its manifest is written, and the caller holds its lock.
 

@@ -221,7 +221,7 @@ def tell_now(assignment: Assignment, interrupted: Callable[[], bool]) -> Told:
     """Tell one tracker what lies there, and wait for it as long as it gets on.
 
     Raises:
-        ExperimentsError: when it was not told everything; the ledger says how far it came.
+        ExperimentsError: when not everything was uploaded; the ledger says how far it came.
     """
     paths, name = assignment.paths, assignment.tracker
     target = partial(tell, assignment)
@@ -250,7 +250,7 @@ def tell_now(assignment: Assignment, interrupted: Callable[[], bool]) -> Told:
 
 
 def untold(paths: ExperimentPaths, trackers: Sequence[str]) -> Mapping[str, str]:
-    """The trackers that were not told everything, and why; all, where nobody can tell."""
+    """The trackers to which not everything was uploaded, and why; all, where nobody knows."""
     try:
         entries = read_ledger(paths.ledger)
     except StorageError as error:
@@ -314,7 +314,7 @@ def _stuck(paths: ExperimentPaths, tracker: str, seconds: float) -> TrackerError
 
 
 def _note_pending(paths: ExperimentPaths, tracker: str, error: str | None) -> None:
-    """Note in the ledger that a process ended before it had told everything."""
+    """Note in the ledger that a process ended before it had uploaded everything."""
     # where it cannot be written, it says no more than it did
     with suppress(ExperimentsError, OSError):
         entry = read_ledger(paths.ledger).get(tracker, TrackerEntry())
