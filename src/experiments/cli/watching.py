@@ -1,4 +1,4 @@
-"""Watching from a thread of this process: at most four snapshots a second and a share of one core."""
+"""Watching from a thread of this process: four snapshots a second and a share of a core at most."""
 
 from __future__ import annotations
 
