@@ -231,7 +231,9 @@ def test_of_many_runs_only_those_are_opened_that_have_news(
     assert [name for name in asked if "runs" in str(name)] == streams
 
 
-def test_a_first_snapshot_that_has_no_time_leaves_the_rest_to_the_next(worked_on: Experiment) -> None:
+def test_a_first_snapshot_that_has_no_time_leaves_the_rest_to_the_next(
+    worked_on: Experiment,
+) -> None:
     for run in (FIRST, SECOND):
         Training(worked_on, run).start().row(4096, 90.0).end(RunStatus.COMPLETED)
     ticks = iter(range(1000))

@@ -29,7 +29,7 @@ class ResourceMonitor:
     """Samples the runs' process trees while its with block lasts.
 
     The sink is called in the monitor's thread: with a run and its sample for each target, then
-    with None and the sample of this process and all its descendants; all samples of one reading have
+    with None and the sample of this process and all its descendants; all samples of a reading have
     the same time. Every sample carries the size of `disk_root`, the experiment's directory, and the
     space left there. What goes wrong is logged, never raised.
 
