@@ -1,4 +1,4 @@
-"""Watching from a thread of this process: four snapshots a second and a share of a core at most."""
+"""Watching from a thread of this process: four snapshots a second at most, a share of a core."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ SHORTEST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 3.0
 """A snapshot so seldom still shows life, whatever it costs."""
 SHARE_OF_A_CORE = 0.008
-"""What taking and drawing snapshots take together; the rest up to a hundredth is for waking up."""
-FIRST_LOOKS = 2
+"""What taking and drawing them take together; the rest up to a hundredth is for waking up."""
+FIRST_SNAPSHOTS = 2
 PATIENCE_SECONDS = 2.0
 """How long the end waits for a terminal that takes nothing more."""
 _PACKAGE = __package__.rpartition(".")[0]
@@ -96,7 +96,7 @@ class Pace:
         trace: TracebackType | None,
     ) -> None:
         self._snapshots += 1
-        if self._snapshots > FIRST_LOOKS:
+        if self._snapshots > FIRST_SNAPSHOTS:
             # half of this one, half of those before it: some draw, some find nothing new
             self._cost = (self._cost + self._clock() - self._begun) / 2
 
