@@ -19,6 +19,7 @@ from ..outputs.report_writer import ReportWriter
 from ..outputs.uploads import Uploads, tellings_of
 from ..tracking.choosing import TrackingChoice
 from ..tracking.log_files import log_files
+from ..tracking.telling import Assignment
 from .campaign import Campaign
 from .guard import Guard
 
@@ -77,20 +78,17 @@ class Session:
         Raises:
             ExperimentsError: when another process works on the experiment.
         """
-        try:
-            self._begin(make_campaign, describe, tracking, at_once=at_once)
-        except BaseException:
-            self.close()
-            raise
+        with ExitStack() as undo:
+            undo.callback(self.close)
+            tellings = self._take(tracking, at_once=at_once)
+            describe(self._experiment.paths)
+            self.campaign = make_campaign()
+            self._experiment.begin()
+            self._open.enter_context(self.uploads).begin(tellings)
+            undo.pop_all()  # all of it has begun
 
-    def _begin(
-        self,
-        make_campaign: Callable[[], Campaign],
-        describe: Callable[[ExperimentPaths], None],
-        tracking: TrackingChoice,
-        *,
-        at_once: bool,
-    ) -> None:
+    def _take(self, tracking: TrackingChoice, *, at_once: bool) -> list[Assignment]:
+        """Start the processes and take hold of the experiment; returns what is to be uploaded."""
         paths = self._experiment.paths
         with ExitStack() as processes:
             # first, because its imports go on while the rest is set up
@@ -105,10 +103,7 @@ class Session:
             self._open.enter_context(log_files(paths, *self._loggers))
             # so that none is left when the lock is given back
             self._open.enter_context(processes.pop_all())
-        describe(paths)
-        self.campaign = make_campaign()
-        self._experiment.begin()
-        self._open.enter_context(self.uploads).begin(tellings)
+        return tellings
 
     def keep(self, context: AbstractContextManager[object]) -> None:
         """Enter a context that ends with the session."""
